@@ -6,6 +6,7 @@
 
 /* eslint-disable */
 import { BinaryReader, BinaryWriter } from "@bufbuild/protobuf/wire";
+import { LogMember } from "./records.ts";
 
 export const protobufPackage = "nexus.v1";
 
@@ -115,6 +116,59 @@ export interface WitnessBatch {
 
 export interface WitnessBatchReply {
   replies: WitnessReply[];
+}
+
+/** The configuration of a log as every member stores it (atomically with the applied index) and snapshots carry it. */
+export interface GroupConfig {
+  voters: number[];
+  votersOutgoing: number[];
+  learners: number[];
+  learnersNext: number[];
+  /** replica ids among voters or voters_outgoing that are witnesses */
+  witnesses: number[];
+  autoLeave: boolean;
+  /** who stands behind each replica id, also of the outgoing half */
+  members: LogMember[];
+  /** replica ids are never reused */
+  nextReplica: number;
+  /** index of the entry that made this configuration */
+  configIndex: number;
+  /** the accepted declaration, reached or not */
+  target:
+    | MembershipTarget
+    | undefined;
+  /** incarnations that may never come back */
+  banned: Buffer[];
+}
+
+/** What a declaration asks the members to be; stands in the log until reached, so that any leader finishes it. */
+export interface MembershipTarget {
+  revision: number;
+  hash: string;
+  members: DeclaredReplica[];
+  /** why it was given up, empty while pending or reached */
+  failure: string;
+}
+
+export interface DeclaredReplica {
+  box: string;
+  role: string;
+  incarnation: Buffer;
+}
+
+/** Data of a configuration-change entry: the raft core's change plus who stands behind the ids. */
+export interface ConfigChangeData {
+  /** 0 auto, 1 joint implicit leave, 2 joint explicit leave */
+  transition: number;
+  steps: ConfigChangeStep[];
+  /** of the added ids */
+  members: LogMember[];
+  nextReplica: number;
+}
+
+export interface ConfigChangeStep {
+  kind: number;
+  replica: number;
 }
 
 function createBaseRaftEntry(): RaftEntry {
@@ -1182,6 +1236,527 @@ export const WitnessBatchReply: MessageFns<WitnessBatchReply> = {
             }
 
             message.replies.push(WitnessReply.decode(reader, reader.uint32()));
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+};
+
+function createBaseGroupConfig(): GroupConfig {
+  return {
+    voters: [],
+    votersOutgoing: [],
+    learners: [],
+    learnersNext: [],
+    witnesses: [],
+    autoLeave: false,
+    members: [],
+    nextReplica: 0,
+    configIndex: 0,
+    target: undefined,
+    banned: [],
+  };
+}
+
+export const GroupConfig: MessageFns<GroupConfig> = {
+  encode(message: GroupConfig, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.voters.length !== 0) {
+      writer.uint32(10).fork();
+      for (const v of message.voters) {
+        writer.uint64(v);
+      }
+      writer.join();
+    }
+    if (message.votersOutgoing.length !== 0) {
+      writer.uint32(18).fork();
+      for (const v of message.votersOutgoing) {
+        writer.uint64(v);
+      }
+      writer.join();
+    }
+    if (message.learners.length !== 0) {
+      writer.uint32(26).fork();
+      for (const v of message.learners) {
+        writer.uint64(v);
+      }
+      writer.join();
+    }
+    if (message.learnersNext.length !== 0) {
+      writer.uint32(34).fork();
+      for (const v of message.learnersNext) {
+        writer.uint64(v);
+      }
+      writer.join();
+    }
+    if (message.witnesses.length !== 0) {
+      writer.uint32(42).fork();
+      for (const v of message.witnesses) {
+        writer.uint64(v);
+      }
+      writer.join();
+    }
+    if (message.autoLeave !== false) {
+      writer.uint32(48).bool(message.autoLeave);
+    }
+    for (const v of message.members) {
+      LogMember.encode(v!, writer.uint32(58).fork()).join();
+    }
+    if (message.nextReplica !== 0) {
+      writer.uint32(64).uint64(message.nextReplica);
+    }
+    if (message.configIndex !== 0) {
+      writer.uint32(72).uint64(message.configIndex);
+    }
+    if (message.target !== undefined) {
+      MembershipTarget.encode(message.target, writer.uint32(82).fork()).join();
+    }
+    for (const v of message.banned) {
+      writer.uint32(90).bytes(v!);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): GroupConfig {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseGroupConfig();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag === 8) {
+              message.voters.push(longToNumber(reader.uint64()));
+
+              continue;
+            }
+
+            if (tag === 10) {
+              const end2 = reader.uint32() + reader.pos;
+              while (reader.pos < end2) {
+                message.voters.push(longToNumber(reader.uint64()));
+              }
+
+              continue;
+            }
+
+            break;
+          }
+          case 2: {
+            if (tag === 16) {
+              message.votersOutgoing.push(longToNumber(reader.uint64()));
+
+              continue;
+            }
+
+            if (tag === 18) {
+              const end2 = reader.uint32() + reader.pos;
+              while (reader.pos < end2) {
+                message.votersOutgoing.push(longToNumber(reader.uint64()));
+              }
+
+              continue;
+            }
+
+            break;
+          }
+          case 3: {
+            if (tag === 24) {
+              message.learners.push(longToNumber(reader.uint64()));
+
+              continue;
+            }
+
+            if (tag === 26) {
+              const end2 = reader.uint32() + reader.pos;
+              while (reader.pos < end2) {
+                message.learners.push(longToNumber(reader.uint64()));
+              }
+
+              continue;
+            }
+
+            break;
+          }
+          case 4: {
+            if (tag === 32) {
+              message.learnersNext.push(longToNumber(reader.uint64()));
+
+              continue;
+            }
+
+            if (tag === 34) {
+              const end2 = reader.uint32() + reader.pos;
+              while (reader.pos < end2) {
+                message.learnersNext.push(longToNumber(reader.uint64()));
+              }
+
+              continue;
+            }
+
+            break;
+          }
+          case 5: {
+            if (tag === 40) {
+              message.witnesses.push(longToNumber(reader.uint64()));
+
+              continue;
+            }
+
+            if (tag === 42) {
+              const end2 = reader.uint32() + reader.pos;
+              while (reader.pos < end2) {
+                message.witnesses.push(longToNumber(reader.uint64()));
+              }
+
+              continue;
+            }
+
+            break;
+          }
+          case 6: {
+            if (tag !== 48) {
+              break;
+            }
+
+            message.autoLeave = reader.bool();
+            continue;
+          }
+          case 7: {
+            if (tag !== 58) {
+              break;
+            }
+
+            message.members.push(LogMember.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 8: {
+            if (tag !== 64) {
+              break;
+            }
+
+            message.nextReplica = longToNumber(reader.uint64());
+            continue;
+          }
+          case 9: {
+            if (tag !== 72) {
+              break;
+            }
+
+            message.configIndex = longToNumber(reader.uint64());
+            continue;
+          }
+          case 10: {
+            if (tag !== 82) {
+              break;
+            }
+
+            message.target = MembershipTarget.decode(reader, reader.uint32());
+            continue;
+          }
+          case 11: {
+            if (tag !== 90) {
+              break;
+            }
+
+            message.banned.push(Buffer.from(reader.bytes()));
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+};
+
+function createBaseMembershipTarget(): MembershipTarget {
+  return { revision: 0, hash: "", members: [], failure: "" };
+}
+
+export const MembershipTarget: MessageFns<MembershipTarget> = {
+  encode(message: MembershipTarget, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.revision !== 0) {
+      writer.uint32(8).uint64(message.revision);
+    }
+    if (message.hash !== "") {
+      writer.uint32(18).string(message.hash);
+    }
+    for (const v of message.members) {
+      DeclaredReplica.encode(v!, writer.uint32(26).fork()).join();
+    }
+    if (message.failure !== "") {
+      writer.uint32(34).string(message.failure);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): MembershipTarget {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseMembershipTarget();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.revision = longToNumber(reader.uint64());
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.hash = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.members.push(DeclaredReplica.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.failure = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+};
+
+function createBaseDeclaredReplica(): DeclaredReplica {
+  return { box: "", role: "", incarnation: Buffer.alloc(0) };
+}
+
+export const DeclaredReplica: MessageFns<DeclaredReplica> = {
+  encode(message: DeclaredReplica, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.box !== "") {
+      writer.uint32(10).string(message.box);
+    }
+    if (message.role !== "") {
+      writer.uint32(18).string(message.role);
+    }
+    if (message.incarnation.length !== 0) {
+      writer.uint32(26).bytes(message.incarnation);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): DeclaredReplica {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseDeclaredReplica();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.box = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.role = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.incarnation = Buffer.from(reader.bytes());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+};
+
+function createBaseConfigChangeData(): ConfigChangeData {
+  return { transition: 0, steps: [], members: [], nextReplica: 0 };
+}
+
+export const ConfigChangeData: MessageFns<ConfigChangeData> = {
+  encode(message: ConfigChangeData, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.transition !== 0) {
+      writer.uint32(8).uint32(message.transition);
+    }
+    for (const v of message.steps) {
+      ConfigChangeStep.encode(v!, writer.uint32(18).fork()).join();
+    }
+    for (const v of message.members) {
+      LogMember.encode(v!, writer.uint32(26).fork()).join();
+    }
+    if (message.nextReplica !== 0) {
+      writer.uint32(32).uint64(message.nextReplica);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ConfigChangeData {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseConfigChangeData();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.transition = reader.uint32();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.steps.push(ConfigChangeStep.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.members.push(LogMember.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.nextReplica = longToNumber(reader.uint64());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+};
+
+function createBaseConfigChangeStep(): ConfigChangeStep {
+  return { kind: 0, replica: 0 };
+}
+
+export const ConfigChangeStep: MessageFns<ConfigChangeStep> = {
+  encode(message: ConfigChangeStep, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.kind !== 0) {
+      writer.uint32(8).uint32(message.kind);
+    }
+    if (message.replica !== 0) {
+      writer.uint32(16).uint64(message.replica);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ConfigChangeStep {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseConfigChangeStep();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.kind = reader.uint32();
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.replica = longToNumber(reader.uint64());
             continue;
           }
         }

@@ -1,0 +1,112 @@
+import type { Refusal } from "../base/errors.ts";
+import type { Command, Reply } from "@nexus-federation/proto/command.ts";
+import type { DeclaredReplica, GroupConfig } from "@nexus-federation/proto/raft.ts";
+import type { LogMember } from "@nexus-federation/proto/records.ts";
+
+/** What zone engines see of the multi-Raft host. Calls are synchronous; answers come by callback, in turn order. */
+export interface Groups {
+  /** Logs that this box holds a replica of. */
+  has(log: number): boolean;
+  view(log: number): GroupView | undefined;
+
+  /**
+   * Proposes a command on the local leader of the log. `done` is called exactly once: after it was applied here, or with
+   * a refusal: NO_LEADER (certainly not applied, `leaderBox` names who leads), DISK_FULL, OVERLOADED, VERSION, or
+   * UNKNOWN_OUTCOME (leadership was lost after it had been appended).
+   */
+  propose(log: number, proposal: Proposal): void;
+
+  /**
+   * A linearizable read point: `done` is called when this replica has applied everything that was committed anywhere
+   * before the call (ReadIndex, local in SOLO). Works on leader, followers and learners. Refusals: NO_LEADER, DEADLINE.
+   */
+  readIndex(log: number, done: (refusal: Refusal | undefined, index: number) => void, timeoutMs: number): void;
+
+  /**
+   * Staleness of this replica in ms by its last confirmed probe of the leader, 0 on a leader with a confirmed read
+   * point, Infinity when never confirmed. Probing starts at the first call and stops when nobody asks any more.
+   */
+  stalenessMs(log: number): number;
+
+  /** Calls back once this replica has applied `index` of that generation (used by `after` tokens). */
+  whenApplied(log: number, index: number, done: (refusal: Refusal | undefined) => void, timeoutMs: number): void;
+
+  /** Calls back once `copies` full members have `index` durable, or with COPIES_UNAVAILABLE. Leader only. */
+  whenDurable(log: number, index: number, demand: CopyDemand, done: (refusal: Refusal | undefined) => void, timeoutMs: number): void;
+
+  transfer(log: number, toBox: string | undefined): Promise<Refusal | undefined>;
+  proposeMembership(log: number, target: MembershipCall): Promise<Refusal | undefined>;
+  /** Creates the first replicas of a log from its record (bootstrap, once: raft-and-witness.md). */
+  bootstrap(call: BootstrapCall): Promise<Refusal | undefined>;
+  /** Removes the local replica and its data (zone destroyed, or this box was removed from the members). */
+  remove(log: number): Promise<void>;
+  /** Stops proposals and hands leadership of every log over; resolves when done or the deadline passed. */
+  drain(timeoutMs: number): Promise<void>;
+
+  /** Observers. Each is called synchronously within the host's turn and must not throw. */
+  onLeadership(listener: (log: number, view: GroupView) => void): void;
+  onApplied(listener: (log: number, applied: AppliedBatch) => void): void;
+}
+
+export interface Proposal {
+  command: Command;
+  /** Encoded Command; when absent the host encodes `command`. The host stamps log_time_ms. */
+  timeoutMs: number;
+  done: (outcome: Outcome) => void;
+}
+export type Outcome =
+  | { kind: "applied"; index: number; generation: number; reply: Reply; copies: number; boxes: string[]; logTimeMs: number }
+  | { kind: "refused"; refusal: Refusal };
+
+export interface CopyDemand {
+  /** Full members that must have it durable; `all` = every full voter. */
+  copies: number | "all";
+}
+
+export interface GroupView {
+  log: number;
+  generation: number;
+  zone: string;
+  isLeader: boolean;
+  /** Box that leads, empty when unknown. */
+  leaderBox: string;
+  term: number;
+  role: "leader" | "follower" | "candidate" | "learner";
+  witnessMode: "" | "PAIR" | "SOLO";
+  epoch: number;
+  commit: number;
+  applied: number;
+  config: GroupConfig;
+  /** Full members (not witnesses) with what the leader knows of them; only self is exact on a follower. */
+  progress: MemberProgress[];
+  logTimeMs: number;
+  /** Durable data was lost or is corrupt: refuses to vote and serve until re-replicated. */
+  needsReplication: boolean;
+  /** Full members active within an election timeout, this one included (leader's view). */
+  activeCopies: number;
+}
+export interface MemberProgress extends LogMember {
+  match: number;
+  state: "probe" | "replicate" | "snapshot" | "self" | "unknown";
+  active: boolean;
+}
+export interface MembershipCall {
+  revision: number;
+  hash: string;
+  members: DeclaredReplica[];
+  expectedConfigIndex: number | undefined;
+}
+export interface BootstrapCall {
+  log: number;
+  zone: string;
+  federationUid: string;
+  generation: number;
+  timing: string;
+  members: LogMember[];
+}
+export interface AppliedBatch {
+  /** Index of the last entry applied. */
+  index: number;
+  /** Number of feed events that the batch added. */
+  events: number;
+}
