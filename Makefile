@@ -1,0 +1,51 @@
+# Every verb a person needs. `make` alone lists them.
+SHELL := /bin/sh
+.DEFAULT_GOAL := help
+BIN := $(CURDIR)/node_modules/.bin
+export PATH := $(BIN):$(PATH)
+export npm_config_loglevel ?= error
+
+help: ## list the verbs
+	@awk -F':.*## ' '/^[a-z0-9-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+node_modules/.installed-run: package-lock.json
+	@echo "installing what running needs (about 20 s) ..."
+	@test -e node_modules/.installed-all || npm ci --omit=dev --no-audit --no-fund
+	@touch $@
+
+node_modules/.installed-all: package-lock.json
+	@echo "installing what building and testing need (about 30 s) ..."
+	@npm ci --no-audit --no-fund
+	@touch $@ node_modules/.installed-run
+
+install: node_modules/.installed-run ## install what running needs, Node 24 included
+dev: node_modules/.installed-all ## install what developing and testing need
+
+up: node_modules/.installed-run ## start examples/quickstart.yaml here: two boxes and a witness, Ctrl-C stops them
+	@exec ./nexus up -f examples/quickstart.yaml
+
+test: node_modules/.installed-all ## everything that proves a change: types, style, unit, property and real-process tests (< 15 min)
+	@node test/run.ts
+
+check: node_modules/.installed-all ## types and style only (seconds)
+	@node test/run.ts check
+
+unit: node_modules/.installed-all ## unit and property tests only (a few minutes)
+	@node test/run.ts unit
+
+e2e: node_modules/.installed-all ## real processes only: kills, pauses, full and corrupt disks (minutes)
+	@node test/run.ts e2e
+
+sim: node_modules/.installed-all ## deterministic simulation, SEEDS=500 FROM=1
+	@npm run -s sim -- --seeds $(or $(SEEDS),500) --from $(or $(FROM),1)
+
+bench: node_modules/.installed-all ## the benchmarks, side by side with their peers (minutes)
+	@npm run -s bench
+
+gen: node_modules/.installed-all ## make wire code, CRDs and reference pages again from their sources
+	@npm run -s gen
+
+clean: ## remove what was built or installed here, never data
+	@rm -rf node_modules dist coverage
+
+.PHONY: help install dev up test check unit e2e sim bench gen clean

@@ -1,0 +1,67 @@
+// Runs the suites one after the other, shows what each takes, and ends with "N passed, N failed".
+import { spawn } from "node:child_process";
+import { mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+
+interface Step {
+  suite: "check" | "unit" | "e2e" | "sim";
+  name: string;
+  command: string[];
+  /** The command writes a vitest JSON report to the path put in place of REPORT; absent: the exit code is one result. */
+  report?: boolean;
+}
+
+const steps: Step[] = [
+  { suite: "check", name: "types", command: ["tsc", "--noEmit", "-p", "."] },
+  { suite: "check", name: "style", command: ["biome", "check", "--max-diagnostics=50", "."] },
+  { suite: "unit", name: "unit and property tests", command: vitest("vitest.config.ts"), report: true },
+  { suite: "e2e", name: "real processes", command: vitest("vitest.e2e.config.ts"), report: true },
+];
+
+function vitest(config: string): string[] {
+  return ["vitest", "run", "--config", config, "--reporter=dot", "--reporter=json", "--outputFile.json=REPORT"];
+}
+
+function run(command: string[]): Promise<number> {
+  return new Promise((resolve) => {
+    const child = spawn(command[0]!, command.slice(1), { stdio: "inherit", env: process.env });
+    child.on("error", () => resolve(127));
+    child.on("exit", (code) => resolve(code ?? 1));
+  });
+}
+
+const wanted = process.argv[2];
+const folder = mkdtempSync(join(tmpdir(), "nexus-test-"));
+let passed = 0;
+let failed = 0;
+let skipped = 0;
+for (const step of steps.filter((s) => wanted === undefined || s.suite === wanted)) {
+  const started = performance.now();
+  console.log(`\n== ${step.name}`);
+  const reportPath = join(folder, `${step.suite}.json`);
+  const code = await run(step.command.map((word) => word.replace("REPORT", reportPath)));
+  const counts = step.report ? readReport(reportPath) : undefined;
+  if (counts) {
+    passed += counts.passed;
+    failed += counts.failed;
+    skipped += counts.skipped;
+    if (code !== 0 && counts.failed === 0) failed++;
+  } else if (code === 0 && !step.report) passed++;
+  else failed++;
+  console.log(
+    `== ${step.name}: ${code === 0 ? "ok" : "FAILED"} in ${((performance.now() - started) / 1000).toFixed(0)} s`,
+  );
+}
+rmSync(folder, { recursive: true, force: true });
+console.log(`\n${passed} passed, ${failed} failed, ${skipped} skipped`);
+process.exit(failed === 0 && passed > 0 ? 0 : 1);
+
+function readReport(path: string): { passed: number; failed: number; skipped: number } | undefined {
+  try {
+    const report = JSON.parse(readFileSync(path, "utf8"));
+    return { passed: report.numPassedTests, failed: report.numFailedTests, skipped: report.numPendingTests ?? 0 };
+  } catch {
+    return undefined;
+  }
+}
