@@ -29,7 +29,10 @@ export const protobufPackage = "nexus.v1";
 
 export const protobufFileName = "nexus/v1/peer.proto";
 
-/** First frame of every stream: who speaks and whom it means. */
+/**
+ * First frame of the message streams (Raft, Forward, Batch), both ways: who speaks and whom it means. The bulk calls
+ * (Snapshot, PutChunk, GetChunk) carry the caller's in the metadata key nexus-handshake-bin.
+ */
 export interface Handshake {
   federation: string;
   box: string;
@@ -38,6 +41,16 @@ export interface Handshake {
   toIncarnation: Buffer;
   featureLevel: number;
   version: string;
+}
+
+export interface ForwardFrame {
+  handshake: Handshake | undefined;
+  requests: RequestFrame | undefined;
+}
+
+export interface ForwardReplyFrame {
+  handshake: Handshake | undefined;
+  responses: ResponseFrame | undefined;
 }
 
 export interface PeerFrame {
@@ -52,7 +65,6 @@ export interface WitnessFrame {
 }
 
 export interface SnapshotHeader {
-  handshake: Handshake | undefined;
   log: number;
   message: RaftMessage | undefined;
 }
@@ -207,6 +219,120 @@ export const Handshake: MessageFns<Handshake> = {
   },
 };
 
+function createBaseForwardFrame(): ForwardFrame {
+  return { handshake: undefined, requests: undefined };
+}
+
+export const ForwardFrame: MessageFns<ForwardFrame> = {
+  encode(message: ForwardFrame, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.handshake !== undefined) {
+      Handshake.encode(message.handshake, writer.uint32(10).fork()).join();
+    }
+    if (message.requests !== undefined) {
+      RequestFrame.encode(message.requests, writer.uint32(18).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ForwardFrame {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseForwardFrame();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.handshake = Handshake.decode(reader, reader.uint32());
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.requests = RequestFrame.decode(reader, reader.uint32());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+};
+
+function createBaseForwardReplyFrame(): ForwardReplyFrame {
+  return { handshake: undefined, responses: undefined };
+}
+
+export const ForwardReplyFrame: MessageFns<ForwardReplyFrame> = {
+  encode(message: ForwardReplyFrame, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.handshake !== undefined) {
+      Handshake.encode(message.handshake, writer.uint32(10).fork()).join();
+    }
+    if (message.responses !== undefined) {
+      ResponseFrame.encode(message.responses, writer.uint32(18).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ForwardReplyFrame {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseForwardReplyFrame();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.handshake = Handshake.decode(reader, reader.uint32());
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.responses = ResponseFrame.decode(reader, reader.uint32());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+};
+
 function createBasePeerFrame(): PeerFrame {
   return { handshake: undefined, batch: undefined };
 }
@@ -333,14 +459,11 @@ export const WitnessFrame: MessageFns<WitnessFrame> = {
 };
 
 function createBaseSnapshotHeader(): SnapshotHeader {
-  return { handshake: undefined, log: 0, message: undefined };
+  return { log: 0, message: undefined };
 }
 
 export const SnapshotHeader: MessageFns<SnapshotHeader> = {
   encode(message: SnapshotHeader, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
-    if (message.handshake !== undefined) {
-      Handshake.encode(message.handshake, writer.uint32(10).fork()).join();
-    }
     if (message.log !== 0) {
       writer.uint32(16).uint64(message.log);
     }
@@ -363,14 +486,6 @@ export const SnapshotHeader: MessageFns<SnapshotHeader> = {
       while (reader.pos < end) {
         const tag = reader.uint32();
         switch (tag >>> 3) {
-          case 1: {
-            if (tag !== 10) {
-              break;
-            }
-
-            message.handshake = Handshake.decode(reader, reader.uint32());
-            continue;
-          }
           case 2: {
             if (tag !== 16) {
               break;
@@ -758,10 +873,10 @@ export const PeerService = {
     path: "/nexus.v1.Peer/Forward" as const,
     requestStream: true as const,
     responseStream: true as const,
-    requestSerialize: (value: RequestFrame): Buffer => Buffer.from(RequestFrame.encode(value).finish()),
-    requestDeserialize: (value: Buffer): RequestFrame => RequestFrame.decode(value),
-    responseSerialize: (value: ResponseFrame): Buffer => Buffer.from(ResponseFrame.encode(value).finish()),
-    responseDeserialize: (value: Buffer): ResponseFrame => ResponseFrame.decode(value),
+    requestSerialize: (value: ForwardFrame): Buffer => Buffer.from(ForwardFrame.encode(value).finish()),
+    requestDeserialize: (value: Buffer): ForwardFrame => ForwardFrame.decode(value),
+    responseSerialize: (value: ForwardReplyFrame): Buffer => Buffer.from(ForwardReplyFrame.encode(value).finish()),
+    responseDeserialize: (value: Buffer): ForwardReplyFrame => ForwardReplyFrame.decode(value),
   },
   /** bulk, flow controlled */
   snapshot: {
@@ -797,7 +912,7 @@ export interface PeerServer extends UntypedServiceImplementation {
   /** raft messages of all groups, one way each */
   raft: handleBidiStreamingCall<PeerFrame, PeerFrame>;
   /** requests another box must serve */
-  forward: handleBidiStreamingCall<RequestFrame, ResponseFrame>;
+  forward: handleBidiStreamingCall<ForwardFrame, ForwardReplyFrame>;
   /** bulk, flow controlled */
   snapshot: handleClientStreamingCall<SnapshotFrame, SnapshotDone>;
   putChunk: handleClientStreamingCall<ChunkFrame, ChunkDone>;
@@ -810,9 +925,9 @@ export interface PeerClient extends Client {
   raft(options: Partial<CallOptions>): ClientDuplexStream<PeerFrame, PeerFrame>;
   raft(metadata: Metadata, options?: Partial<CallOptions>): ClientDuplexStream<PeerFrame, PeerFrame>;
   /** requests another box must serve */
-  forward(): ClientDuplexStream<RequestFrame, ResponseFrame>;
-  forward(options: Partial<CallOptions>): ClientDuplexStream<RequestFrame, ResponseFrame>;
-  forward(metadata: Metadata, options?: Partial<CallOptions>): ClientDuplexStream<RequestFrame, ResponseFrame>;
+  forward(): ClientDuplexStream<ForwardFrame, ForwardReplyFrame>;
+  forward(options: Partial<CallOptions>): ClientDuplexStream<ForwardFrame, ForwardReplyFrame>;
+  forward(metadata: Metadata, options?: Partial<CallOptions>): ClientDuplexStream<ForwardFrame, ForwardReplyFrame>;
   /** bulk, flow controlled */
   snapshot(callback: (error: ServiceError | null, response: SnapshotDone) => void): ClientWritableStream<SnapshotFrame>;
   snapshot(
