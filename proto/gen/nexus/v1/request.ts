@@ -9,6 +9,7 @@ import { BinaryReader, BinaryWriter } from "@bufbuild/protobuf/wire";
 import { Empty, Operation, SystemReply } from "./command.ts";
 import {
   BatchResult,
+  BoxRecord,
   Event,
   Failure,
   FileInfo,
@@ -129,7 +130,11 @@ export interface HasChunks {
 
 export interface Response {
   id: number;
-  receipt: Receipt | undefined;
+  receipt:
+    | Receipt
+    | undefined;
+  /** box whose replica answered: clients go there directly next time */
+  servedBy: string;
   result:
     | { $case: "failure"; value: Failure }
     | { $case: "read"; value: ReadResult }
@@ -154,6 +159,8 @@ export interface HelloReply {
   epoch: number;
   logTimeMs: number;
   region: string;
+  map: RuleMap | undefined;
+  boxes: BoxRecord[];
 }
 
 export interface FeedPage {
@@ -1059,7 +1066,7 @@ export const HasChunks: MessageFns<HasChunks> = {
 };
 
 function createBaseResponse(): Response {
-  return { id: 0, receipt: undefined, result: undefined };
+  return { id: 0, receipt: undefined, servedBy: "", result: undefined };
 }
 
 export const Response: MessageFns<Response> = {
@@ -1069,6 +1076,9 @@ export const Response: MessageFns<Response> = {
     }
     if (message.receipt !== undefined) {
       Receipt.encode(message.receipt, writer.uint32(18).fork()).join();
+    }
+    if (message.servedBy !== "") {
+      writer.uint32(26).string(message.servedBy);
     }
     switch (message.result?.$case) {
       case "failure":
@@ -1144,6 +1154,14 @@ export const Response: MessageFns<Response> = {
             }
 
             message.receipt = Receipt.decode(reader, reader.uint32());
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.servedBy = reader.string();
             continue;
           }
           case 10: {
@@ -1272,7 +1290,7 @@ export const Response: MessageFns<Response> = {
 };
 
 function createBaseHelloReply(): HelloReply {
-  return { box: "", federation: "", epoch: 0, logTimeMs: 0, region: "" };
+  return { box: "", federation: "", epoch: 0, logTimeMs: 0, region: "", map: undefined, boxes: [] };
 }
 
 export const HelloReply: MessageFns<HelloReply> = {
@@ -1291,6 +1309,12 @@ export const HelloReply: MessageFns<HelloReply> = {
     }
     if (message.region !== "") {
       writer.uint32(42).string(message.region);
+    }
+    if (message.map !== undefined) {
+      RuleMap.encode(message.map, writer.uint32(50).fork()).join();
+    }
+    for (const v of message.boxes) {
+      BoxRecord.encode(v!, writer.uint32(58).fork()).join();
     }
     return writer;
   },
@@ -1346,6 +1370,22 @@ export const HelloReply: MessageFns<HelloReply> = {
             }
 
             message.region = reader.string();
+            continue;
+          }
+          case 6: {
+            if (tag !== 50) {
+              break;
+            }
+
+            message.map = RuleMap.decode(reader, reader.uint32());
+            continue;
+          }
+          case 7: {
+            if (tag !== 58) {
+              break;
+            }
+
+            message.boxes.push(BoxRecord.decode(reader, reader.uint32()));
             continue;
           }
         }
