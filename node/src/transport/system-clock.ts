@@ -1,13 +1,12 @@
 import { randomFillSync } from "node:crypto";
 import type { Clock, Random } from "../base/clock.ts";
 
-/** The process's real time. Timers do not keep the process alive by themselves: listeners and streams do. */
+/** The process's real time. */
 export const systemClock: Clock = {
   now: () => performance.now(),
   wallMs: () => Date.now(),
   after(delayMs, fn) {
     const timer = setTimeout(fn, delayMs);
-    timer.unref();
     return { cancel: () => clearTimeout(timer) };
   },
   defer: (fn) => {

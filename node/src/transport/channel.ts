@@ -1,0 +1,45 @@
+// The calling side: grpc-js channels that speak TLS 1.3 only and accept exactly one process at the other end, the one
+// whose certificate carries the expected name. Host names play no part: loopback works by address, and moving a box to
+// another address needs no new certificate.
+
+import { type ChannelCredentials, type ChannelOptions, Client, credentials as grpcCredentials } from "@grpc/grpc-js";
+import { identityUri } from "../auth/identities.ts";
+import { type Credentials, identityOfCertificate, secureContextOf } from "./credentials.ts";
+import { grpcMessageBytesMax } from "./ports.ts";
+
+/** Credentials for a channel to box `box` of `federation`; anything else that answers there is refused. */
+export function credentialsToBox(own: Credentials, federation: string, box: string): ChannelCredentials {
+  const expected = identityUri({ federation, kind: "box", id: box });
+  return grpcCredentials.createFromSecureContext(secureContextOf(own), {
+    checkServerIdentity: (_host, certificate) => {
+      const identity = identityOfCertificate(certificate.subjectaltname);
+      const found = identity === undefined ? "no identity" : identityUri(identity);
+      return found === expected ? undefined : new Error(`expected ${expected}, the certificate says ${found}`);
+    },
+  });
+}
+
+/**
+ * One connection a channel, found dead within seconds, never through a proxy. The name sent in the TLS handshake is
+ * fixed: an address there is forbidden, and nobody looks at it.
+ */
+export const channelOptions: ChannelOptions = {
+  "grpc.use_local_subchannel_pool": 1,
+  "grpc.enable_http_proxy": 0,
+  "grpc.enable_retries": 0,
+  "grpc.enable_channelz": 0,
+  "grpc.service_config_disable_resolution": 1,
+  "grpc.keepalive_time_ms": 2_000,
+  "grpc.keepalive_timeout_ms": 3_000,
+  "grpc.keepalive_permit_without_calls": 1,
+  "grpc.max_receive_message_length": grpcMessageBytesMax,
+  "grpc.max_send_message_length": grpcMessageBytesMax,
+  "grpc-node.flow_control_window": 4 * 1024 * 1024,
+  "grpc.ssl_target_name_override": "box.nexus.internal",
+  "grpc.default_authority": "box.nexus.internal",
+};
+
+/** A channel to `endpoint` ("host:port"); close it when done. */
+export function clientToBox(endpoint: string, target: { own: Credentials; federation: string; box: string }): Client {
+  return new Client(endpoint, credentialsToBox(target.own, target.federation, target.box), channelOptions);
+}

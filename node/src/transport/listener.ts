@@ -1,0 +1,226 @@
+// One port of a box. grpc-js's own listener takes TLS 1.2, knows no revocation list and refuses certificates without a
+// host name, so the listener is ours (node:tls) and hands each accepted socket to grpc-js or to the HTTP server: by what
+// the TLS handshake agreed on (ALPN), and on a plain loopback listener by the first bytes.
+
+import type { Server as HttpServer } from "node:http";
+import type { Http2Server } from "node:http2";
+import net from "node:net";
+import tls from "node:tls";
+import { type ConnectionInjector, Server, ServerCredentials } from "@grpc/grpc-js";
+import { assert, must } from "../base/assert.ts";
+import { messageOf, NexusError } from "../base/errors.ts";
+import { type Credentials, contextOptions } from "./credentials.ts";
+import { grpcMessageBytesMax } from "./ports.ts";
+
+export interface ListenerSettings {
+  host: string;
+  /** 0 takes a free one; `start` tells which. */
+  port: number;
+  /** `plain` has no TLS and is refused beyond loopback. */
+  security: { kind: "tls"; credentials: Credentials; clientCertificate: "required" | "optional" } | { kind: "plain" };
+  /** Open connections; further ones are closed at once. */
+  connectionsMax: number;
+  /** Time for the TLS handshake and, without TLS, for the first bytes. */
+  handshakeTimeoutMs: number;
+  /** A gRPC connection without any call is closed after this time; 0 = never. */
+  idleMs: number;
+  /** Calls at once on one gRPC connection. */
+  callsPerConnectionMax: number;
+}
+
+export const peerListenerLimits = {
+  connectionsMax: 1024,
+  handshakeTimeoutMs: 5_000,
+  idleMs: 0,
+  callsPerConnectionMax: 256,
+};
+export const clientListenerLimits = {
+  connectionsMax: 10_000,
+  handshakeTimeoutMs: 5_000,
+  idleMs: 300_000,
+  callsPerConnectionMax: 1024,
+};
+
+export interface ListenerNeeds {
+  /** Takes HTTP/1.1 connections; without one they are closed. It must not listen itself. */
+  http?: HttpServer;
+  /** Told why a connection was refused; for logs and counters. */
+  refused?: (reason: string) => void;
+}
+
+/** Bytes a sender may have under way to us on one stream: enough for a fast long line. */
+const flowControlWindow = 4 * 1024 * 1024;
+/** A longer list of request headers is refused. */
+const headerBytesMax = 16 * 1024;
+/** How long `stop` waits for calls to end. */
+const stopGraceMs = 1_000;
+const http2Preface = "PRI * HTTP/2.0";
+
+export class Listener {
+  /** Add services before `start`. */
+  readonly grpc: Server;
+  readonly #settings: ListenerSettings;
+  readonly #needs: ListenerNeeds;
+  readonly #injector: ConnectionInjector;
+  readonly #sockets = new Set<net.Socket>();
+  readonly #listening: net.Server;
+  #revocations: string | undefined;
+  #stopping: Promise<void> | undefined;
+
+  constructor(settings: ListenerSettings, needs: ListenerNeeds = {}) {
+    this.#settings = settings;
+    this.#needs = needs;
+    if (settings.security.kind === "plain" && !isLoopback(settings.host)) {
+      throw new NexusError("INVALID", `a listener without TLS is allowed on loopback only, not on ${settings.host}`);
+    }
+    this.grpc = new Server({
+      "grpc.max_receive_message_length": grpcMessageBytesMax,
+      "grpc.max_send_message_length": grpcMessageBytesMax,
+      "grpc.max_concurrent_streams": settings.callsPerConnectionMax,
+      "grpc.max_metadata_size": headerBytesMax,
+      "grpc.enable_channelz": 0,
+      ...(settings.idleMs > 0 ? { "grpc.max_connection_idle_ms": settings.idleMs } : {}),
+    });
+    this.#injector = this.grpc.createConnectionInjector(ServerCredentials.createInsecure());
+    widenWindows(this.grpc);
+    this.#listening = settings.security.kind === "tls" ? this.#tlsServer(settings.security) : this.#plainServer();
+    this.#listening.maxConnections = settings.connectionsMax;
+    if (needs.http !== undefined) limitHttp(needs.http);
+  }
+
+  /** The port it listens on. Throws INVALID when it cannot. */
+  start(): Promise<number> {
+    return new Promise((resolve, reject) => {
+      const { host, port } = this.#settings;
+      this.#listening.once("error", (cause) => {
+        reject(new NexusError("INVALID", `cannot listen on ${host}:${port}: ${messageOf(cause)}`, { cause }));
+      });
+      this.#listening.listen({ host, port }, () => {
+        this.#listening.removeAllListeners("error");
+        this.#listening.on("error", (error) => this.#needs.refused?.(messageOf(error)));
+        resolve((this.#listening.address() as net.AddressInfo).port);
+      });
+    });
+  }
+
+  get connections(): number {
+    return this.#sockets.size;
+  }
+
+  /**
+   * New connections use these. When the revocation list changed, the open ones are closed so that they are checked
+   * again: their owners reconnect at once.
+   */
+  reload(credentials: Credentials): void {
+    assert(this.#listening instanceof tls.Server, "only a TLS listener reloads certificates");
+    this.#listening.setSecureContext({ ...contextOptions(credentials), minVersion: "TLSv1.3" });
+    if (credentials.crl === this.#revocations) return;
+    this.#revocations = credentials.crl;
+    for (const socket of this.#sockets) socket.destroy();
+  }
+
+  /** Takes no more connections, lets calls end for a moment, then closes everything. Idempotent. */
+  stop(): Promise<void> {
+    this.#stopping ??= new Promise((resolve) => {
+      const force = setTimeout(() => {
+        for (const socket of this.#sockets) socket.destroy();
+      }, stopGraceMs);
+      this.#listening.close(() => {
+        clearTimeout(force);
+        this.grpc.forceShutdown();
+        resolve();
+      });
+      this.#injector.drain(stopGraceMs);
+      this.#needs.http?.closeIdleConnections();
+    });
+    return this.#stopping;
+  }
+
+  #tlsServer(security: ListenerSettings["security"] & { kind: "tls" }): tls.Server {
+    this.#revocations = security.credentials.crl;
+    const http = this.#needs.http !== undefined;
+    const server = tls.createServer({
+      ...contextOptions(security.credentials),
+      minVersion: "TLSv1.3",
+      requestCert: true,
+      rejectUnauthorized: security.clientCertificate === "required",
+      handshakeTimeout: this.#settings.handshakeTimeoutMs,
+      // Who can do HTTP/1.1 (browsers, curl) wants the HTTP API; gRPC clients offer h2 alone.
+      ALPNCallback: ({ protocols }) =>
+        http && protocols.includes("http/1.1") ? "http/1.1" : protocols.includes("h2") ? "h2" : undefined,
+    });
+    server.on("tlsClientError", (error) => this.#needs.refused?.(messageOf(error)));
+    server.on("secureConnection", (socket) => {
+      this.#track(socket);
+      if (socket.getPeerX509Certificate() !== undefined && !socket.authorized) {
+        this.#refuse(socket, `client certificate: ${messageOf(socket.authorizationError)}`);
+      } else if (socket.alpnProtocol === "h2") {
+        this.#injector.injectConnection(socket);
+      } else {
+        this.#giveHttp(socket);
+      }
+    });
+    return server;
+  }
+
+  #plainServer(): net.Server {
+    return net.createServer((socket) => {
+      this.#track(socket);
+      socket.setTimeout(this.#settings.handshakeTimeoutMs, () => this.#refuse(socket, "silent connection"));
+      socket.once("data", (first) => {
+        socket.pause();
+        socket.removeAllListeners("timeout");
+        socket.setTimeout(0);
+        socket.unshift(first);
+        // A fragment shorter than the preface is judged by what is there: no HTTP method starts with "PRI ".
+        const isHttp2 = http2Preface.startsWith(first.toString("latin1", 0, http2Preface.length)) && first.length >= 3;
+        if (isHttp2) this.#injector.injectConnection(socket);
+        else this.#giveHttp(socket);
+      });
+    });
+  }
+
+  #giveHttp(socket: net.Socket): void {
+    if (this.#needs.http === undefined) {
+      this.#refuse(socket, "no HTTP on this port");
+      return;
+    }
+    this.#needs.http.emit("connection", socket);
+    socket.resume();
+  }
+
+  #track(socket: net.Socket): void {
+    this.#sockets.add(socket);
+    socket.setNoDelay(true);
+    socket.on("error", () => socket.destroy());
+    socket.once("close", () => this.#sockets.delete(socket));
+  }
+
+  #refuse(socket: net.Socket, reason: string): void {
+    this.#needs.refused?.(reason);
+    socket.destroy();
+  }
+}
+
+/**
+ * grpc-js 1.14 offers no option for the windows of a server, and HTTP/2's 64 KiB would bound a long line to 64 KiB a
+ * round trip. Its HTTP/2 server is reached through a private field; a version without it fails here, at start.
+ */
+function widenWindows(grpc: Server): void {
+  const { http2Servers } = grpc as unknown as { http2Servers: Map<Http2Server, unknown> };
+  const [http2Server] = must(http2Servers, "grpc-js's table of HTTP/2 servers").keys();
+  must(http2Server, "grpc-js's HTTP/2 server").updateSettings({ initialWindowSize: flowControlWindow });
+  http2Server?.on("session", (session) => session.setLocalWindowSize(flowControlWindow));
+}
+
+/** Bounds a slow or endless sender of headers and requests. */
+function limitHttp(server: HttpServer): void {
+  server.headersTimeout = 10_000;
+  server.requestTimeout = 120_000;
+  server.keepAliveTimeout = 60_000;
+  server.maxHeadersCount = 100;
+}
+
+export function isLoopback(host: string): boolean {
+  return host === "localhost" || host === "::1" || (net.isIPv4(host) && host.startsWith("127."));
+}
