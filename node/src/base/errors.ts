@@ -294,3 +294,8 @@ export class NexusError extends Error {
 export function messageOf(error: unknown): string {
   return error instanceof Error ? error.message : String(error);
 }
+
+/** Tells a refusal from the value that a function returns instead of it. */
+export function isRefusal(value: unknown): value is Refusal {
+  return typeof value === "object" && value !== null && typeof (value as Refusal).code === "string";
+}
