@@ -1,0 +1,180 @@
+// Streams: large content up and down, and the change feed. Each travels on a stream of its own beside the session.
+import type { WriteFile } from "@nexus-federation/proto/command.ts";
+import type { DownloadFrame, WatchFrame } from "@nexus-federation/proto/files.ts";
+import type { Event, FileInfo, Receipt } from "@nexus-federation/proto/records.ts";
+import type { RequestOptions, Response } from "@nexus-federation/proto/request.ts";
+import { type Clock, delay } from "../base/clock.ts";
+import { type ErrorCode, errorKinds, messageOf, NexusError } from "../base/errors.ts";
+import { errorOf } from "./caller.ts";
+import { write } from "./operations.ts";
+import type { Session } from "./session.ts";
+import type { PutOptions, ReadOptions, Written } from "./types.ts";
+
+const frameBytes = 256 * 1024;
+
+export interface ContentOptions {
+  /** Bytes that will come, when known: refused early if a limit is exceeded. */
+  size?: number;
+  offset?: number;
+  length?: number;
+  /** Called with the bytes moved so far. */
+  onProgress?: (bytes: number) => void;
+}
+export interface Download {
+  receipt: Receipt;
+  info: FileInfo;
+  data: AsyncIterable<Uint8Array>;
+}
+export interface WatchBatch {
+  /** Send as `after` to go on behind this batch. */
+  token: string;
+  events: Event[];
+}
+
+interface Needs {
+  session: () => Promise<Session>;
+  options: RequestOptions;
+}
+
+/** A started upload is not retried by itself: the source can be read once only. Its request id makes a caller's retry safe. */
+export async function upload(
+  needs: Needs,
+  what: { path: string; source: AsyncIterable<Uint8Array> | Iterable<Uint8Array>; put: PutOptions & ContentOptions },
+): Promise<Written> {
+  const session = await needs.session();
+  const operation = write(what.path, new Uint8Array(0), what.put).op;
+  const file = { ...(operation!.value as WriteFile), size: what.put.size ?? 0 };
+  const response = await new Promise<Response>((resolve, reject) => {
+    const call = session.rpc.upload(session.metadata, (error, answer) =>
+      error ? reject(streamError(error)) : resolve(answer),
+    );
+    what.put.signal?.addEventListener("abort", () => call.cancel(), { once: true });
+    call.on("error", () => {});
+    call.write({ header: { options: needs.options, write: file, zone: what.put.zone ?? "" }, data: Buffer.alloc(0) });
+    feed(call, what.source, what.put.onProgress).catch((cause) => {
+      call.cancel();
+      reject(cause);
+    });
+  });
+  if (response.result?.$case === "failure") throw errorOf(response);
+  if (response.result?.$case !== "operation") throw errorOf(response);
+  return { receipt: response.receipt!, info: response.result.value.info };
+}
+
+interface Sink {
+  write(frame: { header: undefined; data: Buffer }): boolean;
+  once(event: "drain" | "close", listener: () => void): unknown;
+  end(): void;
+  destroyed: boolean;
+}
+
+async function feed(
+  sink: Sink,
+  source: AsyncIterable<Uint8Array> | Iterable<Uint8Array>,
+  onProgress?: (bytes: number) => void,
+): Promise<void> {
+  let moved = 0;
+  for await (const part of source) {
+    for (let at = 0; at < part.length; at += frameBytes) {
+      const data = Buffer.from(part.buffer, part.byteOffset + at, Math.min(frameBytes, part.length - at));
+      if (!sink.write({ header: undefined, data }))
+        await new Promise<void>((resolve) => {
+          sink.once("drain", resolve);
+          sink.once("close", resolve);
+        });
+      if (sink.destroyed) return;
+      moved += data.length;
+      onProgress?.(moved);
+    }
+  }
+  sink.end();
+}
+
+export async function download(
+  needs: Needs,
+  what: { path: string; read: ReadOptions & ContentOptions },
+): Promise<Download> {
+  const session = await needs.session();
+  const { read } = what;
+  const request = {
+    options: needs.options,
+    path: what.path,
+    offset: read.offset ?? 0,
+    length: read.length,
+    zone: read.zone ?? "",
+  };
+  const call = session.rpc.download(request, session.metadata);
+  read.signal?.addEventListener("abort", () => call.cancel(), { once: true });
+  const frames = call[Symbol.asyncIterator]() as AsyncIterator<DownloadFrame>;
+  const first = await frames.next().catch((cause) => {
+    throw streamError(cause);
+  });
+  const head = first.value?.head;
+  if (first.done || !head) throw new NexusError("INTERNAL", "the box sent no head before the content");
+  if (head.result?.$case !== "info") {
+    call.cancel();
+    throw errorOf(head);
+  }
+  async function* data(): AsyncIterable<Uint8Array> {
+    let moved = 0;
+    try {
+      for (let next = first; !next.done; next = await frames.next()) {
+        const part = next.value.data;
+        if (part.length === 0) continue;
+        moved += part.length;
+        read.onProgress?.(moved);
+        yield part;
+      }
+    } catch (cause) {
+      throw streamError(cause);
+    } finally {
+      call.cancel();
+    }
+  }
+  return { receipt: head.receipt!, info: head.result.value, data: data() };
+}
+
+/** Reconnects and resumes behind the last batch until the signal aborts; throws COMPACTED and other final refusals. */
+export async function* watch(
+  needs: { session: () => Promise<Session>; clock: Clock },
+  what: { path: string; zone: string; after: string; signal: AbortSignal | undefined },
+): AsyncGenerator<WatchBatch> {
+  let after = what.after;
+  const retryMs = 100;
+  while (!what.signal?.aborted) {
+    let call: ReturnType<Session["rpc"]["watch"]> | undefined;
+    const onAbort = () => call?.cancel();
+    what.signal?.addEventListener("abort", onAbort, { once: true });
+    try {
+      const session = await needs.session();
+      call = session.rpc.watch({ options: undefined, path: what.path, after, zone: what.zone }, session.metadata);
+      for await (const frame of call as AsyncIterable<WatchFrame>) {
+        if (frame.failure) throw failureError(frame.failure);
+        if (frame.token) after = frame.token;
+        if (frame.events.length > 0) yield { token: frame.token, events: frame.events };
+      }
+    } catch (cause) {
+      if (what.signal?.aborted) return;
+      const error = streamError(cause);
+      if (!errorKinds[error.code].retryable) throw error;
+    } finally {
+      what.signal?.removeEventListener("abort", onAbort);
+      call?.cancel();
+    }
+    await delay(needs.clock, retryMs, what.signal).catch(() => {});
+  }
+}
+
+function failureError(failure: { code: string; message: string }): NexusError {
+  return new NexusError(failure.code in errorKinds ? (failure.code as ErrorCode) : "INTERNAL", failure.message);
+}
+
+/** gRPC's own failures as ours: a broken stream may come back, a refused identity will not. */
+function streamError(cause: unknown): NexusError {
+  if (cause instanceof NexusError) return cause;
+  const status = (cause as { code?: number }).code;
+  if (status === 16) return new NexusError("UNAUTHENTICATED", messageOf(cause), { cause });
+  if (status === 7) return new NexusError("DENIED", messageOf(cause), { cause });
+  if (status === 8) return new NexusError("TOO_LARGE", messageOf(cause), { cause });
+  return new NexusError("ZONE_UNAVAILABLE", `the stream to the box broke: ${messageOf(cause)}`, { cause });
+}

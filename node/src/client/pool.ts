@@ -1,0 +1,158 @@
+// Sessions to boxes and the knowledge which box serves which zone. One seed session is enough: any box forwards; going
+// to the serving box directly saves the hop.
+import type { BoxRecord, RuleMap } from "@nexus-federation/proto/records.ts";
+import type { Response } from "@nexus-federation/proto/request.ts";
+import { messageOf, NexusError } from "../base/errors.ts";
+import { compileRules, type RuleTrie, rulesProblem } from "../tree/rules.ts";
+import type { Session } from "./session.ts";
+
+export interface PoolNeeds {
+  /** "host:port" of boxes, tried in turn. */
+  endpoints: string[];
+  connect(endpoint: string): Promise<Session>;
+  now(): number;
+}
+
+/** After a failed connection an endpoint is left alone for so long. */
+const restMs = 500;
+/** A learned log time is used for request times up to this age. */
+const logTimeAgeMaxMs = 60_000;
+
+interface Learned {
+  logTimeMs: number;
+  atMs: number;
+}
+
+export class SessionPool {
+  readonly #needs: PoolNeeds;
+  readonly #sessions = new Map<string, Session>();
+  readonly #connecting = new Map<string, Promise<Session>>();
+  readonly #restUntil = new Map<string, number>();
+  readonly #endpointOfBox = new Map<string, string>();
+  readonly #servingBox = new Map<string, string>();
+  readonly #logTime = new Map<string, Learned>();
+  #trie: RuleTrie | undefined;
+  #epoch = 0;
+  #turn = 0;
+  #closed = false;
+
+  constructor(needs: PoolNeeds) {
+    this.#needs = needs;
+  }
+
+  /** The open session that fits the path best, or undefined when one must be connected first (see `seed`). */
+  sessionFor(path: string | undefined, zone: string | undefined): Session | undefined {
+    const name = zone || (path === undefined ? undefined : this.zoneOf(path));
+    const box = name === undefined ? undefined : this.#servingBox.get(name);
+    const endpoint = box === undefined ? undefined : this.#endpointOfBox.get(box);
+    if (endpoint !== undefined) {
+      const session = this.#sessions.get(endpoint);
+      if (session) return session;
+      if (!this.#resting(endpoint) && !this.#connecting.has(endpoint)) this.#open(endpoint).catch(() => {});
+    }
+    for (const session of this.#sessions.values()) return session;
+    return undefined;
+  }
+
+  /** Connects to the first endpoint that answers. Rejects with ZONE_UNAVAILABLE naming every failure. */
+  async seed(): Promise<Session> {
+    const all = [...new Set([...this.#needs.endpoints, ...this.#endpointOfBox.values()])];
+    const failures: string[] = [];
+    this.#turn++;
+    for (let i = 0; i < all.length; i++) {
+      const endpoint = all[(this.#turn + i) % all.length]!;
+      const open = this.#sessions.get(endpoint);
+      if (open) return open;
+      if (this.#resting(endpoint)) {
+        failures.push(`${endpoint}: did not answer just now`);
+        continue;
+      }
+      try {
+        return await this.#open(endpoint);
+      } catch (error) {
+        if (error instanceof NexusError && error.code === "UNAUTHENTICATED") throw error;
+        failures.push(`${endpoint}: ${messageOf(error)}`);
+      }
+    }
+    throw new NexusError("ZONE_UNAVAILABLE", `no box answers (${failures.join("; ")})`);
+  }
+
+  zoneOf(path: string): string | undefined {
+    return this.#trie?.match(path)?.rule.zone; // undefined also for paths that are no paths: the box says why
+  }
+
+  /** The map is older than `epoch`. */
+  isBehind(epoch: number): boolean {
+    return epoch > this.#epoch;
+  }
+
+  learnMap(map: RuleMap, boxes: BoxRecord[]): void {
+    if (map.epoch >= this.#epoch) {
+      this.#epoch = map.epoch;
+      if (!rulesProblem(map.rules)) this.#trie = compileRules(map.rules);
+    }
+    for (const box of boxes) if (box.clientEndpoint) this.#endpointOfBox.set(box.name, box.clientEndpoint);
+  }
+
+  learnAnswer(response: Response): void {
+    const receipt = response.receipt;
+    if (!receipt?.zone) return;
+    if (response.servedBy) this.#servingBox.set(receipt.zone, response.servedBy);
+    if (receipt.logTimeMs > 0) {
+      const known = this.#logTime.get(receipt.zone);
+      if (!known || receipt.logTimeMs >= known.logTimeMs) {
+        this.#logTime.set(receipt.zone, { logTimeMs: receipt.logTimeMs, atMs: this.#needs.now() });
+      }
+    }
+  }
+
+  learnLeader(path: string | undefined, zone: string | undefined, box: string): void {
+    const name = zone || (path === undefined ? undefined : this.zoneOf(path));
+    if (name === undefined) return;
+    if (box) this.#servingBox.set(name, box);
+    else this.#servingBox.delete(name);
+  }
+
+  /** Log time to stamp a first attempt with; 0 lets the door stamp it. Never ahead of the log, so that EXPIRED is sound. */
+  requestTime(path: string | undefined, zone: string | undefined): number {
+    const name = zone || (path === undefined ? undefined : this.zoneOf(path));
+    const learned = name === undefined ? undefined : this.#logTime.get(name);
+    if (!learned || this.#needs.now() - learned.atMs > logTimeAgeMaxMs) return 0;
+    return learned.logTimeMs;
+  }
+
+  close(): void {
+    this.#closed = true;
+    for (const session of [...this.#sessions.values()]) session.close("the client is closed");
+  }
+
+  #resting(endpoint: string): boolean {
+    return (this.#restUntil.get(endpoint) ?? 0) > this.#needs.now();
+  }
+
+  #open(endpoint: string): Promise<Session> {
+    const already = this.#connecting.get(endpoint);
+    if (already) return already;
+    const opening = this.#needs
+      .connect(endpoint)
+      .then((session) => {
+        if (this.#closed) {
+          session.close("the client is closed");
+          throw new NexusError("ZONE_UNAVAILABLE", "the client is closed");
+        }
+        this.#sessions.set(endpoint, session);
+        session.onClosed = () => {
+          if (this.#sessions.get(endpoint) === session) this.#sessions.delete(endpoint);
+          this.#restUntil.set(endpoint, this.#needs.now() + restMs);
+        };
+        return session;
+      })
+      .catch((error) => {
+        this.#restUntil.set(endpoint, this.#needs.now() + restMs);
+        throw error;
+      })
+      .finally(() => this.#connecting.delete(endpoint));
+    this.#connecting.set(endpoint, opening);
+    return opening;
+  }
+}
