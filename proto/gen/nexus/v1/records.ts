@@ -168,9 +168,11 @@ export interface ZoneRule {
   copiesDeclared: number;
 }
 
+/** `revision` grows with every change of the map, of a log's members or of the boxes (index in the system log). */
 export interface RuleMap {
   epoch: number;
   rules: ZoneRule[];
+  revision: number;
 }
 
 export interface BoxRecord {
@@ -1579,7 +1581,7 @@ export const ZoneRule: MessageFns<ZoneRule> = {
 };
 
 function createBaseRuleMap(): RuleMap {
-  return { epoch: 0, rules: [] };
+  return { epoch: 0, rules: [], revision: 0 };
 }
 
 export const RuleMap: MessageFns<RuleMap> = {
@@ -1589,6 +1591,9 @@ export const RuleMap: MessageFns<RuleMap> = {
     }
     for (const v of message.rules) {
       ZoneRule.encode(v!, writer.uint32(18).fork()).join();
+    }
+    if (message.revision !== 0) {
+      writer.uint32(24).uint64(message.revision);
     }
     return writer;
   },
@@ -1620,6 +1625,14 @@ export const RuleMap: MessageFns<RuleMap> = {
             }
 
             message.rules.push(ZoneRule.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.revision = longToNumber(reader.uint64());
             continue;
           }
         }

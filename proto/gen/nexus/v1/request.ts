@@ -78,6 +78,9 @@ export interface Request {
     /** change feed page of a zone */
     { $case: "feed"; value: FeedRead }
     | { $case: "hasChunks"; value: HasChunks }
+    | //
+    /** between boxes: an admin call that the leader of a log must execute */
+    { $case: "admin"; value: AdminCall }
     | undefined;
 }
 
@@ -105,9 +108,19 @@ export interface InspectLock {
 
 export interface ReadMap {
   knownEpoch: number;
+  knownRevision: number;
 }
 
 export interface Hello {
+}
+
+export interface AdminCall {
+  method: string;
+  body: Buffer;
+}
+
+export interface AdminAnswer {
+  body: Buffer;
 }
 
 export interface MachineRead {
@@ -150,6 +163,7 @@ export interface Response {
     | { $case: "system"; value: SystemReply }
     | { $case: "empty"; value: Empty }
     | { $case: "presence"; value: ChunkPresence }
+    | { $case: "admin"; value: AdminAnswer }
     | undefined;
 }
 
@@ -396,6 +410,9 @@ export const Request: MessageFns<Request> = {
       case "hasChunks":
         HasChunks.encode(message.op.value, writer.uint32(154).fork()).join();
         break;
+      case "admin":
+        AdminCall.encode(message.op.value, writer.uint32(162).fork()).join();
+        break;
     }
     return writer;
   },
@@ -515,6 +532,14 @@ export const Request: MessageFns<Request> = {
             }
 
             message.op = { $case: "hasChunks", value: HasChunks.decode(reader, reader.uint32()) };
+            continue;
+          }
+          case 20: {
+            if (tag !== 162) {
+              break;
+            }
+
+            message.op = { $case: "admin", value: AdminCall.decode(reader, reader.uint32()) };
             continue;
           }
         }
@@ -781,13 +806,16 @@ export const InspectLock: MessageFns<InspectLock> = {
 };
 
 function createBaseReadMap(): ReadMap {
-  return { knownEpoch: 0 };
+  return { knownEpoch: 0, knownRevision: 0 };
 }
 
 export const ReadMap: MessageFns<ReadMap> = {
   encode(message: ReadMap, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
     if (message.knownEpoch !== 0) {
       writer.uint32(8).uint64(message.knownEpoch);
+    }
+    if (message.knownRevision !== 0) {
+      writer.uint32(16).uint64(message.knownRevision);
     }
     return writer;
   },
@@ -811,6 +839,14 @@ export const ReadMap: MessageFns<ReadMap> = {
             }
 
             message.knownEpoch = longToNumber(reader.uint64());
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.knownRevision = longToNumber(reader.uint64());
             continue;
           }
         }
@@ -848,6 +884,109 @@ export const Hello: MessageFns<Hello> = {
       while (reader.pos < end) {
         const tag = reader.uint32();
         switch (tag >>> 3) {
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+};
+
+function createBaseAdminCall(): AdminCall {
+  return { method: "", body: Buffer.alloc(0) };
+}
+
+export const AdminCall: MessageFns<AdminCall> = {
+  encode(message: AdminCall, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.method !== "") {
+      writer.uint32(10).string(message.method);
+    }
+    if (message.body.length !== 0) {
+      writer.uint32(18).bytes(message.body);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): AdminCall {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseAdminCall();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.method = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.body = Buffer.from(reader.bytes());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+};
+
+function createBaseAdminAnswer(): AdminAnswer {
+  return { body: Buffer.alloc(0) };
+}
+
+export const AdminAnswer: MessageFns<AdminAnswer> = {
+  encode(message: AdminAnswer, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.body.length !== 0) {
+      writer.uint32(10).bytes(message.body);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): AdminAnswer {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseAdminAnswer();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.body = Buffer.from(reader.bytes());
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1123,6 +1262,9 @@ export const Response: MessageFns<Response> = {
       case "presence":
         ChunkPresence.encode(message.result.value, writer.uint32(186).fork()).join();
         break;
+      case "admin":
+        AdminAnswer.encode(message.result.value, writer.uint32(194).fork()).join();
+        break;
     }
     return writer;
   },
@@ -1274,6 +1416,14 @@ export const Response: MessageFns<Response> = {
             }
 
             message.result = { $case: "presence", value: ChunkPresence.decode(reader, reader.uint32()) };
+            continue;
+          }
+          case 24: {
+            if (tag !== 194) {
+              break;
+            }
+
+            message.result = { $case: "admin", value: AdminAnswer.decode(reader, reader.uint32()) };
             continue;
           }
         }
