@@ -1,0 +1,79 @@
+import type { Random } from "../base/clock.ts";
+import { isLocalTarget } from "./messages.ts";
+import type { Storage } from "./storage.ts";
+import { type Logger, NO_LIMIT, NONE } from "./types.ts";
+
+/** How linearizable reads are confirmed: by a heartbeat round, or by trusting that clocks advance alike. */
+export type ReadOnlyOption = "ReadOnlySafe" | "ReadOnlyLeaseBased";
+
+export interface RaftConfig {
+  /** Replica id of this node; not NONE and not one of the local threads. */
+  readonly id: number;
+  /** Ticks without the leader after which a follower campaigns; the real timeout is drawn from once to twice this. */
+  readonly electionTick: number;
+  /** Ticks between heartbeats; below `electionTick`. */
+  readonly heartbeatTick: number;
+  readonly storage: Storage;
+  /** Draws the election timeouts. */
+  readonly random: Pick<Random, "unit">;
+  /** Last applied index, when restarting; 0 means the storage's first index less one. */
+  readonly applied?: number;
+  /** Storage work travels as messages to the local threads; their responses replace `advance`. */
+  readonly asyncStorageWrites?: boolean;
+  /** Limit on the entries of one append message, in bytes; at least one entry is always sent. Default no limit. */
+  readonly messageBytesMax?: number;
+  /** Limit on entries handed out and not yet applied, in bytes. Default: `messageBytesMax`. */
+  readonly applyingBytesMax?: number;
+  /** Limit on the leader's uncommitted tail, in bytes of data; beyond it proposals are dropped. Default no limit. */
+  readonly uncommittedBytesMax?: number;
+  /** Limit on append messages in flight to one follower. */
+  readonly inflightCountMax: number;
+  /** Limit on their bytes of data, at least `messageBytesMax`. Default no limit. */
+  readonly inflightBytesMax?: number;
+  /** A leader that does not hear from a quorum for `electionTick` steps down. */
+  readonly checkQuorum?: boolean;
+  /** Ask whether an election could be won before starting one. */
+  readonly preVote?: boolean;
+  /** Default "ReadOnlySafe"; "ReadOnlyLeaseBased" needs `checkQuorum`. */
+  readonly readOnlyOption?: ReadOnlyOption;
+  /** Followers drop proposals instead of passing them to the leader. */
+  readonly disableProposalForwarding?: boolean;
+  /** Propose configuration changes unchecked: only for callers that order and check them themselves. */
+  readonly disableConfChangeValidation?: boolean;
+  /** A leader that is removed or demoted steps down. */
+  readonly stepDownOnRemoval?: boolean;
+  readonly logger?: Logger;
+}
+
+export type Settings = Required<RaftConfig>;
+
+/** Fills in the defaults; returns a sentence when the configuration cannot work. */
+export function settingsOf(config: RaftConfig): Settings | string {
+  const messageBytesMax = config.messageBytesMax ?? NO_LIMIT;
+  const settings: Settings = {
+    applied: 0,
+    asyncStorageWrites: false,
+    checkQuorum: false,
+    preVote: false,
+    disableProposalForwarding: false,
+    disableConfChangeValidation: false,
+    stepDownOnRemoval: false,
+    ...config,
+    logger: config.logger ?? {},
+    readOnlyOption: config.readOnlyOption ?? "ReadOnlySafe",
+    messageBytesMax,
+    applyingBytesMax: config.applyingBytesMax || Math.max(1, messageBytesMax),
+    uncommittedBytesMax: config.uncommittedBytesMax || NO_LIMIT,
+    inflightBytesMax: config.inflightBytesMax || NO_LIMIT,
+  };
+  if (settings.id === NONE) return "cannot use none as id";
+  if (isLocalTarget(settings.id)) return "cannot use local target as id";
+  if (settings.heartbeatTick <= 0) return "heartbeat tick must be greater than 0";
+  if (settings.electionTick <= settings.heartbeatTick) return "election tick must be greater than heartbeat tick";
+  if (settings.inflightCountMax <= 0) return "max inflight messages must be greater than 0";
+  if (settings.inflightBytesMax < messageBytesMax) return "max inflight bytes must be >= max message size";
+  if (settings.readOnlyOption === "ReadOnlyLeaseBased" && !settings.checkQuorum) {
+    return "CheckQuorum must be enabled when ReadOnlyOption is ReadOnlyLeaseBased";
+  }
+  return settings;
+}

@@ -1,0 +1,103 @@
+import { InvariantError } from "../base/assert.ts";
+import { checkedConfEntry } from "./conf.ts";
+import { encodeConfChange, LEAVE_JOINT } from "./confchange/codec.ts";
+import { hex, refusalTexts } from "./describe.ts";
+import { localMessage, type Message, message } from "./messages.ts";
+import type { Raft } from "./raft.ts";
+import { broadcastAppend } from "./replication.ts";
+import { payloadSize } from "./sizes.ts";
+import { configText } from "./tracker/config.ts";
+import { type Entry, type EntryType, NONE, type Refusal, type Snapshot } from "./types.ts";
+
+/** A proposal on the leader, its own or one that a follower passed on. */
+export function stepProposal(r: Raft, m: Message): Refusal | undefined {
+  if (m.entries.length === 0) throw new InvariantError("a proposal has at least one entry");
+  const refusal = proposalRefusal(r);
+  if (refusal !== undefined) return refusal;
+  const entries = m.entries.map((entry, offset) => {
+    const { type, data } = checkedConfEntry(r, entry, offset);
+    return nextEntry(r, offset, type, data);
+  });
+  return appendAndSend(r, entries);
+}
+
+/** The same for data that this leader's application proposes, without a message in between. */
+export function proposeHere(r: Raft, datas: readonly Uint8Array[]): Refusal | undefined {
+  const refusal = proposalRefusal(r);
+  if (refusal !== undefined) return refusal;
+  return appendAndSend(
+    r,
+    datas.map((data, offset) => nextEntry(r, offset, "EntryNormal", data)),
+  );
+}
+
+/** The entry that is to stand `offset` places behind the end of the log. */
+export function nextEntry(r: Raft, offset: number, type: EntryType, data: Uint8Array): Entry {
+  return { index: r.log.lastIndex() + 1 + offset, term: r.term, epoch: 0, type, data };
+}
+
+/** Appends to the leader's log; false when the uncommitted tail has no room. Empty entries always have. */
+export function appendEntries(r: Raft, entries: readonly Entry[]): boolean {
+  const bytes = payloadSize(entries);
+  if (r.uncommittedBytes > 0 && bytes > 0 && r.uncommittedBytes + bytes > r.settings.uncommittedBytesMax) {
+    r.logger.warning?.(
+      `${hex(r.id)} appending new entries to log would exceed uncommitted entry size limit; dropping proposal`,
+    );
+    return false;
+  }
+  r.uncommittedBytes += bytes;
+  // The leader's own acknowledgement: it counts when the entries are durable here.
+  const own = message("MsgAppResp", r.id);
+  own.index = r.log.append(entries);
+  r.send(own);
+  return true;
+}
+
+/** Entries up to `index`, weighing `bytes`, are applied. Leaves a joint configuration that is to be left by itself. */
+export function appliedTo(r: Raft, index: number, bytes: number): void {
+  const applied = Math.max(index, r.log.applied);
+  r.log.appliedTo(applied, bytes);
+  const { config } = r.tracker;
+  if (!config.autoLeave || applied < r.pendingConfIndex || r.state !== "StateLeader") return;
+  // May be dropped while leadership is being transferred; then the next applied entry tries again.
+  const refusal = proposeConfChange(r, "EntryConfChangeV2", encodeConfChange(LEAVE_JOINT));
+  if (refusal === undefined) {
+    r.logger.info?.(`initiating automatic transition out of joint configuration ${configText(config)}`);
+  } else {
+    r.logger.debug?.(
+      `not initiating automatic transition out of joint configuration ${configText(config)}: ${refusalTexts[refusal]}`,
+    );
+  }
+}
+
+export function appliedSnapshot(r: Raft, snapshot: Snapshot): void {
+  r.log.unstable.stableSnapshotTo(snapshot.index);
+  appliedTo(r, snapshot.index, 0);
+}
+
+/** Proposes the bytes of a configuration change as an entry of `type`. */
+export function proposeConfChange(
+  r: Raft,
+  type: "EntryConfChange" | "EntryConfChangeV2",
+  data: Uint8Array,
+): Refusal | undefined {
+  const proposal = localMessage("MsgProp", NONE);
+  proposal.entries = [{ index: 0, term: 0, epoch: 0, type, data }];
+  return r.step(proposal);
+}
+
+/** A leader outside its configuration, or about to hand over, takes no proposals. */
+function proposalRefusal(r: Raft): Refusal | undefined {
+  if (!r.tracker.progress.has(r.id)) return "ProposalDropped";
+  if (r.leadTransferee === NONE) return undefined;
+  r.logger.debug?.(
+    `${hex(r.id)} [term ${r.term}] transfer leadership to ${hex(r.leadTransferee)} is in progress; dropping proposal`,
+  );
+  return "ProposalDropped";
+}
+
+function appendAndSend(r: Raft, entries: readonly Entry[]): Refusal | undefined {
+  if (!appendEntries(r, entries)) return "ProposalDropped";
+  broadcastAppend(r);
+  return undefined;
+}
