@@ -53,6 +53,8 @@ export interface LinkHandler {
   up(remote: Remote): void;
   /** The stream is gone (it reconnects by itself). Requests in flight on it have an unknown outcome. */
   down(box: string, reason: string): void;
+  /** An attempt to connect failed; more follow by themselves. For logs and counters. */
+  failed?(box: string, reason: string): void;
   /** Joined reply messages. The bytes are a view that stays valid; nobody writes to them again. */
   frame(remote: Remote, bytes: Uint8Array): void;
 }
