@@ -55,14 +55,9 @@ export class NexusClient implements LockHolder {
   }
 
   async ruleMap(options: t.CallOptions = {}): Promise<RuleMap> {
-    const response = await this.#call(
-      { $case: "readMap", value: { knownEpoch: 0, knownRevision: 0 } },
-      this.#readOptions(options),
-      {
-        options,
-      },
-    );
-    return expect(response, "map");
+    const { map } = await this.hello(options);
+    if (!map) throw new NexusError("NO_ZONE", "the box knows no rule map yet");
+    return map;
   }
 
   /** Writes a whole file of at most 32 KiB inline, a larger one in chunks. */

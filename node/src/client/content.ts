@@ -111,7 +111,8 @@ export async function download(
   });
   const head = first.value?.head;
   if (first.done || !head) throw new NexusError("INTERNAL", "the box sent no head before the content");
-  if (head.result?.$case !== "info") {
+  const info = head.result?.$case === "read" ? head.result.value.info : undefined;
+  if (!info) {
     call.cancel();
     throw errorOf(head);
   }
@@ -131,7 +132,7 @@ export async function download(
       call.cancel();
     }
   }
-  return { receipt: head.receipt!, info: head.result.value, data: data() };
+  return { receipt: head.receipt!, info, data: data() };
 }
 
 /** Reconnects and resumes behind the last batch until the signal aborts; throws COMPACTED and other final refusals. */

@@ -1,0 +1,66 @@
+// Doors: they turn gRPC and HTTP calls into the requests of the waist (proto request.proto) and answers back. Why so
+// thin: routing, rights on paths, retries and receipts are the box's, so that every door has the same guarantees; a door
+// only decodes, authenticates, bounds what one connection may have under way, and shows refusals its own way.
+import type { Metadata } from "@grpc/grpc-js";
+import type { Failure, Receipt } from "@nexus-federation/proto/records.ts";
+import type { RequestOptions, Response } from "@nexus-federation/proto/request.ts";
+import type { Identity } from "../auth/identities.ts";
+import { noBytes } from "../base/bytes.ts";
+import { isRefusal, type Refusal } from "../base/errors.ts";
+import type { Caller } from "../box/api.ts";
+
+/** Decides who calls; the composition gives it the token table and the federation's name. */
+export interface Authenticator {
+  /** `bearer` without the word Bearer; `certificate` as verified by TLS. UNAUTHENTICATED says what is missing or wrong. */
+  authenticate(bearer: string | undefined, certificate: Identity | undefined): Caller | Refusal;
+}
+
+export function bearerOf(header: string | undefined): string | undefined {
+  if (header === undefined) return undefined;
+  const match = /^Bearer +([^\s]+)$/i.exec(header);
+  return match?.[1] ?? "";
+}
+
+export function bearerOfMetadata(metadata: Metadata): string | undefined {
+  const [value] = metadata.get("authorization");
+  return bearerOf(typeof value === "string" ? value : undefined);
+}
+
+/** A principal and peer-only fields come from the connection, never from what a client wrote into its request. */
+export function ownOptions(given: RequestOptions | undefined, caller: Caller): RequestOptions {
+  return { ...(given ?? emptyOptions()), hops: [], principal: caller.principal };
+}
+
+export function emptyOptions(): RequestOptions {
+  return {
+    timeoutMs: 0,
+    maxStalenessMs: undefined,
+    minCopies: 0,
+    after: noBytes as Buffer,
+    readPreference: "",
+    writeConcern: "",
+    requestId: noBytes as Buffer,
+    requestTimeMs: 0,
+    epoch: 0,
+    hops: [],
+    principal: "",
+  };
+}
+
+export function failureOf(refusal: Refusal): Failure {
+  return {
+    code: refusal.code,
+    message: refusal.message,
+    applied: refusal.applied ?? false,
+    retryAfterMs: refusal.retryAfterMs ?? 0,
+    epoch: refusal.epoch ?? 0,
+    leaderBox: refusal.leaderBox ?? "",
+    details: refusal.details ?? {},
+  };
+}
+
+export function refusedResponse(id: number, refusal: Refusal, receipt?: Receipt): Response {
+  return { id, receipt, servedBy: "", result: { $case: "failure", value: failureOf(refusal) } };
+}
+
+export { isRefusal };

@@ -1,0 +1,164 @@
+import {
+  type handleServerStreamingCall,
+  type Metadata,
+  type ServerReadableStream,
+  type ServerWritableStream,
+  status,
+} from "@grpc/grpc-js";
+import type {
+  DownloadFrame,
+  DownloadRequest,
+  FilesServer,
+  UploadFrame,
+  WatchFrame,
+  WatchRequest,
+} from "@nexus-federation/proto/files.ts";
+import type { LockRequest, LocksServer } from "@nexus-federation/proto/locks.ts";
+import type { Request, Response } from "@nexus-federation/proto/request.ts";
+import { isRefusal, messageOf, type Refusal, refuse } from "../base/errors.ts";
+import type { BoxApi, Caller } from "../box/api.ts";
+import { type Authenticator, bearerOfMetadata, ownOptions, refusedResponse } from "./callers.ts";
+import { SessionDoor } from "./session-door.ts";
+
+export interface FilesDoorNeeds {
+  box: BoxApi;
+  authenticator: Authenticator;
+  /** Identity of the client certificate behind a call, if it sent one. */
+  identityOf: (call: object) => Parameters<Authenticator["authenticate"]>[1];
+  defer: (fn: () => void) => void;
+}
+
+type Call = { metadata: Metadata };
+
+/** The Files service of proto/nexus/v1/files.proto. A caller that cannot be authenticated gets gRPC UNAUTHENTICATED. */
+export function filesDoor(needs: FilesDoorNeeds): FilesServer {
+  const { box } = needs;
+  return {
+    session(stream) {
+      const caller = callerOf(needs, stream);
+      if (isRefusal(caller)) return void stream.emit("error", grpcError(caller));
+      new SessionDoor({ box, caller, stream, defer: needs.defer }).start();
+    },
+    call(call, done) {
+      const caller = callerOf(needs, call);
+      if (isRefusal(caller)) return done(grpcError(caller));
+      const request = call.request;
+      request.options = ownOptions(request.options, caller);
+      box.handle(request, caller, (response) => done(null, response));
+    },
+    upload(call, done) {
+      const caller = callerOf(needs, call);
+      if (isRefusal(caller)) return done(grpcError(caller));
+      receiveUpload(box, caller, call).then(
+        (response) => done(null, response),
+        (error) => done({ code: status.INTERNAL, message: messageOf(error) }),
+      );
+    },
+    download: serverStream(needs, (caller, call: ServerWritableStream<DownloadRequest, DownloadFrame>, signal) => {
+      call.request.options = ownOptions(call.request.options, caller);
+      return box.download(call.request, caller, signal);
+    }),
+    watch: serverStream(needs, (caller, call: ServerWritableStream<WatchRequest, WatchFrame>, signal) => {
+      call.request.options = ownOptions(call.request.options, caller);
+      return box.watch(call.request, caller, signal);
+    }),
+  };
+}
+
+/** The Locks service: the same lock operations as Files.Call, as methods of their own. */
+export function locksDoor(needs: FilesDoorNeeds): LocksServer {
+  const method =
+    (op: (request: LockRequest) => Request["op"]): LocksServer["acquire"] =>
+    (call, done) => {
+      const caller = callerOf(needs, call);
+      if (isRefusal(caller)) return done(grpcError(caller));
+      const options = ownOptions(call.request.options, caller);
+      const request: Request = { id: 0, options, zone: call.request.zone, op: op(call.request) };
+      if (request.op === undefined)
+        return done(null, refusedResponse(0, refuse("INVALID", "the message of this lock method is missing")));
+      needs.box.handle(request, caller, (response) => done(null, response));
+    };
+  return {
+    acquire: method(
+      ({ acquire }) => acquire && { $case: "mutate", value: { op: { $case: "acquire", value: acquire } } },
+    ),
+    extend: method(({ extend }) => extend && { $case: "mutate", value: { op: { $case: "extend", value: extend } } }),
+    release: method(
+      ({ release }) => release && { $case: "mutate", value: { op: { $case: "release", value: release } } },
+    ),
+    inspect: method(({ path }) => ({ $case: "inspectLock", value: { path } })),
+  };
+}
+
+export function callerOf(needs: Pick<FilesDoorNeeds, "authenticator" | "identityOf">, call: Call): Caller | Refusal {
+  return needs.authenticator.authenticate(bearerOfMetadata(call.metadata), needs.identityOf(call));
+}
+
+export function grpcError(refusal: Refusal) {
+  const code = refusal.code === "UNAUTHENTICATED" ? status.UNAUTHENTICATED : status.PERMISSION_DENIED;
+  return Object.assign(new Error(refusal.message), { code, details: `${refusal.code}: ${refusal.message}` });
+}
+
+async function receiveUpload(
+  box: BoxApi,
+  caller: Caller,
+  call: ServerReadableStream<UploadFrame, Response>,
+): Promise<Response> {
+  let upload: ReturnType<BoxApi["upload"]> | undefined;
+  let finished = false;
+  try {
+    for await (const frame of call as AsyncIterable<UploadFrame>) {
+      if (frame.header && !upload) {
+        upload = box.upload({ ...frame.header, options: ownOptions(frame.header.options, caller) }, caller);
+      }
+      if (!upload) return refusedResponse(0, refuse("INVALID", "header: the first frame of an upload carries it"));
+      const refusal = frame.data.length > 0 ? await upload.write(frame.data) : undefined;
+      if (refusal) return refusedResponse(0, refusal);
+    }
+    if (!upload) return refusedResponse(0, refuse("INVALID", "header: the first frame of an upload carries it"));
+    if (call.cancelled) return refusedResponse(0, refuse("DEADLINE", "the client gave up"));
+    finished = true;
+    return await upload.finish();
+  } finally {
+    if (!finished) upload?.abort();
+  }
+}
+
+/** Pulls an async source into a server stream at the client's pace; the signal fires when the client is gone. */
+export function serverStream<In, Out>(
+  needs: Pick<FilesDoorNeeds, "authenticator" | "identityOf">,
+  open: (caller: Caller, call: ServerWritableStream<In, Out>, signal: AbortSignal) => AsyncIterable<Out>,
+): handleServerStreamingCall<In, Out> {
+  return (call) => {
+    const caller = callerOf(needs, call);
+    if (isRefusal(caller)) return void call.emit("error", grpcError(caller));
+    const gone = new AbortController();
+    call.on("cancelled", () => gone.abort());
+    call.on("error", () => gone.abort());
+    void pump(call, open(caller, call, gone.signal), gone.signal);
+  };
+}
+
+async function pump<In, Out>(
+  call: ServerWritableStream<In, Out>,
+  source: AsyncIterable<Out>,
+  signal: AbortSignal,
+): Promise<void> {
+  try {
+    for await (const frame of source) {
+      if (signal.aborted) return;
+      if (!call.write(frame)) await drained(call, signal);
+    }
+    call.end();
+  } catch (error) {
+    call.emit("error", { code: status.INTERNAL, details: messageOf(error) });
+  }
+}
+
+function drained(call: { once(event: "drain", listener: () => void): unknown }, signal: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    call.once("drain", resolve);
+    if (signal.aborted) resolve();
+    signal.addEventListener("abort", () => resolve(), { once: true });
+  });
+}

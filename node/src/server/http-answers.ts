@@ -1,0 +1,130 @@
+// How answers and refusals look over HTTP: receipt and revision headers, problem+json.
+
+import type { FileInfo, Receipt } from "@nexus-federation/proto/records.ts";
+import type { Response } from "@nexus-federation/proto/request.ts";
+import type { FastifyReply } from "fastify";
+import { serializeDictionary, Token } from "structured-headers";
+import { hexOf } from "../base/bytes.ts";
+import { type ErrorCode, errorKinds, type Refusal } from "../base/errors.ts";
+import { printFence } from "../base/fence.ts";
+
+export const problemType = "application/problem+json";
+
+/** The receipt as a structured field (RFC 9651 dictionary). */
+export function receiptHeader(receipt: Receipt): string {
+  const fields = new Map<string, unknown>([
+    ["zone", receipt.zone],
+    ["mode", new Token(receipt.mode || "none")],
+    ["epoch", receipt.epoch],
+    ["revision", revisionOf(receipt.generation, receipt.index)],
+    ["staleness-ms", receipt.stalenessMs],
+    ["copies", receipt.copies],
+    ["regions", receipt.regions.join(" ")],
+    ["degraded", receipt.degraded],
+    ["log-time-ms", receipt.logTimeMs],
+    ["token", Buffer.from(receipt.token).toString("base64url")],
+  ]);
+  if (receipt.fence) fields.set("fence", receipt.fence);
+  return serializeDictionary(fields as Parameters<typeof serializeDictionary>[0]);
+}
+
+export function revisionOf(generation: number, index: number): string {
+  return `${generation}.${index}`;
+}
+
+export interface JsonFile {
+  name: string;
+  path: string;
+  type: string;
+  revision: string;
+  etag: string;
+  size: number;
+  created: string;
+  modified: string;
+  contentType: string;
+  metadata: Record<string, string>;
+  unavailable?: true;
+}
+
+export function jsonFile(info: FileInfo): JsonFile {
+  return {
+    name: info.name,
+    path: info.path,
+    type: info.type,
+    revision: revisionOf(info.generation, info.revision),
+    etag: hexOf(info.etag),
+    size: info.size,
+    created: new Date(info.createdMs).toISOString(),
+    modified: new Date(info.modifiedMs).toISOString(),
+    contentType: info.contentType,
+    metadata: info.metadata,
+    ...(info.unavailable ? { unavailable: true as const } : {}),
+  };
+}
+
+/** The receipt as JSON, for bodies. */
+export function jsonReceipt(receipt: Receipt | undefined) {
+  if (!receipt) return undefined;
+  return {
+    zone: receipt.zone,
+    mode: receipt.mode,
+    epoch: receipt.epoch,
+    revision: revisionOf(receipt.generation, receipt.index),
+    stalenessMs: receipt.stalenessMs,
+    copies: receipt.copies,
+    regions: receipt.regions,
+    degraded: receipt.degraded,
+    ...(receipt.fence ? { fence: receipt.fence } : {}),
+    logTimeMs: receipt.logTimeMs,
+    token: Buffer.from(receipt.token).toString("base64url"),
+  };
+}
+
+export function setReceipt(reply: FastifyReply, response: Response): void {
+  if (response.receipt?.zone) reply.header("nexus-receipt", receiptHeader(response.receipt));
+  if (response.servedBy) reply.header("nexus-served-by", response.servedBy);
+}
+
+/** Answers with the refusal; returns the reply so that handlers can return it. */
+export function sendProblem(reply: FastifyReply, refusal: Refusal): FastifyReply {
+  const kind = errorKinds[refusal.code];
+  if (refusal.retryAfterMs) reply.header("retry-after", Math.ceil(refusal.retryAfterMs / 1000));
+  if (refusal.code === "UNAUTHENTICATED") reply.header("www-authenticate", 'Bearer realm="nexus"');
+  return reply
+    .status(kind.http)
+    .type(problemType)
+    .send({
+      type: `urn:nexus:error:${refusal.code}`,
+      title: kind.meaning,
+      status: kind.http,
+      code: refusal.code,
+      detail: refusal.message,
+      advice: kind.advice,
+      ...(refusal.applied ? { applied: true } : {}),
+      ...(refusal.retryAfterMs ? { retryAfterMs: refusal.retryAfterMs } : {}),
+      ...(refusal.epoch ? { epoch: refusal.epoch } : {}),
+      ...(refusal.leaderBox ? { leaderBox: refusal.leaderBox } : {}),
+      ...(refusal.details && Object.keys(refusal.details).length > 0 ? { details: refusal.details } : {}),
+    });
+}
+
+/** The refusal that a response carries, or undefined when it carries a result. */
+export function refusalOf(response: Response): Refusal | undefined {
+  if (response.result === undefined) return { code: "INTERNAL", message: "the box answered nothing" };
+  if (response.result.$case !== "failure") return undefined;
+  const failure = response.result.value;
+  return { ...failure, code: (failure.code in errorKinds ? failure.code : "INTERNAL") as ErrorCode };
+}
+
+export function jsonGrant(response: Response) {
+  if (response.result?.$case !== "grant") return undefined;
+  const grant = response.result.value;
+  return {
+    lockId: hexOf(grant.lockId),
+    fence: printFence(grant.generation, grant.counter),
+    generation: grant.generation,
+    ttlMs: grant.ttlMs,
+    path: grant.path,
+    receipt: jsonReceipt(response.receipt),
+  };
+}

@@ -1,0 +1,137 @@
+// The HTTP/JSON door (docs/reference/http.md, /openapi.json). Fastify routes and validates; paths come from the raw
+// request target because a decoded one cannot tell an encoded slash from a real one.
+import http, { type Server } from "node:http";
+import type { TLSSocket } from "node:tls";
+import fastifySwagger from "@fastify/swagger";
+import type { Request, Response } from "@nexus-federation/proto/request.ts";
+import fastify, { type FastifyInstance, type FastifyReply, type FastifyRequest } from "fastify";
+import { jsonSchemaTransform, serializerCompiler, validatorCompiler } from "fastify-type-provider-zod";
+import type { Identity } from "../auth/identities.ts";
+import { isRefusal, messageOf, refuse } from "../base/errors.ts";
+import type { BoxApi, Caller } from "../box/api.ts";
+import { type Authenticator, bearerOf } from "./callers.ts";
+import { refusalOf, sendProblem, setReceipt } from "./http-answers.ts";
+import { fileRoutes } from "./http-files.ts";
+import { lockRoutes } from "./http-locks.ts";
+import { optionsOf } from "./http-requests.ts";
+import { treeRoutes } from "./http-tree.ts";
+import { watchRoutes } from "./http-watch.ts";
+
+export interface HttpDoorNeeds {
+  box: BoxApi;
+  authenticator: Authenticator;
+  identityOf: (socket: TLSSocket) => Identity | undefined;
+  /** The page of /metrics. */
+  metrics: () => Promise<string>;
+  version: string;
+}
+
+/** Bytes of a JSON body (batches; file content is streamed and not bound by this). */
+const jsonBodyBytesMax = 6 * 1024 * 1024;
+
+declare module "fastify" {
+  interface FastifyRequest {
+    caller: Caller;
+  }
+}
+
+/** What the routes need: one waist request with the options of the HTTP request, refusals already answered. */
+export interface Door {
+  readonly box: BoxApi;
+  /** Undefined when a refusal was sent. */
+  ask(
+    request: FastifyRequest,
+    reply: FastifyReply,
+    what: { op: Request["op"]; zone: string | undefined },
+  ): Promise<Response | undefined>;
+}
+
+/** An HTTP server that listens nowhere itself: the listener hands it connections. */
+export async function httpDoor(needs: HttpDoorNeeds): Promise<{ server: Server; close(): Promise<void> }> {
+  let server: Server | undefined;
+  const app = fastify({
+    serverFactory: (handler) => {
+      server = http.createServer(handler);
+      return server;
+    },
+    bodyLimit: jsonBodyBytesMax,
+    routerOptions: { maxParamLength: 16_384, ignoreTrailingSlash: false },
+    frameworkErrors: (error, _request, reply) => {
+      void sendProblem(reply as FastifyReply, refuse("INVALID", `request target: ${error.message}`));
+    },
+  });
+  app.setValidatorCompiler(validatorCompiler);
+  app.setSerializerCompiler(serializerCompiler);
+  app.setErrorHandler((error, _request, reply) => {
+    const status = (error as { statusCode?: number }).statusCode ?? 500;
+    if (status === 413)
+      return sendProblem(reply, refuse("TOO_LARGE", `body: at most ${jsonBodyBytesMax} bytes of JSON`));
+    if (status < 500) return sendProblem(reply, refuse("INVALID", `request: ${messageOf(error)}`));
+    return sendProblem(reply, refuse("INTERNAL", messageOf(error)));
+  });
+  app.setNotFoundHandler((request, reply) =>
+    sendProblem(
+      reply,
+      refuse("NOT_FOUND", `${request.method} ${request.url.slice(0, 200)}: no such route; see /openapi.json`),
+    ),
+  );
+  await app.register(fastifySwagger, {
+    openapi: {
+      openapi: "3.1.0",
+      info: { title: "Nexus", version: needs.version, description: "One file tree; consistency chosen per path." },
+    },
+    transform: jsonSchemaTransform,
+  });
+  openRoutes(app, needs);
+  await app.register(async (scope) => guardedRoutes(scope, needs));
+  await app.ready();
+  return { server: server!, close: () => app.close() };
+}
+
+/** Answered without credentials: liveness and readiness say nothing about data. */
+function openRoutes(app: FastifyInstance, needs: HttpDoorNeeds): void {
+  app.get("/healthz", { schema: { summary: "The event loop turns." } }, async () => ({ ok: true }));
+  app.get("/readyz", { schema: { summary: "The box serves requests." } }, async (_request, reply) => {
+    const health = needs.box.health();
+    return reply.status(health.serving ? 200 : 503).send(health);
+  });
+  app.get("/openapi.json", { schema: { hide: true } }, async () => app.swagger());
+}
+
+function guardedRoutes(scope: FastifyInstance, needs: HttpDoorNeeds): void {
+  const { box, authenticator } = needs;
+  scope.addHook("onRequest", async (request, reply) => {
+    const caller = authenticator.authenticate(
+      bearerOf(request.headers.authorization),
+      needs.identityOf(request.raw.socket as TLSSocket),
+    );
+    if (isRefusal(caller)) return sendProblem(reply, caller);
+    request.caller = caller;
+  });
+  const door: Door = {
+    box,
+    async ask(request, reply, { op, zone }) {
+      const options = optionsOf(request.headers, request.caller);
+      if (isRefusal(options)) return void sendProblem(reply, options);
+      const response = await new Promise<Response>((resolve) => {
+        box.handle({ id: 0, options, zone: zone ?? "", op }, request.caller, resolve);
+      });
+      setReceipt(reply, response);
+      const refusal = refusalOf(response);
+      return refusal ? void sendProblem(reply, refusal) : response;
+    },
+  };
+  scope.get(
+    "/metrics",
+    { schema: { summary: "Prometheus metrics (docs/reference/metrics.md)." } },
+    async (request, reply) => {
+      const denied = request.caller.check("read", "/");
+      if (denied) return sendProblem(reply, denied);
+      return reply.type("text/plain; version=0.0.4; charset=utf-8").send(await needs.metrics());
+    },
+  );
+  fileRoutes(scope, door);
+  treeRoutes(scope, door);
+  lockRoutes(scope, door);
+  watchRoutes(scope, door);
+}

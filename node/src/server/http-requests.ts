@@ -1,0 +1,155 @@
+// What HTTP requests say: paths from the raw target, options from headers. Each bad field is one INVALID sentence.
+import type { IncomingHttpHeaders } from "node:http";
+import type { Precondition } from "@nexus-federation/proto/command.ts";
+import type { RequestOptions } from "@nexus-federation/proto/request.ts";
+import { fromHex, noBytes } from "../base/bytes.ts";
+import { isRefusal, type Refusal, refuse } from "../base/errors.ts";
+import { parseFence } from "../base/fence.ts";
+import type { Caller } from "../box/api.ts";
+import type { Address } from "../tree/path.ts";
+import { addressOfUrl } from "../tree/url.ts";
+import { emptyOptions } from "./callers.ts";
+
+const timeoutMaxMs = 600_000;
+
+/** The address behind `prefix` in a raw request target; nothing behind it is the root. */
+export function addressBehind(prefix: string, rawUrl: string): Address | Refusal {
+  const rest = rawUrl.slice(prefix.length);
+  const end = rest.search(/[?#]/);
+  const path = end < 0 ? rest : rest.slice(0, end);
+  return addressOfUrl(path === "" ? "/" : path.startsWith("/") ? path : `/${path}`);
+}
+
+/** "1500", "1500ms", "2s" or "1m" in milliseconds. */
+export function durationMs(text: string): number | undefined {
+  const match = /^([0-9]{1,9})(ms|s|m)?$/.exec(text);
+  if (!match) return undefined;
+  return Number(match[1]) * (match[2] === "s" ? 1000 : match[2] === "m" ? 60_000 : 1);
+}
+
+export function optionsOf(headers: IncomingHttpHeaders, caller: Caller): RequestOptions | Refusal {
+  const options = { ...emptyOptions(), principal: caller.principal };
+  const timeout = durationHeader(headers, "nexus-timeout");
+  if (isRefusal(timeout)) return timeout;
+  if (timeout !== undefined) {
+    if (timeout < 1 || timeout > timeoutMaxMs) return invalid("nexus-timeout", `between 1 ms and ${timeoutMaxMs} ms`);
+    options.timeoutMs = timeout;
+  }
+  const staleness = durationHeader(headers, "nexus-max-staleness");
+  if (isRefusal(staleness)) return staleness;
+  options.maxStalenessMs = staleness;
+  const copies = text(headers, "nexus-min-copies");
+  if (copies !== undefined) {
+    if (!/^[0-9]{1,2}$/.test(copies)) return invalid("nexus-min-copies", "a small number");
+    options.minCopies = Number(copies);
+  }
+  const after = text(headers, "nexus-after");
+  if (after !== undefined) {
+    if (!/^[A-Za-z0-9_-]{1,256}$/.test(after)) return invalid("nexus-after", "the token of a receipt");
+    options.after = Buffer.from(after, "base64url");
+  }
+  options.readPreference = text(headers, "nexus-read-preference") ?? "";
+  options.writeConcern = text(headers, "nexus-write-concern") ?? "";
+  return withRequestId(headers, options);
+}
+
+function withRequestId(headers: IncomingHttpHeaders, options: RequestOptions): RequestOptions | Refusal {
+  const id = text(headers, "nexus-request-id");
+  if (id !== undefined) {
+    const bytes = fromHex(id.replaceAll("-", ""));
+    if (bytes?.length !== 16) return invalid("nexus-request-id", "16 bytes in hex (a UUID is fine)");
+    options.requestId = Buffer.from(bytes);
+  }
+  const time = text(headers, "nexus-request-time");
+  if (time !== undefined) {
+    if (!/^[0-9]{1,15}$/.test(time)) return invalid("nexus-request-time", "the log-time-ms of a receipt");
+    options.requestTimeMs = Number(time);
+  }
+  return options;
+}
+
+/** If-Match, If-None-Match, Nexus-Fence and Nexus-Lock-Path; undefined when the request has none of them. */
+export function conditionOf(headers: IncomingHttpHeaders): Precondition | undefined | Refusal {
+  const condition: Precondition = {
+    ifMatch: noBytes as Buffer,
+    ifNoneMatch: false,
+    ifRevision: undefined,
+    fenceCounter: 0,
+    fenceGeneration: 0,
+    lockPath: "",
+    ifExists: false,
+  };
+  const match = text(headers, "if-match");
+  if (match === "*") condition.ifExists = true;
+  else if (match !== undefined) {
+    const etag = parseEtag(match);
+    if (!etag) return invalid("if-match", 'one quoted etag of 64 hex digits, or "*"');
+    condition.ifMatch = Buffer.from(etag);
+  }
+  const none = text(headers, "if-none-match");
+  if (none !== undefined && none !== "*") return invalid("if-none-match", "* on requests that change something");
+  condition.ifNoneMatch = none === "*";
+  const fence = text(headers, "nexus-fence");
+  if (fence !== undefined) {
+    const parsed = parseFence(fence);
+    if (!parsed) return invalid("nexus-fence", "the printed fence of a lock");
+    condition.fenceCounter = parsed.counter;
+    condition.fenceGeneration = parsed.generation;
+  }
+  condition.lockPath = text(headers, "nexus-lock-path") ?? "";
+  if (condition.lockPath && fence === undefined) return invalid("nexus-lock-path", "to come with nexus-fence");
+  const used = match !== undefined || none !== undefined || fence !== undefined;
+  return used ? condition : undefined;
+}
+
+/** The 32 bytes of a quoted etag; weak and foreign ones never match, so they are undefined. */
+export function parseEtag(quoted: string): Uint8Array | undefined {
+  const match = /^"([0-9a-f]{64})"$/.exec(quoted.trim());
+  return match ? fromHex(match[1]!) : undefined;
+}
+
+export interface ByteRange {
+  offset: number;
+  length: number;
+}
+
+/**
+ * One range of `Range: bytes=…` against a file of `size` bytes (RFC 9110, 14.2). Undefined: none, several or not bytes,
+ * so the whole file is sent. "unsatisfiable" answers 416.
+ */
+export function rangeOf(header: string | undefined, size: number): ByteRange | "unsatisfiable" | undefined {
+  const match = /^bytes=([0-9]{0,15})-([0-9]{0,15})$/.exec(header?.trim() ?? "");
+  if (!match || (match[1] === "" && match[2] === "")) return undefined;
+  if (match[1] === "") {
+    const suffix = Math.min(Number(match[2]), size);
+    return suffix === 0 ? "unsatisfiable" : { offset: size - suffix, length: suffix };
+  }
+  const first = Number(match[1]);
+  if (first >= size) return "unsatisfiable";
+  const last = match[2] === "" ? size - 1 : Math.min(Number(match[2]), size - 1);
+  return last < first ? undefined : { offset: first, length: last - first + 1 };
+}
+
+/** `Nexus-Meta-<key>: value` headers as user metadata. */
+export function metadataOf(headers: IncomingHttpHeaders): Record<string, string> {
+  const metadata: Record<string, string> = {};
+  for (const [name, value] of Object.entries(headers)) {
+    if (name.startsWith("nexus-meta-") && typeof value === "string") metadata[name.slice("nexus-meta-".length)] = value;
+  }
+  return metadata;
+}
+
+function durationHeader(headers: IncomingHttpHeaders, name: string): number | undefined | Refusal {
+  const value = text(headers, name);
+  if (value === undefined) return undefined;
+  return durationMs(value) ?? invalid(name, "a duration such as 1500ms or 2s");
+}
+
+function text(headers: IncomingHttpHeaders, name: string): string | undefined {
+  const value = headers[name];
+  return typeof value === "string" ? value : undefined;
+}
+
+function invalid(header: string, expected: string): Refusal {
+  return refuse("INVALID", `header ${header}: expected ${expected}`);
+}

@@ -1,0 +1,111 @@
+import type { ServerDuplexStream } from "@grpc/grpc-js";
+import type { RequestFrame, Response, ResponseFrame } from "@nexus-federation/proto/request.ts";
+import { refuse } from "../base/errors.ts";
+import type { BoxApi, Caller } from "../box/api.ts";
+import { ownOptions, refusedResponse } from "./callers.ts";
+
+/** Requests of one stream that may wait for answers at once; the next one is refused with OVERLOADED. */
+export const sessionInFlightMax = 8192;
+const overloadedRetryMs = 50;
+/** Weight of one answer frame to aim at. */
+const frameBytesMax = 512 * 1024;
+
+/** Serves one multiplexed stream: answers of one turn leave as one frame, and a client that does not read is not read. */
+export class SessionDoor {
+  readonly #box: BoxApi;
+  readonly #caller: Caller;
+  readonly #stream: ServerDuplexStream<RequestFrame, ResponseFrame>;
+  readonly #defer: (fn: () => void) => void;
+  #answers: Response[] = [];
+  #inFlight = 0;
+  #scheduled = false;
+  #gone = false;
+
+  constructor(needs: {
+    box: BoxApi;
+    caller: Caller;
+    stream: ServerDuplexStream<RequestFrame, ResponseFrame>;
+    defer: (fn: () => void) => void;
+  }) {
+    this.#box = needs.box;
+    this.#caller = needs.caller;
+    this.#stream = needs.stream;
+    this.#defer = needs.defer;
+  }
+
+  start(): void {
+    const stream = this.#stream;
+    stream.on("data", (frame: RequestFrame) => this.#receive(frame));
+    stream.on("drain", () => stream.resume());
+    stream.on("error", () => this.#end());
+    stream.on("cancelled", () => this.#end());
+    stream.on("end", () => {
+      this.#end();
+      stream.end();
+    });
+  }
+
+  #end(): void {
+    this.#gone = true;
+    this.#answers = [];
+  }
+
+  #receive(frame: RequestFrame): void {
+    for (const request of frame.requests) {
+      const { id } = request;
+      if (this.#inFlight >= sessionInFlightMax) {
+        const refusal = refuse(
+          "OVERLOADED",
+          `more than ${sessionInFlightMax} requests of this stream wait for answers`,
+          {
+            retryAfterMs: overloadedRetryMs,
+          },
+        );
+        this.#answer(refusedResponse(id, refusal));
+        continue;
+      }
+      this.#inFlight++;
+      request.options = ownOptions(request.options, this.#caller);
+      this.#box.handle(request, this.#caller, (response) => {
+        this.#inFlight--;
+        response.id = id;
+        this.#answer(response);
+      });
+    }
+  }
+
+  #answer(response: Response): void {
+    if (this.#gone) return;
+    this.#answers.push(response);
+    if (this.#scheduled) return;
+    this.#scheduled = true;
+    this.#defer(() => this.#flush());
+  }
+
+  #flush(): void {
+    this.#scheduled = false;
+    if (this.#gone || this.#answers.length === 0) return;
+    const answers = this.#answers;
+    this.#answers = [];
+    let from = 0;
+    let bytes = 0;
+    let room = true;
+    for (let i = 0; i < answers.length; i++) {
+      bytes += weightOf(answers[i]!);
+      if (bytes < frameBytesMax) continue;
+      room = this.#stream.write({ responses: answers.slice(from, i + 1) });
+      from = i + 1;
+      bytes = 0;
+    }
+    if (from < answers.length) room = this.#stream.write({ responses: from === 0 ? answers : answers.slice(from) });
+    if (!room) this.#stream.pause();
+  }
+}
+
+function weightOf(response: Response): number {
+  const result = response.result;
+  if (result?.$case === "read") return 256 + result.value.content.length;
+  if (result?.$case === "listing") return 256 * result.value.entries.length;
+  if (result?.$case === "feed") return 256 * result.value.events.length;
+  return 256;
+}
