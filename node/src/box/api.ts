@@ -17,7 +17,13 @@ import type {
   StatusRequest,
   TransferRequest,
 } from "@nexus-federation/proto/admin.ts";
-import type { DownloadFrame, DownloadRequest, UploadHeader, WatchFrame, WatchRequest } from "@nexus-federation/proto/files.ts";
+import type {
+  DownloadFrame,
+  DownloadRequest,
+  UploadHeader,
+  WatchFrame,
+  WatchRequest,
+} from "@nexus-federation/proto/files.ts";
 import type { Request, Response } from "@nexus-federation/proto/request.ts";
 import type { Refusal } from "../base/errors.ts";
 

@@ -1,0 +1,37 @@
+import type { FileInfo, Listing, LockGrant, LockState } from "@nexus-federation/proto/records.ts";
+import type { Refusal } from "../base/errors.ts";
+import type { FeedOutcome, HeldLock, ListOptions, Ownership, ReadOutcome, ZonePolicy } from "../machine/api.ts";
+
+/** The applied state of the local replica of a zone's log. Paths are zone paths. Synchronous: reads one moment. */
+export interface ZoneReader {
+  stat(path: string): FileInfo | Refusal;
+  read(path: string): ReadOutcome | Refusal;
+  list(path: string, options: ListOptions): Listing | Refusal;
+  lockState(path: string): LockState | Refusal;
+  /** Events with a larger index, whole entries, about `limit`. COMPACTED below the floor. */
+  eventsAfter(index: number, limit: number): FeedOutcome | Refusal;
+  heldLocks(): Iterable<HeldLock>;
+  policy(): ZonePolicy;
+  ownership(): Ownership;
+}
+
+/** Where the engines find the state behind a log. */
+export interface ZoneStates {
+  /** Undefined when this box holds no replica, or one that must not serve. */
+  reader(log: number): ZoneReader | undefined;
+  /** What became of waiting lock requests. Called in the host's turn on every member; must not throw. */
+  onWaitEnded(listener: (log: number, end: WaitEnd) => void): void;
+}
+
+export interface WaitEnd {
+  path: string;
+  /** LockWaiting.waiterId. */
+  waiterId: Uint8Array;
+  outcome: { kind: "granted"; grant: LockGrant } | { kind: "ended"; refusal: Refusal };
+}
+
+/** Where a box stands, for receipts. */
+export interface Places {
+  /** Empty when the box is unknown. */
+  regionOf(box: string): string;
+}

@@ -1,0 +1,58 @@
+import type { LockGrant, Receipt, ZoneRule } from "@nexus-federation/proto/records.ts";
+import { printFence } from "../base/fence.ts";
+import type { GroupView } from "../group/api.ts";
+import type { Places } from "./ports.ts";
+import { encodeToken } from "./token.ts";
+
+export interface ReceiptFacts {
+  rule: ZoneRule;
+  epoch: number;
+  generation: number;
+  /** Index that the answer stands for. */
+  index: number;
+  stalenessMs: number;
+  /** Full members known to hold `index` durably: never more than true. */
+  boxes: readonly string[];
+  logTimeMs: number;
+  grant?: LockGrant;
+}
+
+/** Says what was had, not what was hoped for. */
+export function receiptOf(facts: ReceiptFacts, places: Places): Receipt {
+  const { rule, generation, index, boxes } = facts;
+  return {
+    zone: rule.zone,
+    mode: rule.mode,
+    epoch: facts.epoch,
+    generation,
+    index,
+    stalenessMs: Math.ceil(facts.stalenessMs),
+    copies: boxes.length,
+    regions: regionsOf(boxes, places),
+    degraded: boxes.length < rule.copiesDeclared,
+    fence: facts.grant ? printFence(facts.grant.generation, facts.grant.counter) : "",
+    logTimeMs: facts.logTimeMs,
+    token: encodeToken({ log: rule.log, generation, index }),
+  };
+}
+
+function regionsOf(boxes: readonly string[], places: Places): string[] {
+  const regions: string[] = [];
+  for (const box of boxes) {
+    const region = places.regionOf(box);
+    if (region !== "" && !regions.includes(region)) regions.push(region);
+  }
+  return regions.length < 2 ? regions : regions.sort();
+}
+
+/**
+ * Full members known here to hold `index` durably. A follower knows only of itself for certain, and of nobody beyond
+ * that: the count is a lower bound.
+ */
+export function holdersOf(view: GroupView, index: number): string[] {
+  const boxes: string[] = [];
+  for (const member of view.progress) {
+    if (member.role !== "witness" && member.match >= index) boxes.push(member.box);
+  }
+  return boxes;
+}
