@@ -68,8 +68,8 @@ export interface WitnessOutcome<Id, Reply> {
 export interface WitnessRules {
   /** The record of a group just joined. The caller draws an incarnation that was never used. */
   join<Id>(incarnation: Id): WitnessRecord<Id>;
-  /** Whether a message for `incarnation` may be looked at; a refused one creates and changes nothing. */
-  admits<Id>(record: WitnessRecord<Id> | undefined, incarnation: Id): record is WitnessRecord<Id>;
+  /** The record a message is for; undefined refuses the message, which then creates and changes nothing. */
+  recordFor<Id>(record: WitnessRecord<Id> | undefined, incarnation: Id): WitnessRecord<Id> | undefined;
   /** Whether the candidate's log must hold every entry that was committed with this witness's help. */
   up<Id>(record: WitnessRecord<Id>, vote: WitnessVote<Id>): boolean;
   /** The record after seeing a term: a higher one is adopted and frees the vote. */
@@ -88,8 +88,8 @@ export const witnessRules: WitnessRules = {
     return { incarnation, term: 0, votedFor: undefined, engTerm: 0, engEpoch: 0, engHolder: undefined };
   },
 
-  admits<Id>(record: WitnessRecord<Id> | undefined, incarnation: Id): record is WitnessRecord<Id> {
-    return record !== undefined && record.incarnation === incarnation;
+  recordFor<Id>(record: WitnessRecord<Id> | undefined, incarnation: Id): WitnessRecord<Id> | undefined {
+    return record !== undefined && record.incarnation === incarnation ? record : undefined;
   },
 
   up<Id>(record: WitnessRecord<Id>, vote: WitnessVote<Id>): boolean {
