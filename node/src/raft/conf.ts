@@ -5,6 +5,7 @@ import { decodeConfChange } from "./confchange/codec.ts";
 import { describeConfChange, hex } from "./describe.ts";
 import { isVoter } from "./quorum/joint.ts";
 import type { Raft } from "./raft.ts";
+import { hasWitness, membersOf, openConfEpoch, regimeCommitted, requestEngagements } from "./regime.ts";
 import { broadcastAppend, maybeSendAppend } from "./replication.ts";
 import { type Config, configText, confStateOf, isJoint } from "./tracker/config.ts";
 import type { ProgressMap } from "./tracker/tracker.ts";
@@ -21,6 +22,8 @@ export function checkedConfEntry(r: Raft, entry: Entry, offset: number): Pick<En
   const problem = r.settings.disableConfChangeValidation ? undefined : confChangeProblem(r, change);
   if (problem === undefined) {
     r.pendingConfIndex = r.log.lastIndex() + offset + 1;
+    const addsWitness = change.changes.some(({ type }) => type === "ConfChangeAddWitness");
+    openConfEpoch(r, r.pendingConfIndex, addsWitness);
     return entry;
   }
   r.logger.info?.(
@@ -40,6 +43,7 @@ export function applyConfChange(r: Raft, change: ConfChange): ConfState {
 /** Makes `next` the active configuration, and acts on what that changes for a leader. */
 export function switchToConfig(r: Raft, next: { config: Config; progress: ProgressMap }): ConfState {
   r.tracker.install(next.config, next.progress);
+  r.members = membersOf(next.config, r.id);
   r.logger.info?.(`${hex(r.id)} switched to configuration ${configText(next.config)}`);
   const state = confStateOf(next.config);
   const own = r.tracker.progress.get(r.id);
@@ -50,6 +54,7 @@ export function switchToConfig(r: Raft, next: { config: Config; progress: Progre
     return state;
   }
   if (state.voters.length === 0) return state;
+  requestEngagements(r);
   if (maybeCommit(r)) {
     broadcastAppend(r);
   } else {
@@ -62,7 +67,9 @@ export function switchToConfig(r: Raft, next: { config: Config; progress: Progre
 
 /** Commits what a quorum has acknowledged; true when the commit index moved. */
 export function maybeCommit(r: Raft): boolean {
-  return r.log.maybeCommit({ term: r.term, index: r.tracker.committed() });
+  const { regime } = r;
+  const index = regime !== undefined && hasWitness(r) ? regimeCommitted(r, regime) : r.tracker.committed();
+  return r.log.maybeCommit({ term: r.term, index });
 }
 
 export function changedMembership(from: Membership, change: ConfChange): ChangeResult {

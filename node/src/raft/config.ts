@@ -42,6 +42,18 @@ export interface RaftConfig {
   readonly disableConfChangeValidation?: boolean;
   /** A leader that is removed or demoted steps down. */
   readonly stepDownOnRemoval?: boolean;
+  /**
+   * Groups with a witness alone, all in ticks. Silence of the peer after which a leader with something to commit turns to
+   * the witness; below `electionTick`. Default four fifths of it.
+   */
+  readonly soloAfterTicks?: number;
+  /** How long a candidate waits for the full members before it asks the witness: about a round trip. Default 1. */
+  readonly witnessAskTicks?: number;
+  /** Least time in SOLO, which doubles up to the maximum while modes change often. Defaults 2 and 64 × `electionTick`. */
+  readonly soloDwellTicks?: number;
+  readonly soloDwellTicksMax?: number;
+  /** How many entries the peer may lack when SOLO ends. Default 256. */
+  readonly pairLagMax?: number;
   readonly logger?: Logger;
 }
 
@@ -63,6 +75,11 @@ export function settingsOf(config: RaftConfig): Settings | string {
     readOnlyOption: config.readOnlyOption ?? "ReadOnlySafe",
     messageBytesMax,
     applyingBytesMax: config.applyingBytesMax || Math.max(1, messageBytesMax),
+    soloAfterTicks: config.soloAfterTicks || Math.max(1, Math.floor(config.electionTick * 0.8)),
+    witnessAskTicks: config.witnessAskTicks ?? 1,
+    soloDwellTicks: config.soloDwellTicks ?? 2 * config.electionTick,
+    soloDwellTicksMax: config.soloDwellTicksMax ?? 64 * config.electionTick,
+    pairLagMax: config.pairLagMax ?? 256,
     uncommittedBytesMax: config.uncommittedBytesMax || NO_LIMIT,
     inflightBytesMax: config.inflightBytesMax || NO_LIMIT,
   };
@@ -72,6 +89,7 @@ export function settingsOf(config: RaftConfig): Settings | string {
   if (settings.electionTick <= settings.heartbeatTick) return "election tick must be greater than heartbeat tick";
   if (settings.inflightCountMax <= 0) return "max inflight messages must be greater than 0";
   if (settings.inflightBytesMax < messageBytesMax) return "max inflight bytes must be >= max message size";
+  if (settings.soloAfterTicks >= settings.electionTick) return "solo-after ticks must be below the election tick";
   if (settings.readOnlyOption === "ReadOnlyLeaseBased" && !settings.checkQuorum) {
     return "CheckQuorum must be enabled when ReadOnlyOption is ReadOnlyLeaseBased";
   }

@@ -7,6 +7,7 @@ import { sortedIds } from "./quorum/majority.ts";
 import type { Raft } from "./raft.ts";
 import { broadcastAppend } from "./replication.ts";
 import { type EntryId, NONE, type Refusal } from "./types.ts";
+import { askWitnessesIfDue } from "./witness-vote.ts";
 
 /** A PreVote round, a real election, or a real election that the leader asked for. */
 export type CampaignType = "CampaignPreElection" | "CampaignElection" | "CampaignTransfer";
@@ -87,7 +88,8 @@ export function stepCandidate(r: Raft, m: Message): Refusal | undefined {
   return undefined;
 }
 
-function countVote(r: Raft, m: Message): void {
+/** Takes the answer of a voter to the running round, and draws the consequence when it decides. */
+export function countVote(r: Raft, m: Message): void {
   const verdict = m.reject ? " rejection" : "";
   r.logger.info?.(`${hex(r.id)} received ${m.type}${verdict} from ${hex(m.from)} at term ${r.term}`);
   r.tracker.recordVote(m.from, !m.reject);
@@ -96,6 +98,8 @@ function countVote(r: Raft, m: Message): void {
   if (result === "VoteLost") {
     // A PreVote answer may carry the term asked for; the own one stands.
     r.becomeFollower(r.term, NONE);
+  } else if (result === "VotePending") {
+    askWitnessesIfDue(r);
   } else if (result === "VoteWon") {
     if (r.state === "StatePreCandidate") {
       campaign(r, "CampaignElection");
@@ -110,10 +114,12 @@ function campaign(r: Raft, type: CampaignType): void {
   const pre = type === "CampaignPreElection";
   if (pre) r.becomePreCandidate();
   else r.becomeCandidate();
+  r.campaignElapsed = 0;
   const requestType = pre ? "MsgPreVote" : "MsgVote";
   const term = pre ? r.term + 1 : r.term;
   const last = r.log.lastEntryId();
   for (const id of sortedIds(jointIds(r.tracker.config.voters))) {
+    if (r.tracker.config.witnesses.has(id)) continue;
     if (id === r.id) {
       // The own vote too counts once it is durable.
       const own = message(voteResponseType(requestType), id);

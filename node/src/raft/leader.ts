@@ -1,9 +1,11 @@
 import { maybeCommit } from "./conf.ts";
 import { hex } from "./describe.ts";
 import { type Message, message } from "./messages.ts";
+import { Mode } from "./pairsolo.ts";
 import { stepProposal } from "./proposals.ts";
 import type { Raft } from "./raft.ts";
 import { releasePendingReads, stepReadAck, stepReadIndex } from "./reads.ts";
+import { quorumHeard, requestEngagements } from "./regime.ts";
 import { broadcastAppend, broadcastHeartbeat, maybeSendAppend, sendAppend } from "./replication.ts";
 import type { Progress } from "./tracker/progress.ts";
 import { NONE, type Refusal } from "./types.ts";
@@ -12,6 +14,7 @@ export function stepLeader(r: Raft, m: Message): Refusal | undefined {
   switch (m.type) {
     case "MsgBeat":
       broadcastHeartbeat(r);
+      requestEngagements(r);
       return undefined;
     case "MsgCheckQuorum":
       checkQuorum(r);
@@ -31,12 +34,12 @@ export function stepLeader(r: Raft, m: Message): Refusal | undefined {
   }
   switch (m.type) {
     case "MsgAppResp":
-      progress.recentActive = true;
+      progress.hear();
       if (m.reject) stepRejection(r, m, progress);
       else stepAcknowledgement(r, m, progress);
       return undefined;
     case "MsgHeartbeatResp":
-      progress.recentActive = true;
+      progress.hear();
       progress.flowPaused = false;
       // An append brings a replica forward that lags or is being probed, and, sent empty into a full window, finds out
       // whether everything in flight was lost.
@@ -59,7 +62,7 @@ export function stepLeader(r: Raft, m: Message): Refusal | undefined {
 
 /** Steps down unless a quorum was heard from since the last check, and starts the next period. */
 function checkQuorum(r: Raft): void {
-  if (!r.tracker.quorumActive()) {
+  if (!quorumHeard(r)) {
     r.logger.warning?.(`${hex(r.id)} stepped down to follower since quorum is not active`);
     r.becomeFollower(r.term, NONE);
   }
@@ -84,6 +87,7 @@ function stepRejection(r: Raft, m: Message, progress: Progress): void {
 function stepAcknowledgement(r: Raft, m: Message, progress: Progress): void {
   // An acknowledgement that is no news still ends a probe.
   const ended = progress.match === m.index && progress.state === "StateProbe";
+  const former = progress.match;
   if (!progress.maybeUpdate(m.index) && !ended) return;
   resumeFlow(r, m, progress);
   if (maybeCommit(r)) {
@@ -92,13 +96,22 @@ function stepAcknowledgement(r: Raft, m: Message, progress: Progress): void {
   } else if (r.id !== m.from && progress.canBumpCommit(r.log.committed)) {
     sendAppend(r, m.from);
   }
-  if (r.id === m.from) return;
+  if (r.id === m.from) {
+    requestEngagementsOnce(r, former, progress.match);
+    return;
+  }
   // The acknowledgement may have made room for several messages.
   while (maybeSendAppend(r, m.from, false));
   if (m.from === r.leadTransferee && progress.match === r.log.lastIndex()) {
     r.logger.info?.(`${hex(r.id)} sent MsgTimeoutNow to ${hex(m.from)} after received MsgAppResp`);
     r.send(message("MsgTimeoutNow", m.from));
   }
+}
+
+/** The own log became durable from `former` to `durable`: past the start of an epoch, the witness may be asked. */
+function requestEngagementsOnce(r: Raft, former: number, durable: number): void {
+  const start = r.regime?.leader.epochStart ?? 0;
+  if (former < start && start <= durable) requestEngagements(r);
 }
 
 function resumeFlow(r: Raft, m: Message, progress: Progress): void {
@@ -138,6 +151,10 @@ function stepSnapshotStatus(r: Raft, m: Message, progress: Progress): void {
 function stepTransfer(r: Raft, target: number, progress: Progress): void {
   if (progress.isLearner) {
     r.logger.debug?.(`${hex(r.id)} is learner. Ignored transferring leadership`);
+    return;
+  }
+  if (progress.isWitness || r.regime?.leader.mode === Mode.SOLO) {
+    r.logger.debug?.(`${hex(r.id)} hands leadership over to full members and in PAIR only. Ignored`);
     return;
   }
   const former = r.leadTransferee;

@@ -47,7 +47,8 @@ export interface Message {
   term: number;
   /** Term of the entry at `index`; for the witness types the term of the sender's last entry. */
   logTerm: number;
-  /** MsgApp: the entry before `entries`. Acknowledgements: the last entry acknowledged, or the one rejected. */
+  /** MsgApp: the entry before `entries`. Acknowledgements: the last entry acknowledged, or the one rejected.
+   * Answers of a witness: the term of the request. */
   index: number;
   commit: number;
   /** MsgStorageAppend alone: with `term` and `commit` the hard state to write, or all three 0. */
@@ -91,6 +92,11 @@ export function localMessage(type: MessageType, from: number): Message {
   const local = message(type, NONE);
   local.from = from;
   return local;
+}
+
+/** Answers of a witness: their term is the witness's own, and lower ones count too. */
+export function isWitnessResponse(type: MessageType): boolean {
+  return type === "MsgWitnessVoteResp" || type === "MsgWitnessEngageResp" || type === "MsgWitnessPingResp";
 }
 
 /** True for types that never travel between boxes. */

@@ -4,6 +4,7 @@ import { encodeConfChange, LEAVE_JOINT } from "./confchange/codec.ts";
 import { hex, refusalTexts } from "./describe.ts";
 import { localMessage, type Message, message } from "./messages.ts";
 import type { Raft } from "./raft.ts";
+import { enterSoloIfDue } from "./regime.ts";
 import { broadcastAppend } from "./replication.ts";
 import { payloadSize } from "./sizes.ts";
 import { configText } from "./tracker/config.ts";
@@ -14,6 +15,7 @@ export function stepProposal(r: Raft, m: Message): Refusal | undefined {
   if (m.entries.length === 0) throw new InvariantError("a proposal has at least one entry");
   const refusal = proposalRefusal(r);
   if (refusal !== undefined) return refusal;
+  if (!hasRoom(r, payloadSize(m.entries))) return "ProposalDropped";
   const entries = m.entries.map((entry, offset) => {
     const { type, data } = checkedConfEntry(r, entry, offset);
     return nextEntry(r, offset, type, data);
@@ -33,18 +35,13 @@ export function proposeHere(r: Raft, datas: readonly Uint8Array[]): Refusal | un
 
 /** The entry that is to stand `offset` places behind the end of the log. */
 export function nextEntry(r: Raft, offset: number, type: EntryType, data: Uint8Array): Entry {
-  return { index: r.log.lastIndex() + 1 + offset, term: r.term, epoch: 0, type, data };
+  return { index: r.log.lastIndex() + 1 + offset, term: r.term, epoch: r.regime?.leader.epoch ?? 0, type, data };
 }
 
 /** Appends to the leader's log; false when the uncommitted tail has no room. Empty entries always have. */
 export function appendEntries(r: Raft, entries: readonly Entry[]): boolean {
   const bytes = payloadSize(entries);
-  if (r.uncommittedBytes > 0 && bytes > 0 && r.uncommittedBytes + bytes > r.settings.uncommittedBytesMax) {
-    r.logger.warning?.(
-      `${hex(r.id)} appending new entries to log would exceed uncommitted entry size limit; dropping proposal`,
-    );
-    return false;
-  }
+  if (!hasRoom(r, bytes)) return false;
   r.uncommittedBytes += bytes;
   // The leader's own acknowledgement: it counts when the entries are durable here.
   const own = message("MsgAppResp", r.id);
@@ -86,9 +83,19 @@ export function proposeConfChange(
   return r.step(proposal);
 }
 
+/** Whether the uncommitted tail may grow by `bytes`; an empty tail takes a proposal of any size. */
+function hasRoom(r: Raft, bytes: number): boolean {
+  const { uncommittedBytesMax } = r.settings;
+  if (r.uncommittedBytes === 0 || bytes === 0 || r.uncommittedBytes + bytes <= uncommittedBytesMax) return true;
+  r.logger.warning?.(
+    `${hex(r.id)} appending new entries to log would exceed uncommitted entry size limit; dropping proposal`,
+  );
+  return false;
+}
+
 /** A leader outside its configuration, or about to hand over, takes no proposals. */
 function proposalRefusal(r: Raft): Refusal | undefined {
-  if (!r.tracker.progress.has(r.id)) return "ProposalDropped";
+  if (r.draining || !r.tracker.progress.has(r.id)) return "ProposalDropped";
   if (r.leadTransferee === NONE) return undefined;
   r.logger.debug?.(
     `${hex(r.id)} [term ${r.term}] transfer leadership to ${hex(r.leadTransferee)} is in progress; dropping proposal`,
@@ -99,5 +106,6 @@ function proposalRefusal(r: Raft): Refusal | undefined {
 function appendAndSend(r: Raft, entries: readonly Entry[]): Refusal | undefined {
   if (!appendEntries(r, entries)) return "ProposalDropped";
   broadcastAppend(r);
+  enterSoloIfDue(r);
   return undefined;
 }

@@ -4,15 +4,17 @@ import { switchToConfig } from "./conf.ts";
 import { restore } from "./confchange/restore.ts";
 import type { Settings } from "./config.ts";
 import { hex } from "./describe.ts";
-import { hup, stepCandidate, stepVoteRequest } from "./election.ts";
+import { countVote, hup, stepCandidate, stepVoteRequest } from "./election.ts";
 import { stepFollower } from "./follower.ts";
 import { stepLeader } from "./leader.ts";
 import { RaftLog } from "./log.ts";
-import { localMessage, type Message } from "./messages.ts";
+import { isWitnessResponse, localMessage, type Message } from "./messages.ts";
+import type { Members } from "./pairsolo.ts";
 import { appendEntries, appliedSnapshot, appliedTo, nextEntry } from "./proposals.ts";
 import { jointIds } from "./quorum/joint.ts";
 import { sortedIds } from "./quorum/majority.ts";
 import { ReadOnly } from "./reads.ts";
+import { electedRegime, membersOf, type Regime, stepEngageResponse, stepPingResponse, tickRegime } from "./regime.ts";
 import { entriesSize, payloadSize } from "./sizes.ts";
 import { adoptTerm, ignoredByLease, stepLowerTerm } from "./terms.ts";
 import { confStateOf, sameConfState } from "./tracker/config.ts";
@@ -27,6 +29,7 @@ import {
   type SoftState,
   type StateType,
 } from "./types.ts";
+import { adoptWitnessTerm, askWitnessesIfDue, isCurrentVote } from "./witness-vote.ts";
 
 /**
  * The state of one replica and the dispatch of what happens to it. The rules live beside it, one file a message family
@@ -69,6 +72,17 @@ export class Raft {
   /** Leader alone: bytes of data proposed and not yet applied; an estimate that is never too high. */
   uncommittedBytes = 0;
 
+  /** Voters as the PAIR / SOLO rules see them. */
+  members: Members;
+  /** Leader alone. */
+  regime: Regime | undefined;
+  /** The box is shutting down: takes no proposals and leaves the witness alone. */
+  draining = false;
+  /** Ticks since the running campaign began. */
+  campaignElapsed = 0;
+  /** Full members that the transport knows to be down. */
+  readonly peersDown = new Set<number>();
+
   /** Ticks since the last election or, on a follower, since the leader was last heard. */
   electionElapsed = 0;
   heartbeatElapsed = 0;
@@ -82,6 +96,8 @@ export class Raft {
     this.log = new RaftLog(settings.storage, settings.applyingBytesMax, settings.logger);
     this.tracker = new ProgressTracker({ countMax: settings.inflightCountMax, bytesMax: settings.inflightBytesMax });
     this.readOnly = new ReadOnly(settings.readOnlyOption);
+
+    this.members = membersOf(this.tracker.config, this.id);
 
     const { hardState, confState: stored } = settings.storage.initialState();
     const last = this.log.lastEntryId();
@@ -113,7 +129,7 @@ export class Raft {
   /** False while this replica is no voter or a snapshot is not yet in place. */
   promotable(): boolean {
     const own = this.tracker.progress.get(this.id);
-    return own !== undefined && !own.isLearner && !this.log.hasSnapshot();
+    return own !== undefined && !own.isLearner && !own.isWitness && !this.log.hasSnapshot();
   }
 
   /** Advances the logical clock by one tick. */
@@ -124,6 +140,10 @@ export class Raft {
 
   /** Takes a message; returns why it was refused, if it was. The message must not change afterwards. */
   step(m: Message): Refusal | undefined {
+    if (isWitnessResponse(m.type)) {
+      if (!adoptWitnessTerm(this, m)) this.#stepWitness(m);
+      return undefined;
+    }
     if (m.term > this.term) {
       if (ignoredByLease(this, m)) return undefined;
       adoptTerm(this, m);
@@ -173,6 +193,7 @@ export class Raft {
       case "MsgVoteResp":
       case "MsgPreVote":
       case "MsgPreVoteResp":
+      case "MsgWitnessVote":
         if (m.term === 0) throw new InvariantError(`${m.type} is sent without its term`);
         break;
       case "MsgProp":
@@ -217,7 +238,9 @@ export class Raft {
 
   becomeLeader(): void {
     if (this.state === "StateFollower") throw new InvariantError("a follower cannot become a leader");
+    const regime = electedRegime(this);
     this.#reset(this.term);
+    this.regime = regime;
     this.lead = this.id;
     this.state = "StateLeader";
     const own = this.tracker.progress.get(this.id);
@@ -228,6 +251,20 @@ export class Raft {
     this.pendingConfIndex = this.log.lastIndex();
     appendEntries(this, [nextEntry(this, 0, "EntryNormal", noBytes)]);
     this.logger.info?.(`${hex(this.id)} became leader at term ${this.term}`);
+  }
+
+  #stepWitness(m: Message): void {
+    switch (m.type) {
+      case "MsgWitnessVoteResp":
+        if (isCurrentVote(this, m)) countVote(this, m);
+        return;
+      case "MsgWitnessEngageResp":
+        stepEngageResponse(this, m);
+        return;
+      case "MsgWitnessPingResp":
+        stepPingResponse(this, m);
+        return;
+    }
   }
 
   /** Starts over in `term`, with all votes, progress and requests of the former role forgotten. */
@@ -241,6 +278,7 @@ export class Raft {
     this.heartbeatElapsed = 0;
     this.#drawElectionTimeout();
     this.leadTransferee = NONE;
+    this.regime = undefined;
     this.tracker.resetVotes();
     this.tracker.resetProgress(this.log.lastIndex(), this.id);
     this.pendingConfIndex = 0;
@@ -256,6 +294,8 @@ export class Raft {
 
   #tickElection(): void {
     this.electionElapsed++;
+    this.campaignElapsed++;
+    askWitnessesIfDue(this);
     if (!this.promotable() || this.electionElapsed < this.randomizedElectionTimeout) return;
     this.electionElapsed = 0;
     this.step(localMessage("MsgHup", this.id));
@@ -264,6 +304,7 @@ export class Raft {
   #tickLeader(): void {
     this.heartbeatElapsed++;
     this.electionElapsed++;
+    tickRegime(this);
     if (this.electionElapsed >= this.settings.electionTick) {
       this.electionElapsed = 0;
       if (this.settings.checkQuorum) this.step(localMessage("MsgCheckQuorum", this.id));

@@ -113,6 +113,22 @@ export class RawNode {
     this.raft.step(report);
   }
 
+  /** Hands over before a shutdown: no proposals from now on, and no step from PAIR to SOLO. */
+  setDraining(draining: boolean): void {
+    this.raft.draining = draining;
+  }
+
+  /** What the transport knows of a full member; a candidate does not wait for one that is down. */
+  setPeerDown(id: number, down: boolean): void {
+    if (down) this.raft.peersDown.add(id);
+    else this.raft.peersDown.delete(id);
+  }
+
+  /** Gives up leadership, for instance because the disk has stalled. */
+  stepDown(): void {
+    if (this.raft.state === "StateLeader") this.raft.becomeFollower(this.raft.term, NONE);
+  }
+
   hasReady(): boolean {
     const r = this.raft;
     return (

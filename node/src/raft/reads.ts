@@ -3,6 +3,7 @@ import type { ReadOnlyOption } from "./config.ts";
 import { type Message, message } from "./messages.ts";
 import { type JointConfig, jointCommitted } from "./quorum/joint.ts";
 import type { Raft } from "./raft.ts";
+import { enterSoloIfDue, mayReadLocally } from "./regime.ts";
 import { broadcastHeartbeat } from "./replication.ts";
 import { isSingleton } from "./tracker/config.ts";
 import { NONE } from "./types.ts";
@@ -27,6 +28,10 @@ export class ReadOnly {
     this.option = option;
   }
 
+  get size(): number {
+    return this.#waiting.length;
+  }
+
   add(request: Message, index: number): void {
     this.#waiting.push({ request, index });
   }
@@ -45,6 +50,14 @@ export class ReadOnly {
     const reads = this.#waiting.slice(0, count);
     this.#waiting = this.#waiting.slice(count);
     this.#confirmed = confirmed;
+    return reads;
+  }
+
+  /** Takes out all reads, which something stronger than a heartbeat round has confirmed. */
+  takeAll(): readonly ReadRequest[] {
+    const reads = this.#waiting;
+    this.#waiting = [];
+    this.#confirmed += reads.length;
     return reads;
   }
 
@@ -86,14 +99,21 @@ export function committedInTerm(r: Raft): boolean {
   return r.log.term(r.log.committed) === r.term;
 }
 
+/** The leader was given the right to read locally: answers what waited for a quorum's word. */
+export function releaseLocalReads(r: Raft): void {
+  if (!mayReadLocally(r)) return;
+  for (const { request, index } of r.readOnly.takeAll()) answerRead(r, request, index);
+}
+
 function startRead(r: Raft, m: Message): void {
-  if (r.readOnly.option === "ReadOnlyLeaseBased") {
+  if (r.readOnly.option === "ReadOnlyLeaseBased" || mayReadLocally(r)) {
     answerRead(r, m, r.log.committed);
     return;
   }
   r.readOnly.add(m, r.log.committed);
   r.readOnly.acknowledge(r.id, r.readOnly.heartbeatContext());
   broadcastHeartbeat(r);
+  enterSoloIfDue(r);
 }
 
 function answerRead(r: Raft, m: Message, index: number): void {

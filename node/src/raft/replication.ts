@@ -2,6 +2,7 @@ import { InvariantError } from "../base/assert.ts";
 import { hex } from "./describe.ts";
 import { message, NO_ENTRIES } from "./messages.ts";
 import type { Raft } from "./raft.ts";
+import { pingWitnesses } from "./regime.ts";
 import { payloadSize } from "./sizes.ts";
 import type { Progress } from "./tracker/progress.ts";
 
@@ -43,6 +44,7 @@ export function broadcastAppend(r: Raft): void {
 /** Heartbeats to everyone; their answers confirm the reads that wait. */
 export function broadcastHeartbeat(r: Raft): void {
   const context = r.readOnly.heartbeatContext();
+  pingWitnesses(r, context);
   for (const [id, progress] of r.tracker.progress) {
     if (id === r.id || progress.isWitness) continue;
     const heartbeat = message("MsgHeartbeat", id);

@@ -10,6 +10,7 @@ import { progressText } from "../tracker/tracker.ts";
 import { type ConfChangeTransition, EMPTY_CONF_STATE, type Refusal } from "../types.ts";
 import { type Directive, numbersOf, valuesOf } from "./datadriven.ts";
 import { Environment, type Recipient } from "./environment.ts";
+import { witnessHandlers, witnessSettings } from "./witness-directives.ts";
 
 type Handler = (env: Environment, directive: Directive) => string | undefined;
 
@@ -52,6 +53,7 @@ const handlers: ReadonlyMap<string, Handler> = new Map<string, Handler>([
   ["tick-election", (env, d) => tick(env, d, (config) => config.electionTick)],
   ["tick-heartbeat", (env, d) => tick(env, d, (config) => config.heartbeatTick)],
   ["transfer-leadership", transferLeadership],
+  ...witnessHandlers,
 ]);
 
 function addNodes(env: Environment, directive: Directive): string | undefined {
@@ -74,8 +76,14 @@ function addNodes(env: Environment, directive: Directive): string | undefined {
     disableConfChangeValidation: flag("disable-conf-change-validation"),
     readOnlyOption: readOnly === "safe" ? "ReadOnlySafe" : "ReadOnlyLeaseBased",
     stepDownOnRemoval: flag("step-down-on-removal"),
+    ...witnessSettings(directive),
   };
-  const confState = { ...EMPTY_CONF_STATE, voters: numbers("voters"), learners: numbers("learners") };
+  const confState = {
+    ...EMPTY_CONF_STATE,
+    voters: numbers("voters"),
+    learners: numbers("learners"),
+    witnesses: numbers("witnesses"),
+  };
   const data = utf8(last("content") ?? "");
   return env.addNodes(firstNumber(directive), settings, { index, term: 0, epoch: 0, confState, data });
 }
@@ -180,7 +188,9 @@ function stabilize(env: Environment, directive: Directive): string | undefined {
     if (problem !== undefined) return problem;
   }
   const named = numbersOf(directive);
-  const problem = env.stabilize(named.length > 0 ? named : env.members.map(({ config }) => config.id));
+  const problem = env.stabilize(
+    named.length > 0 ? named : [...env.members.map(({ config }) => config.id), ...env.witnesses.keys()],
+  );
   env.output.level = level;
   return problem;
 }

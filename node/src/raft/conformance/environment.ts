@@ -6,6 +6,8 @@ import { MemoryStorage } from "../memory-storage.ts";
 import { isLocalTarget, type Message, type MessageType } from "../messages.ts";
 import { RawNode } from "../rawnode.ts";
 import { EMPTY_SNAPSHOT, type Entry, type HardState, isEmptyHardState, NO_LIMIT, type Snapshot } from "../types.ts";
+import { type WitnessRecord, witnessRules } from "../witness.ts";
+import { witnessResponse } from "../witness-vote.ts";
 import { Output } from "./output.ts";
 
 /** Storage whose snapshot is always that of the last applied entry. */
@@ -47,6 +49,8 @@ export interface Recipient {
 export class Environment {
   readonly members: Member[] = [];
   readonly output = new Output();
+  /** Witnesses by id; they are always up, and durable at once. */
+  readonly witnesses = new Map<number, WitnessRecord<number>>();
   /** Messages in flight, in the order they were sent. */
   messages: Message[] = [];
 
@@ -134,7 +138,7 @@ export class Environment {
       for (const m of taken) {
         this.output.write(`${drop ? "dropped: " : ""}${describeMessage(m)}\n`);
         if (drop) continue;
-        const refusal = this.member(m.to).node.step(m);
+        const refusal = this.witnesses.has(id) ? this.#stepWitness(m) : this.member(m.to).node.step(m);
         if (refusal !== undefined) this.output.write(`${refusalTexts[refusal]}\n`);
       }
     }
@@ -152,7 +156,8 @@ export class Environment {
   stabilize(ids: readonly number[]): string | undefined {
     for (let done = false; !done; ) {
       done = true;
-      for (const id of ids) {
+      const nodes = ids.filter((id) => !this.witnesses.has(id));
+      for (const id of nodes) {
         if (!this.member(id).node.hasReady()) continue;
         done = false;
         this.output.write(`> ${id} handling Ready\n`);
@@ -165,7 +170,7 @@ export class Environment {
         this.output.write(`> ${id} receiving messages\n`);
         this.output.indented(() => this.deliver(undefined, [{ id, drop: false }]));
       }
-      for (const id of ids) {
+      for (const id of nodes) {
         const { appendWork } = this.member(id);
         if (appendWork.length === 0) continue;
         done = false;
@@ -175,7 +180,7 @@ export class Environment {
           if (problem !== undefined) return problem;
         }
       }
-      for (const id of ids) {
+      for (const id of nodes) {
         const { applyWork } = this.member(id);
         if (applyWork.length === 0) continue;
         done = false;
@@ -195,6 +200,22 @@ export class Environment {
     }
     const entries = storage.entries(first, last + 1, NO_LIMIT);
     if (entries !== "compacted") this.output.write(describeEntries(entries));
+  }
+
+  /** A crash: whatever is not in storage is gone, and the state machine replays from its first snapshot. */
+  restart(id: number, settings: Partial<RaftConfig>): void {
+    const { storage, config: former } = this.member(id);
+    storage.history.length = 1;
+    const config = { ...former, ...settings };
+    this.members[id - 1] = { node: new RawNode(config), storage, config, appendWork: [], applyWork: [] };
+  }
+
+  #stepWitness(m: Message): undefined {
+    const record = must(this.witnesses.get(m.to), "witness");
+    const [next, term, ok] = askWitness(record, m);
+    this.witnesses.set(m.to, next);
+    this.messages.push(must(witnessResponse(m, term, ok), "witness request"));
+    return undefined;
   }
 
   #respond(responses: readonly Message[]): void {
@@ -226,6 +247,20 @@ function append(
   return storage.applySnapshot(snapshot) === "outdated"
     ? "requested index is older than the existing snapshot"
     : undefined;
+}
+
+function askWitness(record: WitnessRecord<number>, m: Message): [WitnessRecord<number>, number, boolean] {
+  const { term, from, epoch } = m;
+  if (m.type === "MsgWitnessVote") {
+    const vote = { term, cand: from, lastTerm: m.logTerm, lastEpoch: epoch, pre: m.pre };
+    const { record: next, reply } = witnessRules.onVote(record, vote);
+    return [next, reply.term, reply.granted];
+  }
+  if (m.type === "MsgWitnessEngage") {
+    const { record: next, reply } = witnessRules.onEngage(record, { term, leader: from, epoch });
+    return [next, reply.term, reply.ok];
+  }
+  return [record, witnessRules.onPing(record, { term }).term, true];
 }
 
 /** The state machine of the transcripts: it appends all data it is given. */

@@ -29,6 +29,8 @@ export class Progress {
   pendingSnapshot = 0;
   /** Something arrived from the replica since the last CheckQuorum. Always true for the leader itself. */
   recentActive: boolean;
+  /** Ticks of the leader since anything arrived from the replica. */
+  silentTicks = 0;
   /** No append until an acknowledgement or heartbeat response arrives. */
   flowPaused = false;
   readonly inflights: Inflights;
@@ -45,6 +47,12 @@ export class Progress {
     this.recentActive = init.recentActive;
   }
 
+  /** Something arrived from the replica. */
+  hear(): void {
+    this.recentActive = true;
+    this.silentTicks = 0;
+  }
+
   /** A copy that shares the inflight window. */
   clone(): Progress {
     const copy = new Progress(this);
@@ -52,6 +60,7 @@ export class Progress {
     copy.state = this.state;
     copy.pendingSnapshot = this.pendingSnapshot;
     copy.flowPaused = this.flowPaused;
+    copy.silentTicks = this.silentTicks;
     return copy;
   }
 
