@@ -55,6 +55,10 @@ export class GrpcNetwork implements PeerNetwork {
     }
   }
 
+  address(box: string): PeerAddress | undefined {
+    return this.#peers.get(box)?.address;
+  }
+
   removePeer(box: string): void {
     const known = this.#peers.get(box);
     this.#peers.delete(box);

@@ -83,6 +83,7 @@ export interface PeerNetwork {
   onServe(service: Service, handler: ServeHandler): void;
   /** Adds a peer, or changes its address; a changed endpoint or incarnation reconnects. Idempotent. */
   setPeer(peer: PeerAddress): void;
+  address(box: string): PeerAddress | undefined;
   /** Closes its streams; `down` is reported for those that were up. */
   removePeer(box: string): void;
   /**

@@ -1,35 +1,19 @@
-import { type Server, type ServerDuplexStream, status } from "@grpc/grpc-js";
+import type { Server, ServerDuplexStream } from "@grpc/grpc-js";
 import type { Identity } from "../auth/identities.ts";
 import type { Clock, Timer } from "../base/clock.ts";
-import type { ErrorCode, Refusal } from "../base/errors.ts";
-import { errorKinds, refuse } from "../base/errors.ts";
+import { refuse } from "../base/errors.ts";
 import { identityOfCertificate } from "./credentials.ts";
 import { batchFields, handshakeFrame, readField, readHandshake } from "./frames.ts";
 import { checkCaller, handshakeOf, remoteOf } from "./handshake.ts";
 import type { Remote, SelfAddress, ServeHandler, Service, Session } from "./ports.ts";
 import { FrameWriter, streamMethods } from "./raw.ts";
+import { statusOf } from "./refusals.ts";
 
 /** The verified identity of a gRPC call's client certificate; undefined without one. */
 export function callIdentity(call: {
   getAuthContext(): { sslPeerCertificate?: { subjectaltname?: string } };
 }): Identity | undefined {
   return identityOfCertificate(call.getAuthContext().sslPeerCertificate?.subjectaltname);
-}
-
-/** A refusal as the error that ends a gRPC call: status by the table of codes, the code in front of the sentence. */
-export function statusOf(refusal: Refusal): Error & { code: number; details: string } {
-  const code = status[errorKinds[refusal.code].grpc as keyof typeof status];
-  const details = `${refusal.code}: ${refusal.message}`;
-  return Object.assign(new Error(details), { code, details });
-}
-
-/** The refusal that `statusOf` packed, or the code for an error of the connection. */
-export function refusalOf(error: unknown): Refusal {
-  const details = (error as { details?: unknown }).details;
-  const text = typeof details === "string" ? details : error instanceof Error ? error.message : String(error);
-  const [, code, message] = /^([A-Z_]+): (.*)$/s.exec(text) ?? [];
-  if (code !== undefined && message !== undefined && code in errorKinds) return refuse(code as ErrorCode, message);
-  return refuse("ZONE_UNAVAILABLE", `the peer cannot be reached: ${text}`);
 }
 
 type Call = ServerDuplexStream<Buffer, Buffer>;

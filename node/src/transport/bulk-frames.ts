@@ -1,0 +1,85 @@
+// How snapshots and chunks are cut into frames, and put together again with their checks.
+
+import { createHash } from "node:crypto";
+import { ChunkFrame, SnapshotFrame } from "../../../proto/gen/nexus/v1/peer.ts";
+import { equalBytes, joinBytes, noBytes } from "../base/bytes.ts";
+import { NexusError } from "../base/errors.ts";
+import { bulkFrameBytes, type ChunkName, chunkBytesMax, type SnapshotStart } from "./ports.ts";
+
+const none = Buffer.alloc(0);
+const view = (bytes: Uint8Array) => Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length);
+const encodeSnapshot = (frame: SnapshotFrame) => view(SnapshotFrame.encode(frame).finish());
+const encodeChunk = (frame: ChunkFrame) => view(ChunkFrame.encode(frame).finish());
+
+/** Pieces of at most bulkFrameBytes, as views. */
+export function* cut(data: Uint8Array): Generator<Buffer> {
+  for (let at = 0; at < data.length; at += bulkFrameBytes) yield view(data.subarray(at, at + bulkFrameBytes));
+}
+
+export async function* snapshotFrames(start: SnapshotStart, source: AsyncIterable<Uint8Array>): AsyncGenerator<Buffer> {
+  const frame = { header: undefined, data: none, last: false, digest: none };
+  yield encodeSnapshot({ ...frame, header: start });
+  const hash = createHash("sha256");
+  for await (const piece of source) {
+    hash.update(piece);
+    for (const data of cut(piece)) yield encodeSnapshot({ ...frame, data });
+  }
+  yield encodeSnapshot({ ...frame, last: true, digest: hash.digest() });
+}
+
+/** The data after the header frame. Throws CORRUPT when it ends early or its digest does not match. */
+export async function* snapshotData(frames: AsyncIterator<Buffer>): AsyncGenerator<Uint8Array> {
+  const hash = createHash("sha256");
+  for (;;) {
+    const next = await frames.next();
+    if (next.done) throw new NexusError("CORRUPT", "the snapshot ended before its last frame");
+    const { data, last, digest } = SnapshotFrame.decode(next.value);
+    hash.update(data);
+    if (data.length > 0) yield data;
+    if (!last) continue;
+    if (equalBytes(digest, hash.digest())) return;
+    throw new NexusError("CORRUPT", "the snapshot does not match its digest");
+  }
+}
+
+/** The name and the size in the first frame, data in all, `last` in the last. */
+export function* chunkFrames(chunk: ChunkName, data: Uint8Array): Generator<Buffer> {
+  const name = { address: view(chunk.address), log: chunk.log, size: data.length };
+  const plain = { address: none, log: 0, size: 0, failure: undefined };
+  let sent = 0;
+  for (const piece of cut(data)) {
+    sent += piece.length;
+    yield encodeChunk({ ...plain, ...(sent === piece.length ? name : {}), data: piece, last: sent === data.length });
+  }
+  if (data.length === 0) yield encodeChunk({ ...plain, ...name, data: none, last: true });
+}
+
+/** Puts a chunk together. Throws CORRUPT when it is not whole, TOO_LARGE above chunkBytesMax, or the sender's refusal. */
+export class ChunkReader {
+  readonly #parts: Uint8Array[] = [];
+  #name: ChunkName | undefined;
+  #size = 0;
+  #got = 0;
+  #last = false;
+
+  take(bytes: Buffer): void {
+    const frame = ChunkFrame.decode(bytes);
+    if (this.#name === undefined) {
+      this.#name = { log: frame.log, address: frame.address };
+      this.#size = frame.size;
+    }
+    this.#got += frame.data.length;
+    this.#last = frame.last;
+    if (this.#size > chunkBytesMax) throw new NexusError("TOO_LARGE", "a chunk is at most 1 MiB");
+    if (this.#got > this.#size) throw new NexusError("CORRUPT", "the chunk is longer than announced");
+    if (frame.data.length > 0) this.#parts.push(frame.data);
+  }
+
+  whole(): { name: ChunkName; data: Uint8Array } {
+    if (this.#name === undefined || !this.#last || this.#got !== this.#size) {
+      throw new NexusError("CORRUPT", `the chunk ended after ${this.#got} of ${this.#size} bytes`);
+    }
+    const data = this.#parts.length === 1 ? this.#parts[0]! : joinBytes(...this.#parts);
+    return { name: this.#name, data: this.#size === 0 ? noBytes : data };
+  }
+}

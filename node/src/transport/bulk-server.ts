@@ -1,0 +1,133 @@
+import type { Server, ServerReadableStream, ServerWritableStream } from "@grpc/grpc-js";
+import {
+  ChunkDone,
+  ChunkFrame,
+  ChunkRequest,
+  Handshake,
+  SnapshotDone,
+  SnapshotFrame,
+} from "../../../proto/gen/nexus/v1/peer.ts";
+import type { Failure } from "../../../proto/gen/nexus/v1/records.ts";
+import { messageOf, NexusError, type Refusal, refuse } from "../base/errors.ts";
+import { ChunkReader, chunkFrames, snapshotData } from "./bulk-frames.ts";
+import { bulkMethods, handshakeKey } from "./bulk-methods.ts";
+import { checkCaller, remoteOf } from "./handshake.ts";
+import type { BulkServer, Remote, SelfAddress } from "./ports.ts";
+import { failureOf, statusOf } from "./refusals.ts";
+import { callIdentity } from "./sessions.ts";
+
+export interface BulkServerNeeds {
+  self: SelfAddress;
+  /** As ServeHandler.admit. */
+  admit: (remote: Remote) => Refusal | undefined;
+  server: BulkServer;
+}
+
+type Call = ServerReadableStream<Buffer, Buffer> | ServerWritableStream<Buffer, Buffer>;
+type Reply = (error: Error | null, done?: Buffer) => void;
+const view = (bytes: Uint8Array) => Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length);
+
+/** Adds Snapshot, PutChunk and GetChunk to a peer listener, before it starts. */
+export function serveBulk(grpc: Server, needs: BulkServerNeeds): void {
+  grpc.addService(bulkMethods, {
+    snapshot: (call: ServerReadableStream<Buffer, Buffer>, reply: Reply) => {
+      answer(needs, call, () => takeSnapshot(needs, call)).then(
+        (failure) => reply(null, view(SnapshotDone.encode({ failure }).finish())),
+        reply,
+      );
+    },
+    putChunk: (call: ServerReadableStream<Buffer, Buffer>, reply: Reply) => {
+      answer(needs, call, () => takeChunk(needs, call)).then(
+        (failure) => reply(null, view(ChunkDone.encode({ failure }).finish())),
+        reply,
+      );
+    },
+    getChunk: (call: ServerWritableStream<Buffer, Buffer>) => {
+      answer(needs, call, () => giveChunk(needs, call)).then(
+        (failure) => {
+          if (failure !== undefined) call.write(failureFrame(failure));
+          call.end();
+        },
+        (error) => call.emit("error", error),
+      );
+    },
+  });
+}
+
+/** Runs `act` for an admitted caller; refusals of the work are answers, those of the caller end the call. */
+async function answer(
+  needs: BulkServerNeeds,
+  call: Call,
+  act: () => Promise<Refusal | undefined>,
+): Promise<Failure | undefined> {
+  const refusal = checkCall(needs, call);
+  if (refusal !== undefined) throw statusOf(refusal);
+  call.on("error", () => {});
+  try {
+    return failureOf(await act());
+  } catch (error) {
+    return failureOf(error instanceof NexusError ? error.refusal : refuse("INTERNAL", messageOf(error)));
+  }
+}
+
+function checkCall(needs: BulkServerNeeds, call: Call): Refusal | undefined {
+  const handshake = readCaller(call);
+  const refusal = checkCaller(needs.self, { identity: callIdentity(call), handshake }, { anyIncarnation: false });
+  if (refusal !== undefined || handshake === undefined) return refusal;
+  return needs.admit(remoteOf(handshake));
+}
+
+function readCaller(call: Call): Handshake | undefined {
+  const [value] = call.metadata.get(handshakeKey);
+  try {
+    return Buffer.isBuffer(value) ? Handshake.decode(value) : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+/** Of a call that passed checkCall. */
+function callerOf(call: Call): Remote {
+  const handshake = readCaller(call);
+  if (handshake === undefined) throw new NexusError("INVALID", "the call carries no handshake");
+  return remoteOf(handshake);
+}
+
+async function takeSnapshot(
+  needs: BulkServerNeeds,
+  call: ServerReadableStream<Buffer, Buffer>,
+): Promise<Refusal | undefined> {
+  const frames = call[Symbol.asyncIterator]() as AsyncIterator<Buffer>;
+  const first = await frames.next();
+  const header = first.done ? undefined : SnapshotFrame.decode(first.value).header;
+  if (header?.message === undefined) return refuse("INVALID", "the first frame must be a snapshot header");
+  const start = { log: header.log, message: header.message };
+  return needs.server.snapshot(callerOf(call), start, snapshotData(frames));
+}
+
+async function takeChunk(
+  needs: BulkServerNeeds,
+  call: ServerReadableStream<Buffer, Buffer>,
+): Promise<Refusal | undefined> {
+  const reader = new ChunkReader();
+  for await (const frame of call) reader.take(frame as Buffer);
+  const { name, data } = reader.whole();
+  return needs.server.putChunk(callerOf(call), name, data);
+}
+
+async function giveChunk(
+  needs: BulkServerNeeds,
+  call: ServerWritableStream<Buffer, Buffer>,
+): Promise<Refusal | undefined> {
+  const { log, address } = ChunkRequest.decode(call.request);
+  const data = await needs.server.getChunk(callerOf(call), { log, address });
+  if (data === undefined) return refuse("NOT_FOUND", "the chunk is not held here");
+  // At most four frames of a chunk of 1 MiB: grpc-js holds them until the line takes them.
+  for (const frame of chunkFrames({ log, address }, data)) call.write(frame);
+  return undefined;
+}
+
+function failureFrame(failure: Failure): Buffer {
+  const none = Buffer.alloc(0);
+  return view(ChunkFrame.encode({ address: none, log: 0, data: none, last: true, size: 0, failure }).finish());
+}
