@@ -1,0 +1,66 @@
+import type { Condition } from "../api/conditions.ts";
+import type { MemberRole } from "./desired.ts";
+import type { ObservedRule } from "./observed.ts";
+
+export interface MemberEntry {
+  box: string;
+  role: MemberRole;
+}
+
+/**
+ * One thing to do. Every action is idempotent and guarded by what it was planned from (epoch, config index), so that
+ * executing an outdated plan is refused, never harmful.
+ */
+export type Action =
+  | { type: "ensureWorkload"; box: string; role: "Data" | "Witness"; region: string }
+  | { type: "removeWorkload"; box: string }
+  /** The one first entry, made by `on` with all `members`. */
+  | { type: "bootstrap"; on: string; members: MemberEntry[]; timing: string }
+  | { type: "registerBox"; box: string }
+  /** Compare-and-set creation of a zone's log; `rule.log` is 0. */
+  | { type: "ensureZone"; zone: string; group: string; members: MemberEntry[]; timing: string; rule: ObservedRule }
+  /** Declares members; the leader adds learners, waits until they caught up, and goes through the joint step. */
+  | {
+      type: "proposeMembership";
+      zone: string;
+      leader: string;
+      members: MemberEntry[];
+      revision: number;
+      hash: string;
+      expectedConfigIndex: number;
+    }
+  | { type: "transfer"; zone: string; from: string; to: string }
+  | { type: "setPolicy"; zone: string; leader: string; rule: ObservedRule }
+  /** The whole next map. */
+  | { type: "installRules"; expectedEpoch: number; rules: ObservedRule[] }
+  | { type: "setDrain"; box: string; on: boolean }
+  /** Retention has ended. */
+  | { type: "destroyZone"; zone: string }
+  | { type: "raiseCondition"; object: string; condition: Condition };
+
+/** What the action is about, for events, logs and pacing; equal subjects are the same deed. */
+export function subjectOf(action: Action): string {
+  switch (action.type) {
+    case "ensureWorkload":
+    case "removeWorkload":
+    case "registerBox":
+      return `${action.type} ${action.box}`;
+    case "setDrain":
+      return `setDrain ${action.box} ${action.on}`;
+    case "bootstrap":
+      return `bootstrap ${action.on}`;
+    case "ensureZone":
+    case "destroyZone":
+      return `${action.type} ${action.zone}`;
+    case "proposeMembership":
+      return `proposeMembership ${action.zone} ${action.hash} @${action.expectedConfigIndex}`;
+    case "transfer":
+      return `transfer ${action.zone} ${action.from} -> ${action.to}`;
+    case "setPolicy":
+      return `setPolicy ${action.zone} ${action.rule.mode} ${action.rule.locks} ${action.rule.copiesDeclared}`;
+    case "installRules":
+      return `installRules ${action.expectedEpoch + 1}`;
+    case "raiseCondition":
+      return `raiseCondition ${action.object} ${action.condition.type}=${action.condition.status} ${action.condition.reason}`;
+  }
+}

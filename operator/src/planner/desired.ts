@@ -1,0 +1,168 @@
+import { assert } from "@nexus-federation/node/base/assert.ts";
+import { policyOf, timingOf, type ZonePolicy } from "../api/defaults.ts";
+import { durationMs } from "../api/duration.ts";
+import type { Resource } from "../api/kinds.ts";
+
+export type MemberRole = "voter" | "learner" | "witness";
+
+export interface DesiredBox {
+  name: string;
+  role: "Data" | "Witness";
+  region: string;
+  cluster: string;
+  /** Asked for by annotation: no new leaders, leaders hand over. */
+  drain: boolean;
+  /** The resource is deleted; the workload goes once nothing names the box. */
+  deleted: boolean;
+}
+
+/** Members of one log by box. Invariant: at least one voter; a witness only beside exactly two voters. */
+export type MemberSet = ReadonlyMap<string, MemberRole>;
+
+export interface DesiredGroup {
+  name: string;
+  members: MemberSet;
+  timing: string;
+  system: boolean;
+  bootstrapBox: string;
+  revision: number;
+}
+
+export interface DesiredZone {
+  name: string;
+  pattern: string;
+  retired: boolean;
+  /** Wall time at which it was retired, 0 while active. */
+  retiredAtMs: number;
+  retentionMs: number;
+  policy: ZonePolicy;
+  /** RaftGroup that gives the members; empty when they come from authorityBox and replicas. */
+  group: string;
+  authorityBox: string;
+  replicas: readonly string[];
+  revision: number;
+}
+
+export interface DesiredMount {
+  name: string;
+  path: string;
+  zone: string;
+  retired: boolean;
+}
+
+/** What the resources in force ask for. Objects that are absent here are left alone. */
+export interface Desired {
+  federation: string;
+  /** Clusters listed by the Federation. */
+  clusters: readonly string[];
+  boxes: ReadonlyMap<string, DesiredBox>;
+  groups: ReadonlyMap<string, DesiredGroup>;
+  zones: ReadonlyMap<string, DesiredZone>;
+  mounts: ReadonlyMap<string, DesiredMount>;
+}
+
+/** A resource with what happened to it: deletion does not remove it at once. */
+export interface Declared {
+  resource: Resource;
+  /** Wall time of deletion or of the first sight of state: Retired; 0 while in force. */
+  endedAtMs: number;
+  deleted: boolean;
+}
+
+export const drainAnnotation = "federation.nexus.io/drain";
+
+export function desiredOf(federation: string, declared: Iterable<Declared>): Desired {
+  const boxes = new Map<string, DesiredBox>();
+  const groups = new Map<string, DesiredGroup>();
+  const zones = new Map<string, DesiredZone>();
+  const mounts = new Map<string, DesiredMount>();
+  let clusters: string[] = [];
+  for (const { resource, endedAtMs, deleted } of declared) {
+    const { name, annotations } = resource.metadata;
+    switch (resource.kind) {
+      case "Federation":
+        if (!deleted) clusters = resource.spec.clusters.map((cluster) => cluster.name);
+        break;
+      case "Box": {
+        const { role, region, cluster } = resource.spec;
+        const drain = annotations[drainAnnotation] !== undefined && annotations[drainAnnotation] !== "false";
+        boxes.set(name, { name, role, region, cluster, drain, deleted });
+        break;
+      }
+      case "RaftGroup":
+        if (!deleted) groups.set(name, groupOf(name, resource.spec));
+        break;
+      case "ConsensusZone":
+        zones.set(name, zoneOf(name, resource.spec, { endedAtMs, deleted }));
+        break;
+      case "Mount":
+        mounts.set(name, {
+          name,
+          path: resource.spec.path,
+          zone: resource.spec.zone,
+          retired: deleted || resource.spec.state === "Retired",
+        });
+        break;
+    }
+  }
+  return { federation, clusters, boxes, groups, zones, mounts };
+}
+
+type SpecOfKind<K extends Resource["kind"]> = Extract<Resource, { kind: K }>["spec"];
+
+function groupOf(name: string, spec: SpecOfKind<"RaftGroup">): DesiredGroup {
+  const members = new Map(spec.members.map((each) => [each.box, roleOf(each.role)] as const));
+  return {
+    name,
+    members,
+    timing: timingOf(spec.timing),
+    system: spec.system,
+    bootstrapBox: spec.bootstrapBox ?? "",
+    revision: spec.revision ?? 0,
+  };
+}
+
+function roleOf(role: "Voter" | "Learner" | "Witness"): MemberRole {
+  return role === "Voter" ? "voter" : role === "Learner" ? "learner" : "witness";
+}
+
+function zoneOf(
+  name: string,
+  spec: SpecOfKind<"ConsensusZone">,
+  end: { endedAtMs: number; deleted: boolean },
+): DesiredZone {
+  return {
+    name,
+    pattern: spec.pathPattern,
+    retired: end.deleted || spec.state === "Retired",
+    retiredAtMs: end.endedAtMs,
+    retentionMs: durationMs(spec.retention),
+    policy: policyOf(spec),
+    group: spec.raftGroup ?? "",
+    authorityBox: spec.authorityBox ?? "",
+    replicas: spec.replicas ?? [],
+    revision: spec.revision ?? 0,
+  };
+}
+
+/** Members that the zone's log is to have, or undefined while its RaftGroup is missing. */
+export function membersOf(zone: DesiredZone, desired: Desired): MemberSet | undefined {
+  if (zone.group !== "") return desired.groups.get(zone.group)?.members;
+  if (zone.authorityBox === "") return undefined;
+  const members = new Map<string, MemberRole>([[zone.authorityBox, "voter"]]);
+  for (const box of zone.replicas) members.set(box, "learner");
+  return members;
+}
+
+/** The group of the system zone; undefined when none or several say so (then no change is made at all). */
+export function systemGroupOf(desired: Desired): DesiredGroup | undefined {
+  const systems = [...desired.groups.values()].filter((group) => group.system);
+  return systems.length === 1 ? systems[0] : undefined;
+}
+
+/** Canonical text of a member set, the same for every order of declaration: the `hash` of ProposeMembership. */
+export function memberText(members: MemberSet): string {
+  const parts = [...members].map(([box, role]) => `${box}=${role}`).sort();
+  assert(parts.length === members.size, "each box stands once");
+  return parts.join(",");
+}

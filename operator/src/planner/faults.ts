@@ -1,0 +1,191 @@
+// What no single object can show: references to what is not there, roles that do not fit, patterns that tie, features that
+// come later. Each becomes a condition on the object that must change; the object's last good state keeps running and the
+// rest of the federation applies.
+import { parsePattern } from "@nexus-federation/node/tree/pattern.ts";
+import { type Desired, type DesiredGroup, type DesiredZone, type MemberSet, membersOf } from "./desired.ts";
+import type { ObservedRule } from "./observed.ts";
+
+export interface Fault {
+  /** One word for machines. */
+  reason: string;
+  /** One sentence: what is wrong, what to do. */
+  message: string;
+}
+
+/** Object that federation-wide faults are reported on, whether or not the resource exists. */
+export const federationKey = "Federation/federation";
+
+/** Faults by "Kind/name". `installed` are the rules in force: against them a new pattern is the second one. */
+export function referenceFaults(desired: Desired, installed: readonly ObservedRule[] = []): Map<string, Fault[]> {
+  const faults = new Map<string, Fault[]>();
+  const add = (key: string, found: readonly Fault[]) => {
+    if (found.length > 0) faults.set(key, [...(faults.get(key) ?? []), ...found]);
+  };
+  add(federationKey, systemFaults(desired));
+  for (const box of desired.boxes.values()) add(`Box/${box.name}`, clusterFaults(desired, box.cluster));
+  for (const group of desired.groups.values()) {
+    add(`RaftGroup/${group.name}`, [
+      ...memberFaults(desired, group.members),
+      ...revisionFaults(desired, group.revision),
+      ...bootstrapFaults(desired, group),
+    ]);
+  }
+  for (const zone of desired.zones.values())
+    if (!zone.retired) add(`ConsensusZone/${zone.name}`, zoneFaults(desired, zone, faults));
+  for (const [zone, fault] of patternFaults(desired, installed)) add(`ConsensusZone/${zone}`, [fault]);
+  for (const mount of desired.mounts.values()) {
+    if (mount.retired) continue;
+    const message =
+      "Mounts are not built yet in this version; the object is kept and will be linked by a version that has them.";
+    add(`Mount/${mount.name}`, [{ reason: "NotBuiltYet", message }]);
+  }
+  return faults;
+}
+
+function systemFaults(desired: Desired): Fault[] {
+  const systems = [...desired.groups.values()].filter((group) => group.system).map((group) => group.name);
+  if (systems.length === 1) return [];
+  if (systems.length === 0)
+    return [
+      {
+        reason: "NoSystemGroup",
+        message:
+          "No RaftGroup says system: true, so nothing can hold the rules; set it on one group and name its bootstrapBox.",
+      },
+    ];
+  return [
+    {
+      reason: "NoSystemGroup",
+      message: `RaftGroups ${systems.join(" and ")} all say system: true; exactly one may. Until then nothing changes.`,
+    },
+  ];
+}
+
+function bootstrapFaults(desired: Desired, group: DesiredGroup): Fault[] {
+  if (!group.system) return [];
+  const others = [...desired.groups.values()].filter((other) => other.system && other.name !== group.name);
+  if (others.length === 0) return [];
+  return [
+    { reason: "NoSystemGroup", message: `RaftGroup ${others[0]!.name} says system: true as well; exactly one may.` },
+  ];
+}
+
+function clusterFaults(desired: Desired, cluster: string): Fault[] {
+  if (desired.clusters.length === 0 || desired.clusters.includes(cluster)) return [];
+  return [
+    {
+      reason: "UnknownCluster",
+      message: `The Federation lists no cluster ${cluster}; it lists ${desired.clusters.join(", ")}.`,
+    },
+  ];
+}
+
+function revisionFaults(desired: Desired, revision: number): Fault[] {
+  if (desired.clusters.length < 2 || revision > 0) return [];
+  return [
+    {
+      reason: "RevisionMissing",
+      message:
+        "spec.revision is required since the Federation lists two clusters or more; set it and raise it with every change.",
+    },
+  ];
+}
+
+function memberFaults(desired: Desired, members: MemberSet): Fault[] {
+  const faults: Fault[] = [];
+  for (const [name, role] of members) {
+    const box = desired.boxes.get(name);
+    if (!box)
+      faults.push({
+        reason: "BoxMissing",
+        message: `There is no Box ${name}; create it, or take it out of the members.`,
+      });
+    else if (box.deleted)
+      faults.push({
+        reason: "BoxDeleted",
+        message: `Box ${name} is deleted and stays only until no member list names it; take it out.`,
+      });
+    else if (box.role === "Witness" && role !== "witness")
+      faults.push({
+        reason: "RoleMismatch",
+        message: `Box ${name} is a witness and stores nothing, so it cannot be a ${role}; give it the role Witness here or name a data box.`,
+      });
+    else if (box.role === "Data" && role === "witness")
+      faults.push({
+        reason: "RoleMismatch",
+        message: `Box ${name} is a data box and cannot be the witness; name a Box with role Witness.`,
+      });
+  }
+  return faults;
+}
+
+function zoneFaults(desired: Desired, zone: DesiredZone, known: ReadonlyMap<string, Fault[]>): Fault[] {
+  if (zone.policy.mode === "quorum")
+    return [
+      {
+        reason: "NotBuiltYet",
+        message:
+          "Mode quorum is not built yet in this version; the zone is kept and will be served by a version that has it.",
+      },
+    ];
+  if (zone.policy.writers === "any")
+    return [
+      {
+        reason: "NotBuiltYet",
+        message:
+          "Mode eventual with writers: any is not built yet in this version; use writers: authority, or wait for a version that has it.",
+      },
+    ];
+  const faults = revisionFaults(desired, zone.revision);
+  if (zone.group !== "") {
+    if (!desired.groups.has(zone.group))
+      faults.push({
+        reason: "GroupMissing",
+        message: `There is no RaftGroup ${zone.group}; create it, or name another.`,
+      });
+    const inherited = known.get(`RaftGroup/${zone.group}`)?.[0];
+    if (inherited)
+      faults.push({ reason: "GroupStalled", message: `RaftGroup ${zone.group} is stalled: ${inherited.message}` });
+  }
+  const members = membersOf(zone, desired);
+  if (zone.group === "" && members) faults.push(...memberFaults(desired, members));
+  if (zone.policy.regions.length > 0) {
+    for (const [name, role] of members ?? []) {
+      const region = desired.boxes.get(name)?.region;
+      if (role === "witness" || region === undefined || zone.policy.regions.includes(region)) continue;
+      faults.push({
+        reason: "RegionNotAllowed",
+        message: `Box ${name} stands in ${region}, but the zone's data may lie only in ${zone.policy.regions.join(", ")}.`,
+      });
+    }
+  }
+  return faults;
+}
+
+/** The normal spelling of a pattern; the text itself when it is no pattern. */
+export function normalPattern(text: string): string {
+  const pattern = parsePattern(text);
+  return "text" in pattern ? pattern.text : text;
+}
+
+/** Patterns tie exactly when their normal spellings are equal. Who is installed, else declared, first stays. */
+function patternFaults(desired: Desired, installed: readonly ObservedRule[]): Map<string, Fault> {
+  const faults = new Map<string, Fault>();
+  const owners = new Map<string, { zone: string; pattern: string }>();
+  for (const rule of installed)
+    if (!desired.zones.get(rule.zone)?.retired) owners.set(normalPattern(rule.pattern), rule);
+  for (const zone of desired.zones.values()) {
+    if (zone.retired) continue;
+    const pattern = parsePattern(zone.pattern);
+    if (!("text" in pattern)) {
+      faults.set(zone.name, { reason: "PatternInvalid", message: `${pattern.message}.` });
+      continue;
+    }
+    const owner = owners.get(pattern.text);
+    if (owner && owner.zone !== zone.name) {
+      const message = `Pattern ${zone.pattern} ties with ${owner.pattern} of zone ${owner.zone} on every path they match; retire one, or create it with another pattern.`;
+      faults.set(zone.name, { reason: "PatternAmbiguous", message });
+    } else owners.set(pattern.text, { zone: zone.name, pattern: zone.pattern });
+  }
+  return faults;
+}

@@ -1,0 +1,93 @@
+import type { Condition } from "../api/conditions.ts";
+import type { MemberRole } from "./desired.ts";
+
+/** The process or StatefulSet of a box. */
+export interface ObservedWorkload {
+  /** It was asked to run (it may be between restarts). */
+  exists: boolean;
+  running: boolean;
+  /** Where others reach it. */
+  peerEndpoint: string;
+  clientEndpoint: string;
+}
+
+/** What a box says of itself. */
+export interface ObservedBox {
+  /** Hex; empty for a witness, whose records carry incarnations of their own. */
+  incarnation: string;
+  /** starting | empty | ready | draining | full */
+  state: string;
+}
+
+/** A box as the system zone knows it. */
+export interface RegisteredBox {
+  /** Hex. */
+  incarnation: string;
+  region: string;
+  peerEndpoint: string;
+  clientEndpoint: string;
+}
+
+export interface ObservedMember {
+  role: MemberRole;
+  /** Hex; of a witness: of its record in this log. */
+  incarnation: string;
+  /** It answers the leader. */
+  active: boolean;
+  caughtUp: boolean;
+}
+
+/** A zone's log as its leader describes it; as another member does while there is no leader. */
+export interface ObservedLog {
+  log: number;
+  generation: number;
+  /** Box name; empty while unknown. The facts below are the leader's own only when it is known. */
+  leader: string;
+  configIndex: number;
+  joint: boolean;
+  members: ReadonlyMap<string, ObservedMember>;
+  /** PAIR | SOLO | empty */
+  witnessMode: string;
+  /** Mode in force in the log's state machine; empty in the system zone. */
+  mode: string;
+  /** Hash of the declaration that the leader took last, empty when none. */
+  acceptedHash: string;
+  acceptedRevision: number;
+}
+
+/** A rule of the installed map, the part that is the operator's to say. */
+export interface ObservedRule {
+  zone: string;
+  pattern: string;
+  log: number;
+  mode: string;
+  writers: string;
+  locks: string;
+  readPreference: string;
+  writeConcern: string;
+  staleReadMaxAgeMs: number;
+  regions: readonly string[];
+  copiesDeclared: number;
+  state: string;
+}
+
+export interface Observed {
+  workloads: ReadonlyMap<string, ObservedWorkload>;
+  /** Boxes that answered in this round. */
+  boxes: ReadonlyMap<string, ObservedBox>;
+  /** Uid of the federation that was bootstrapped from here, as kept outside the boxes; empty when never. */
+  knownFederation: string;
+  /** Some box has the system zone's log. */
+  bootstrapped: boolean;
+  /** The system zone has a leader that answers: without it nothing can be registered, created or installed. */
+  systemServes: boolean;
+  epoch: number;
+  /** A rule change is on its way. */
+  rulesPending: boolean;
+  rules: readonly ObservedRule[];
+  registered: ReadonlyMap<string, RegisteredBox>;
+  /** By zone name; the system zone is "system". */
+  logs: ReadonlyMap<string, ObservedLog>;
+  /** Conditions as they were last reported, by "Kind/name". */
+  conditions: ReadonlyMap<string, readonly Condition[]>;
+}

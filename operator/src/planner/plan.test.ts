@@ -1,0 +1,184 @@
+import { expect, test } from "vitest";
+import type { Action } from "./actions.ts";
+import { type Desired, desiredOf } from "./desired.ts";
+import { plan } from "./plan.ts";
+import { box, desired, group, inForce, witness, zone } from "./testing/specs.ts";
+import { World } from "./testing/world.ts";
+
+const fleet = [box("a"), box("b"), box("c"), witness("w")];
+const quickstart = [...fleet, group("main", ["a", "b"], { witness: "w", system: true })];
+const root = (spec: object) => zone("root", spec);
+
+/** Runs until nothing is left to do; the deeds in order, conditions left out. */
+function converge(world: World, wanted: Desired, nowMs = 0): Action[] {
+  const done: Action[] = [];
+  for (let round = 0; round < 60; round++) {
+    const actions = plan(wanted, world.observe(), nowMs);
+    if (actions.length === 0) return done;
+    for (const action of actions) world.execute(action);
+    world.settle();
+    done.push(...actions.filter((action) => action.type !== "raiseCondition"));
+  }
+  throw new Error(`no end: ${JSON.stringify(plan(wanted, world.observe(), nowMs))}`);
+}
+
+const kinds = (actions: Action[]) => actions.map((action) => action.type);
+const conditionOf = (world: World, object: string, type: string) =>
+  world.conditions.get(object)?.find((each) => each.type === type);
+
+test("a fresh federation starts its boxes, bootstraps once, registers, creates the log and installs the rule", () => {
+  const world = new World();
+
+  const done = converge(world, desired(...quickstart, root({ mode: "strong_ha", raftGroup: "main" })));
+
+  expect(world.refused).toEqual([]);
+  expect([...new Set(kinds(done))]).toEqual([
+    "ensureWorkload",
+    "bootstrap",
+    "registerBox",
+    "ensureZone",
+    "setPolicy",
+    "installRules",
+  ]);
+  expect(kinds(done).filter((type) => type === "bootstrap")).toHaveLength(1);
+  expect(world.rules).toMatchObject([{ zone: "root", mode: "strong_ha", copiesDeclared: 2 }]);
+  expect(conditionOf(world, "ConsensusZone/root", "Ready")).toMatchObject({ status: "True", reason: "Installed" });
+});
+
+test("strengthening grows the members before it installs the mode", () => {
+  const world = new World();
+  converge(world, desired(...quickstart, root({ mode: "strong", authorityBox: "a" })));
+
+  const done = converge(world, desired(...quickstart, root({ mode: "strong_ha", raftGroup: "main" })));
+
+  expect(world.refused).toEqual([]);
+  expect([...new Set(kinds(done))]).toEqual(["proposeMembership", "setPolicy", "installRules"]);
+});
+
+test("weakening installs the mode before it shrinks the members", () => {
+  const world = new World();
+  converge(world, desired(...quickstart, root({ mode: "strong_ha", raftGroup: "main" })));
+
+  const done = converge(world, desired(...quickstart, root({ mode: "eventual", authorityBox: "a" })));
+
+  expect(world.refused).toEqual([]);
+  expect(kinds(done)).toEqual(["setPolicy", "proposeMembership", "installRules"]);
+});
+
+test("a leader that leaves hands over first", () => {
+  const world = new World();
+  converge(world, desired(...quickstart, root({ mode: "strong", authorityBox: "a" })));
+
+  const done = converge(world, desired(...quickstart, root({ mode: "strong", authorityBox: "b" })));
+
+  expect(world.refused).toEqual([]);
+  expect(kinds(done)).toEqual(["proposeMembership", "transfer", "proposeMembership"]);
+  expect([...world.logs.get("root")!.members.keys()]).toEqual(["b"]);
+});
+
+test("a replaced pair moves one member at a time", () => {
+  const world = new World();
+  converge(
+    world,
+    desired(
+      ...quickstart,
+      box("d"),
+      group("g", ["a", "b"], { witness: "w" }),
+      root({ mode: "strong_ha", raftGroup: "g" }),
+    ),
+  );
+
+  const done = converge(
+    world,
+    desired(
+      ...quickstart,
+      box("d"),
+      group("g", ["c", "d"], { witness: "w" }),
+      root({ mode: "strong_ha", raftGroup: "g" }),
+    ),
+  );
+
+  expect(world.refused).toEqual([]);
+  expect(kinds(done)).toEqual(["proposeMembership", "transfer", "proposeMembership"]);
+});
+
+test("a box with an empty disk under its name is a new member", () => {
+  const world = new World();
+  const wanted = desired(...quickstart, root({ mode: "strong_ha", raftGroup: "main" }));
+  converge(world, wanted);
+  world.disks.set("b", 1);
+
+  const done = converge(world, wanted);
+
+  expect(kinds(done)).toEqual(["registerBox", "proposeMembership", "proposeMembership"]);
+  expect(world.logs.get("root")!.members.get("b")!.incarnation).toBe("b-1");
+});
+
+test("absent objects are left alone", () => {
+  const world = new World();
+  converge(world, desired(...quickstart, root({ mode: "strong_ha", raftGroup: "main" })));
+
+  expect(converge(world, desired(group("main", ["a", "b"], { witness: "w", system: true })))).toEqual([]);
+  expect(world.rules).toHaveLength(1);
+});
+
+test("a retired zone loses its rule, keeps its data for its retention, and can come back before", () => {
+  const world = new World();
+  const active = root({ mode: "strong", authorityBox: "a", retention: "1h" });
+  converge(world, desired(...quickstart, active));
+  const retired = desiredOf("test", [...quickstart.map(inForce), { resource: active, endedAtMs: 1000, deleted: true }]);
+
+  expect(kinds(converge(world, retired, 2000))).toEqual(["installRules"]);
+  expect(world.logs.has("root")).toBe(true);
+  expect(kinds(converge(world, desired(...quickstart, active), 3000))).toEqual(["setPolicy", "installRules"]);
+  converge(world, retired, 4000);
+  expect(kinds(converge(world, retired, 3_602_000))).toEqual(["destroyZone"]);
+});
+
+test("a deleted box runs until no member list names it", () => {
+  const world = new World();
+  const three = group("main", ["a", "b", "c"], { system: true });
+  converge(world, desired(...fleet, three));
+  const gone = { resource: box("c"), endedAtMs: 1, deleted: true };
+  const others = [box("a"), box("b"), witness("w")].map(inForce);
+
+  converge(world, desiredOf("test", [...others, gone, inForce(three)]));
+  expect(world.workloads.has("c")).toBe(true);
+  expect(conditionOf(world, "RaftGroup/main", "Stalled")).toMatchObject({ status: "True", reason: "BoxDeleted" });
+
+  const done = converge(
+    world,
+    desiredOf("test", [...others, gone, inForce(group("main", ["a", "b"], { witness: "w", system: true }))]),
+  );
+  expect(kinds(done)).toEqual(["proposeMembership", "removeWorkload"]);
+  expect(world.refused).toEqual([]);
+});
+
+test("a federation whose data is gone is never started anew", () => {
+  const world = new World();
+  world.known = "0f";
+
+  const done = converge(world, desired(...quickstart));
+
+  expect(kinds(done)).not.toContain("bootstrap");
+  expect(conditionOf(world, "Federation/federation", "Stalled")).toMatchObject({ status: "True", reason: "DataLost" });
+});
+
+test("a draining box hands over what it leads", () => {
+  const world = new World();
+  const wanted = [...quickstart, root({ mode: "strong_ha", raftGroup: "main" })];
+  converge(world, desired(...wanted));
+  const drained = wanted.map((each) =>
+    each.metadata.name === "a"
+      ? { ...each, metadata: { ...each.metadata, annotations: { "federation.nexus.io/drain": "true" } } }
+      : each,
+  );
+
+  const actions = plan(desired(...(drained as typeof wanted)), world.observe(), 0);
+
+  expect(actions.filter((action) => action.type !== "raiseCondition")).toEqual([
+    { type: "setDrain", box: "a", on: true },
+    { type: "transfer", zone: "system", from: "a", to: "b" },
+    { type: "transfer", zone: "root", from: "a", to: "b" },
+  ]);
+});

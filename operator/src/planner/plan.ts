@@ -1,0 +1,172 @@
+// The planner: what to do next so that the world becomes what the resources ask for. The problem: dozens of objects
+// change in any order, boxes die in the middle of every step, several operators may act at once. Why not scripts of
+// steps: a script that was interrupted does not know where it stands. The sketch: a pure, total function from what is
+// desired and what is observed to a list of actions, called again after every change; each action is idempotent and
+// guarded, a converged world gives an empty list, and at most one disruptive action a log is in the list. Faults between
+// objects become conditions and stop only what they touch. Local processes and Kubernetes execute the same actions.
+import type { Action } from "./actions.ts";
+import { type Desired, type DesiredGroup, systemGroupOf } from "./desired.ts";
+import { federationKey, referenceFaults } from "./faults.ts";
+import { systemZone } from "./names.ts";
+import type { Observed } from "./observed.ts";
+import { conditionActions, type Progress } from "./report.ts";
+import { nextRules, sameRules } from "./rules-plan.ts";
+import { entriesOf, planSystemMembers, planZone } from "./zone-plan.ts";
+
+/** `nowMs` is wall time, for retention. */
+export function plan(desired: Desired, observed: Observed, nowMs: number): Action[] {
+  const faults = referenceFaults(desired, observed.rules);
+  const waiting = new Map<string, string>();
+  const actions = workloadActions(desired, observed);
+  const system = systemGroupOf(desired);
+  if (system && !observed.bootstrapped)
+    actions.push(...bootstrapActions(system, desired, { observed, faults, waiting }));
+  if (system && observed.bootstrapped && !observed.systemServes)
+    waiting.set(federationKey, "the system zone has no leader");
+  if (system && observed.systemServes) {
+    actions.push(...registerActions(desired, observed));
+    const busy = zoneActions(desired, observed, { faults, waiting, system, actions });
+    const rules = nextRules(desired, observed, faults);
+    if (!observed.rulesPending && !sameRules(rules, observed.rules))
+      actions.push({ type: "installRules", expectedEpoch: observed.epoch, rules });
+    actions.push(...drainActions(desired, observed, busy));
+    actions.push(...expiredZones(desired, observed, nowMs));
+  }
+  actions.push(...conditionActions(desired, observed, { faults, waiting }));
+  return actions;
+}
+
+function workloadActions(desired: Desired, observed: Observed): Action[] {
+  const actions: Action[] = [];
+  const named = namedBoxes(desired, observed);
+  for (const box of desired.boxes.values()) {
+    const exists = observed.workloads.get(box.name)?.exists === true;
+    const wanted = !box.deleted || named.has(box.name);
+    if (wanted && !exists) actions.push({ type: "ensureWorkload", box: box.name, role: box.role, region: box.region });
+    if (!wanted && exists) actions.push({ type: "removeWorkload", box: box.name });
+  }
+  return actions;
+}
+
+/** Boxes that a log's configuration, a group or an active zone names: their workload stays. */
+function namedBoxes(desired: Desired, observed: Observed): Set<string> {
+  const named = new Set<string>();
+  for (const log of observed.logs.values()) for (const box of log.members.keys()) named.add(box);
+  for (const group of desired.groups.values()) for (const box of group.members.keys()) named.add(box);
+  for (const zone of desired.zones.values()) {
+    if (zone.retired) continue;
+    for (const box of [zone.authorityBox, ...zone.replicas]) named.add(box);
+  }
+  return named;
+}
+
+interface BootstrapWorld extends Progress {
+  observed: Observed;
+}
+
+function bootstrapActions(system: DesiredGroup, desired: Desired, world: BootstrapWorld): Action[] {
+  const { observed, faults, waiting } = world;
+  const wait = (why: string): Action[] => {
+    waiting.set(federationKey, why);
+    return [];
+  };
+  if (faults.has(`RaftGroup/${system.name}`)) return wait(`RaftGroup ${system.name} is stalled`);
+  if (system.members.get(system.bootstrapBox) !== "voter") {
+    const message = `bootstrapBox ${system.bootstrapBox} is not a Voter of the system group ${system.name}; the first entry is written by a Voter.`;
+    faults.set(`RaftGroup/${system.name}`, [{ reason: "BootstrapBoxNotVoter", message }]);
+    return wait("the system group cannot start");
+  }
+  const silent: string[] = [];
+  for (const [box, role] of system.members) {
+    const up = role === "witness" ? observed.workloads.get(box)?.running === true : observed.boxes.has(box);
+    if (!up) silent.push(box);
+  }
+  if (silent.length > 0)
+    return wait(`${silent.join(", ")} of the system group ${silent.length === 1 ? "has" : "have"} not come up yet`);
+  if (observed.knownFederation !== "") {
+    const message = `Federation ${observed.knownFederation} was started from here, but no box has its data any more; bring a disk back or restore a backup. A new, empty federation is never made in its place.`;
+    faults.set(federationKey, [...(faults.get(federationKey) ?? []), { reason: "DataLost", message }]);
+    return [];
+  }
+  waiting.set(federationKey, "the system zone is being started");
+  const members = entriesOf(system.members);
+  return desired.boxes.has(system.bootstrapBox)
+    ? [{ type: "bootstrap", on: system.bootstrapBox, members, timing: system.timing }]
+    : [];
+}
+
+function registerActions(desired: Desired, observed: Observed): Action[] {
+  const actions: Action[] = [];
+  for (const box of desired.boxes.values()) {
+    const workload = observed.workloads.get(box.name);
+    const self = observed.boxes.get(box.name);
+    const reachable = box.role === "Witness" ? workload?.running === true : self !== undefined;
+    if (box.deleted || !workload || !reachable) continue;
+    const known = observed.registered.get(box.name);
+    const same =
+      known !== undefined &&
+      (box.role === "Witness" || known.incarnation === self?.incarnation) &&
+      known.region === box.region &&
+      known.peerEndpoint === workload.peerEndpoint &&
+      known.clientEndpoint === workload.clientEndpoint;
+    if (!same) actions.push({ type: "registerBox", box: box.name });
+  }
+  return actions;
+}
+
+interface ZoneWorld extends Progress {
+  system: DesiredGroup;
+  /** What the zones add to. */
+  actions: Action[];
+}
+
+/** Adds at most one action a log; answers the logs that got one. */
+function zoneActions(desired: Desired, observed: Observed, world: ZoneWorld): Set<string> {
+  const busy = new Set<string>();
+  const place = (key: string, zone: string, { action, waiting }: ReturnType<typeof planZone>) => {
+    if (waiting !== "") world.waiting.set(key, waiting);
+    if (!action) return;
+    world.actions.push(action);
+    busy.add(zone);
+  };
+  const { system } = world;
+  if (!world.faults.has(`RaftGroup/${system.name}`))
+    place(`RaftGroup/${system.name}`, systemZone, planSystemMembers(system.members, system.revision, observed));
+  for (const zone of desired.zones.values()) {
+    const key = `ConsensusZone/${zone.name}`;
+    if (!zone.retired && !world.faults.has(key)) place(key, zone.name, planZone(zone, desired, observed));
+  }
+  return busy;
+}
+
+/** Draining boxes hand over what they lead, one step a log and never beside another action of that log. */
+function drainActions(desired: Desired, observed: Observed, busy: ReadonlySet<string>): Action[] {
+  const actions: Action[] = [];
+  for (const box of desired.boxes.values()) {
+    const state = observed.boxes.get(box.name)?.state;
+    if (box.role === "Witness" || state === undefined) continue;
+    if (box.drain !== (state === "draining") && state !== "empty")
+      actions.push({ type: "setDrain", box: box.name, on: box.drain });
+    if (!box.drain) continue;
+    for (const [zone, log] of observed.logs) {
+      if (log.leader !== box.name || log.joint || log.witnessMode === "SOLO" || busy.has(zone)) continue;
+      const to = [...log.members].find(
+        ([name, m]) =>
+          name !== box.name && m.role === "voter" && m.active && m.caughtUp && !desired.boxes.get(name)?.drain,
+      );
+      if (to) actions.push({ type: "transfer", zone, from: box.name, to: to[0] });
+    }
+  }
+  return actions;
+}
+
+function expiredZones(desired: Desired, observed: Observed, nowMs: number): Action[] {
+  const actions: Action[] = [];
+  for (const zone of desired.zones.values()) {
+    if (!zone.retired || zone.retiredAtMs === 0 || nowMs < zone.retiredAtMs + zone.retentionMs) continue;
+    const bound = observed.rules.some((rule) => rule.zone === zone.name && rule.state !== "detached");
+    if (observed.logs.has(zone.name) && !bound && !observed.rulesPending)
+      actions.push({ type: "destroyZone", zone: zone.name });
+  }
+  return actions;
+}

@@ -1,0 +1,243 @@
+// Conditions of every object, and those that changed as actions.
+import type { Condition } from "../api/conditions.ts";
+import type { Action } from "./actions.ts";
+import {
+  type Desired,
+  type DesiredBox,
+  type DesiredGroup,
+  type DesiredZone,
+  type MemberSet,
+  membersOf,
+  systemGroupOf,
+} from "./desired.ts";
+import { type Fault, federationKey } from "./faults.ts";
+import { systemZone } from "./names.ts";
+import type { Observed, ObservedLog } from "./observed.ts";
+
+export interface Progress {
+  faults: Map<string, Fault[]>;
+  /** What an object waits for, one clause, by "Kind/name"; absent when it is as asked. */
+  waiting: Map<string, string>;
+}
+
+interface Said {
+  ready: boolean;
+  /** Reason and sentence of Ready when neither a fault nor waiting explains it. */
+  reason: string;
+  message: string;
+  more?: Condition[];
+}
+
+/** One raiseCondition for each condition that differs from what was last reported. */
+export function conditionActions(desired: Desired, observed: Observed, progress: Progress): Action[] {
+  const said = new Map<string, Said>([[federationKey, aboutFederation(observed, progress)]]);
+  const blocked = progress.waiting.get(federationKey);
+  for (const box of desired.boxes.values()) said.set(`Box/${box.name}`, aboutBox(box, observed));
+  for (const group of desired.groups.values())
+    said.set(`RaftGroup/${group.name}`, aboutGroup(group, desired, observed));
+  for (const zone of desired.zones.values())
+    said.set(`ConsensusZone/${zone.name}`, aboutZone(zone, desired, { observed, blocked }));
+  for (const mount of desired.mounts.values())
+    said.set(`Mount/${mount.name}`, {
+      ready: false,
+      reason: "Retired",
+      message: "Retired.",
+      more: [condition("Linked", false, "NotLinked", "Not linked.")],
+    });
+  const actions: Action[] = [];
+  for (const [object, about] of said) {
+    const earlier = new Map((observed.conditions.get(object) ?? []).map((each) => [each.type, each]));
+    for (const next of conditionsOf(object, about, progress)) {
+      const old = earlier.get(next.type);
+      if (!old || old.status !== next.status || old.reason !== next.reason || old.message !== next.message)
+        actions.push({ type: "raiseCondition", object, condition: next });
+    }
+  }
+  return actions;
+}
+
+function conditionsOf(object: string, said: Said, progress: Progress): Condition[] {
+  const fault = progress.faults.get(object)?.[0];
+  const waiting = progress.waiting.get(object);
+  const message = fault
+    ? (progress.faults.get(object) ?? []).map((each) => each.message).join(" ")
+    : waiting
+      ? sentence(waiting)
+      : said.message;
+  const reason = fault ? fault.reason : waiting ? "Progressing" : said.reason;
+  const ready = !fault && !waiting && said.ready;
+  const moving = !fault && (waiting !== undefined || !said.ready) && said.reason !== "Retired";
+  return [
+    condition("Ready", ready, ready ? said.reason : reason, message),
+    condition("Reconciling", moving, moving ? reason : "Settled", moving ? message : "Nothing left to do."),
+    condition(
+      "Stalled",
+      fault !== undefined,
+      fault ? fault.reason : "NotStalled",
+      fault ? message : "Nothing is in the way.",
+    ),
+    ...(said.more ?? []),
+  ];
+}
+
+function condition(type: string, on: boolean, reason: string, message: string): Condition {
+  return { type, status: on ? "True" : "False", reason, message };
+}
+
+function sentence(clause: string): string {
+  return `${clause.charAt(0).toUpperCase()}${clause.slice(1)}.`;
+}
+
+function aboutFederation(observed: Observed, progress: Progress): Said {
+  const ready = observed.systemServes && !progress.faults.has(federationKey);
+  return {
+    ready,
+    reason: ready ? "Serving" : "Starting",
+    message: ready ? "The system zone serves." : "The system zone does not serve yet.",
+  };
+}
+
+function aboutBox(box: DesiredBox, observed: Observed): Said {
+  const self = observed.boxes.get(box.name);
+  const running = observed.workloads.get(box.name)?.running === true;
+  const available = box.role === "Witness" ? running : self !== undefined;
+  const registered = observed.registered.has(box.name);
+  const ready = available && registered && !box.deleted;
+  const reason = box.deleted
+    ? "Deleted"
+    : !running
+      ? "NotRunning"
+      : !available
+        ? "Unreachable"
+        : registered
+          ? "Serving"
+          : "NotRegistered";
+  const messages: Record<string, string> = {
+    Deleted: "Deleted; it stays until no member list names it.",
+    NotRunning: "Its process does not run.",
+    Unreachable: "Its process runs but does not answer.",
+    Serving: "It runs and the federation knows it.",
+    NotRegistered: "It runs; the federation does not know it yet.",
+  };
+  return {
+    ready,
+    reason,
+    message: messages[reason]!,
+    more: [
+      condition("Available", available, available ? "Answers" : reason, available ? "It answers." : messages[reason]!),
+      condition(
+        "DiskPressure",
+        self?.state === "full",
+        self?.state === "full" ? "Full" : "Enough",
+        self?.state === "full" ? "Its disk is below the reserve: writes are refused." : "Its disk has room.",
+      ),
+    ],
+  };
+}
+
+function aboutGroup(group: DesiredGroup, desired: Desired, observed: Observed): Said {
+  const zones = [...desired.zones.values()]
+    .filter((zone) => zone.group === group.name && !zone.retired)
+    .map((zone) => zone.name);
+  if (systemGroupOf(desired) === group) zones.unshift(systemZone);
+  const logs = zones.map((zone) => observed.logs.get(zone));
+  const led = logs.every((log) => log !== undefined && log.leader !== "");
+  const degraded = logs.some((log) => log !== undefined && isDegraded(log, group.members));
+  const changing = logs.some((log) => log?.joint);
+  return {
+    ready: led,
+    reason: led ? "Led" : "NoLeader",
+    message: led
+      ? zones.length === 0
+        ? "No zone uses it."
+        : "Every log of it has a leader."
+      : "A log of it has no leader yet.",
+    more: [
+      condition(
+        "QuorumHealthy",
+        led,
+        led ? "Led" : "NoLeader",
+        led ? "Every log has a leader." : "A log has no leader.",
+      ),
+      condition(
+        "DegradedDurability",
+        degraded,
+        degraded ? "MemberBehind" : "AllCopies",
+        degraded
+          ? "A member is away or behind: writes have fewer copies than declared."
+          : "Every member has what was acknowledged.",
+      ),
+      condition(
+        "MembershipChanging",
+        changing,
+        changing ? "Joint" : "Stable",
+        changing ? "A log changes its members." : "Members are as configured.",
+      ),
+    ],
+  };
+}
+
+/** A full member is away or behind, or the witness stands for one. */
+function isDegraded(log: ObservedLog, members: MemberSet): boolean {
+  if (log.leader === "" || log.witnessMode === "SOLO") return true;
+  for (const [box, role] of members) {
+    const member = log.members.get(box);
+    if (role === "voter" && (!member || (box !== log.leader && !(member.active && member.caughtUp)))) return true;
+  }
+  return false;
+}
+
+function aboutZone(
+  zone: DesiredZone,
+  desired: Desired,
+  world: { observed: Observed; blocked: string | undefined },
+): Said {
+  const { observed, blocked } = world;
+  const rule = observed.rules.find((each) => each.zone === zone.name && each.state !== "detached");
+  const log = observed.logs.get(zone.name);
+  if (zone.retired) {
+    const message = rule
+      ? "Retired; its rule is being taken out."
+      : "Retired; its data is kept until its retention ends.";
+    return {
+      ready: false,
+      reason: "Retired",
+      message,
+      more: [condition("Installed", rule !== undefined, rule ? "Detaching" : "Retired", message)],
+    };
+  }
+  const led = log !== undefined && log.leader !== "";
+  const inForce = rule !== undefined && rule.mode === zone.policy.mode;
+  const members = membersOf(zone, desired) ?? new Map();
+  const degraded = led && isDegraded(log, members);
+  const changing = rule !== undefined && !inForce;
+  const ready = led && inForce;
+  const reason = ready ? "Installed" : !led ? "NoLeader" : "NotInstalled";
+  const waits = blocked === undefined ? "Its rule is being installed." : sentence(blocked);
+  const message = ready ? `Mode ${zone.policy.mode} is in force.` : led || !log ? waits : "Its log has no leader.";
+  return {
+    ready,
+    reason,
+    message,
+    more: [
+      condition(
+        "Installed",
+        rule !== undefined,
+        rule ? "Installed" : "NotInstalled",
+        rule ? "Its rule is in the map." : "Its rule is not in the map.",
+      ),
+      condition(
+        "ModeChanging",
+        changing,
+        changing ? "Changing" : "Stable",
+        changing ? `From ${rule.mode} to ${zone.policy.mode}.` : "The mode is as asked.",
+      ),
+      condition(
+        "Degraded",
+        degraded,
+        degraded ? "MemberBehind" : "AllCopies",
+        degraded ? "A member is away or behind." : "Every member has what was acknowledged.",
+      ),
+    ],
+  };
+}

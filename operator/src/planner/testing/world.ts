@@ -1,0 +1,197 @@
+// A small obedient federation: executes actions as boxes do, refuses what boxes refuse, and can be observed. Slow things
+// (learners catching up, the joint step) take one `settle` each.
+import type { Condition } from "../../api/conditions.ts";
+import type { Action, MemberEntry } from "../actions.ts";
+import type { MemberRole } from "../desired.ts";
+import type { Observed, ObservedLog, ObservedMember, ObservedRule, RegisteredBox } from "../observed.ts";
+
+interface ModelLog {
+  log: number;
+  leader: string;
+  configIndex: number;
+  members: Map<string, ObservedMember>;
+  pending: MemberEntry[] | undefined;
+  mode: string;
+  hash: string;
+}
+
+export class World {
+  readonly workloads = new Map<string, { role: string; region: string }>();
+  readonly registered = new Map<string, RegisteredBox>();
+  readonly logs = new Map<string, ModelLog>();
+  readonly conditions = new Map<string, Condition[]>();
+  readonly disks = new Map<string, number>();
+  rules: ObservedRule[] = [];
+  epoch = 0;
+  known = "";
+  next = 2;
+  /** Actions that a box would refuse: the planner must not make any. */
+  readonly refused: string[] = [];
+
+  observe(): Observed {
+    const boxes = new Map<string, { incarnation: string; state: string }>();
+    for (const [name, { role }] of this.workloads)
+      if (role === "Data")
+        boxes.set(name, { incarnation: this.#incarnation(name), state: this.logs.size > 0 ? "ready" : "empty" });
+    return {
+      workloads: new Map(
+        [...this.workloads.keys()].map((name) => [
+          name,
+          { exists: true, running: true, peerEndpoint: `${name}:2027`, clientEndpoint: `${name}:2026` },
+        ]),
+      ),
+      boxes,
+      knownFederation: this.known,
+      bootstrapped: this.logs.has("system"),
+      systemServes: this.logs.has("system"),
+      epoch: this.epoch,
+      rulesPending: false,
+      rules: this.rules,
+      registered: this.registered,
+      logs: new Map([...this.logs].map(([zone, log]) => [zone, observedLog(log)])),
+      conditions: this.conditions,
+    };
+  }
+
+  #incarnation(box: string): string {
+    return `${box}-${this.disks.get(box) ?? 0}`;
+  }
+
+  execute(action: Action): void {
+    switch (action.type) {
+      case "ensureWorkload":
+        this.workloads.set(action.box, { role: action.role, region: action.region });
+        return;
+      case "removeWorkload":
+        for (const [zone, log] of this.logs)
+          if (log.members.has(action.box)) this.refused.push(`remove ${action.box} used by ${zone}`);
+        this.workloads.delete(action.box);
+        return;
+      case "bootstrap":
+        if (this.logs.has("system")) this.refused.push("second bootstrap");
+        this.known = "fed";
+        this.#create("system", 1, action.members);
+        this.logs.get("system")!.mode = "";
+        return;
+      case "registerBox": {
+        const { role, region } = this.workloads.get(action.box)!;
+        const incarnation = role === "Data" ? this.#incarnation(action.box) : "";
+        this.registered.set(action.box, {
+          incarnation,
+          region,
+          peerEndpoint: `${action.box}:2027`,
+          clientEndpoint: `${action.box}:2026`,
+        });
+        return;
+      }
+      case "ensureZone":
+        if (!this.logs.has(action.zone)) this.#create(action.zone, this.next++, action.members);
+        this.logs.get(action.zone)!.mode = action.rule.mode;
+        return;
+      case "proposeMembership":
+        this.#propose(action);
+        return;
+      case "transfer":
+        this.#transfer(action.zone, action.to);
+        return;
+      case "setPolicy":
+        this.#setPolicy(action.zone, action.rule);
+        return;
+      case "installRules":
+        if (action.expectedEpoch !== this.epoch) this.refused.push("epoch");
+        this.rules = action.rules;
+        this.epoch++;
+        return;
+      case "setDrain":
+        return;
+      case "destroyZone":
+        this.logs.delete(action.zone);
+        return;
+      case "raiseCondition": {
+        const others = (this.conditions.get(action.object) ?? []).filter((each) => each.type !== action.condition.type);
+        this.conditions.set(action.object, [...others, action.condition]);
+      }
+    }
+  }
+
+  /** Pending membership changes complete. */
+  settle(): void {
+    for (const log of this.logs.values()) {
+      if (!log.pending) continue;
+      log.members = new Map(log.pending.map(({ box, role }) => [box, this.#member(box, role)]));
+      log.pending = undefined;
+      log.configIndex += 3;
+    }
+  }
+
+  #create(zone: string, number: number, members: MemberEntry[]): void {
+    const leader = members.find((member) => member.role === "voter")!.box;
+    const all = new Map(members.map(({ box, role }) => [box, this.#member(box, role)] as const));
+    this.logs.set(zone, { log: number, leader, configIndex: 1, members: all, pending: undefined, mode: "", hash: "" });
+  }
+
+  #member(box: string, role: MemberRole): ObservedMember {
+    return {
+      role,
+      incarnation: role === "witness" ? `record-${box}` : this.#incarnation(box),
+      active: true,
+      caughtUp: true,
+    };
+  }
+
+  #propose(action: Extract<Action, { type: "proposeMembership" }>): void {
+    const log = this.logs.get(action.zone)!;
+    const refuse = (why: string) =>
+      this.refused.push(`${action.zone}: ${why} (${[...log.members.keys()]} -> ${action.hash})`);
+    const voters = (entries: Iterable<[string, string]>) =>
+      [...entries].filter(([, role]) => role === "voter").map(([box]) => box);
+    const before = voters([...log.members].map(([box, member]) => [box, member.role] as [string, string]));
+    const after = voters(action.members.map(({ box, role }) => [box, role] as [string, string]));
+    const removed = before.filter((box) => !after.includes(box));
+    const added = after.filter((box) => !before.includes(box));
+    const witnesses = action.members.filter((member) => member.role === "witness").length;
+    if (action.expectedConfigIndex !== log.configIndex) refuse("config index");
+    if (removed.includes(log.leader)) refuse("removes the leader");
+    if (
+      Math.min(removed.length, added.length) > 1 ||
+      (removed.length > 0 && added.length > 0 && removed.length + added.length > 2)
+    )
+      refuse("replaces more than one");
+    if (after.length === 0) refuse("no voter");
+    if (witnesses > 1 || (witnesses === 1 && after.length !== 2)) refuse("bad witness");
+    if (action.members.some(({ box }) => !this.registered.has(box))) refuse("member is not registered");
+    log.pending = action.members;
+    log.hash = action.hash;
+  }
+
+  #transfer(zone: string, to: string): void {
+    const log = this.logs.get(zone)!;
+    if (log.members.get(to)?.role !== "voter") this.refused.push(`transfer of ${zone} to ${to}`);
+    log.leader = to;
+  }
+
+  #setPolicy(zone: string, rule: ObservedRule): void {
+    const log = this.logs.get(zone)!;
+    const voters = [...log.members.values()].filter((member) => member.role === "voter").length;
+    if (rule.mode === "strong_ha" && voters < rule.copiesDeclared)
+      this.refused.push(`${zone}: strong_ha with ${voters} voters`);
+    log.mode = rule.mode;
+  }
+}
+
+function observedLog(log: ModelLog): ObservedLog {
+  const { log: number, leader, configIndex, members, pending, mode, hash } = log;
+  const witness = [...members.values()].some((member) => member.role === "witness");
+  return {
+    log: number,
+    generation: 1,
+    leader,
+    configIndex,
+    joint: pending !== undefined,
+    members,
+    witnessMode: witness ? "PAIR" : "",
+    mode,
+    acceptedHash: hash,
+    acceptedRevision: 0,
+  };
+}

@@ -1,0 +1,122 @@
+// The next action for one log. At most one a round, since each may cost the log its leader or its quorum margin.
+// Strengthening grows the membership first and then installs the mode; weakening installs the mode first: so at no
+// moment does a mode promise more than the members can keep.
+
+import type { Action, MemberEntry } from "./actions.ts";
+import { type Desired, type DesiredZone, type MemberSet, membersOf, memberText } from "./desired.ts";
+import { type CurrentMember, type MemberStep, nextStep } from "./members.ts";
+import { systemZone } from "./names.ts";
+import type { Observed, ObservedLog } from "./observed.ts";
+import { policyText, ruleOf } from "./rules-plan.ts";
+
+/** How much a mode promises. */
+const strength: Record<string, number> = { eventual: 1, strong: 2, strong_ha: 3 };
+
+export interface LogPlan {
+  action?: Action;
+  /** What it waits for, one clause; empty when there is nothing left to do. */
+  waiting: string;
+}
+
+export function planZone(zone: DesiredZone, desired: Desired, observed: Observed): LogPlan {
+  const target = membersOf(zone, desired);
+  if (target === undefined) return { waiting: "its members are not declared" };
+  const missing = unregistered(target, observed);
+  const log = observed.logs.get(zone.name);
+  if (log === undefined) {
+    const known = observed.rules.find((rule) => rule.zone === zone.name)?.log ?? 0;
+    if (known > 0) return { waiting: "no member of its log answers" };
+    if (missing.length > 0) return { waiting: `box ${missing.join(", ")} has not come up yet` };
+    const timing = desired.groups.get(zone.group)?.timing ?? "region";
+    const rule = ruleOf(zone, desired, 0);
+    return {
+      action: { type: "ensureZone", zone: zone.name, group: zone.group, members: entriesOf(target), timing, rule },
+      waiting: "its log is being created",
+    };
+  }
+  if (log.leader === "") return { waiting: "its log has no leader" };
+  const wanted = strength[zone.policy.mode] ?? 0;
+  const inForce = strength[log.mode] ?? 0;
+  const rule = ruleOf(zone, desired, log.log);
+  const installed = observed.rules.find((each) => each.zone === zone.name);
+  const policy: Action = { type: "setPolicy", zone: zone.name, leader: log.leader, rule };
+  if (wanted < inForce) return { action: policy, waiting: `mode ${zone.policy.mode} is being installed` };
+  const step = planMembers(
+    { zone: zone.name, target, revision: zone.revision || (desired.groups.get(zone.group)?.revision ?? 0), missing },
+    log,
+    observed,
+  );
+  if (step.action || step.waiting !== "") return step;
+  if (log.mode !== zone.policy.mode || installed === undefined || policyText(installed) !== policyText(rule))
+    return { action: policy, waiting: `mode ${zone.policy.mode} is being installed` };
+  return { waiting: "" };
+}
+
+/** The system zone's log follows the system group's members. */
+export function planSystemMembers(members: MemberSet, revision: number, observed: Observed): LogPlan {
+  const log = observed.logs.get(systemZone);
+  if (log === undefined || log.leader === "") return { waiting: "the system zone has no leader" };
+  return planMembers(
+    { zone: systemZone, target: members, revision, missing: unregistered(members, observed) },
+    log,
+    observed,
+  );
+}
+
+interface MemberGoal {
+  zone: string;
+  target: MemberSet;
+  revision: number;
+  /** Boxes of the target that cannot be added yet. */
+  missing: readonly string[];
+}
+
+function planMembers(goal: MemberGoal, log: ObservedLog, observed: Observed): LogPlan {
+  if (log.joint) return { waiting: "a change of its members is under way" };
+  const current = currentOf(log, observed);
+  const step: MemberStep = nextStep(current, goal.target, log.leader);
+  switch (step.step) {
+    case "none":
+      return { waiting: "" };
+    case "wait":
+      return { waiting: step.why };
+    case "transfer":
+      if (log.witnessMode === "SOLO") return { waiting: "the leader leaves, but leadership moves only in PAIR" };
+      return {
+        action: { type: "transfer", zone: goal.zone, from: log.leader, to: step.to },
+        waiting: `leadership moves from ${log.leader} to ${step.to}`,
+      };
+    case "propose": {
+      const entering = goal.missing.filter((box) => step.members.has(box) && !log.members.has(box));
+      if (entering.length > 0) return { waiting: `box ${entering.join(", ")} has not come up yet` };
+      const action: Action = {
+        type: "proposeMembership",
+        zone: goal.zone,
+        leader: log.leader,
+        members: entriesOf(step.members),
+        revision: goal.revision,
+        hash: memberText(step.members),
+        expectedConfigIndex: log.configIndex,
+      };
+      return { action, waiting: "its members are changing" };
+    }
+  }
+}
+
+function currentOf(log: ObservedLog, observed: Observed): Map<string, CurrentMember> {
+  const current = new Map<string, CurrentMember>();
+  for (const [box, member] of log.members) {
+    const now = observed.registered.get(box)?.incarnation ?? "";
+    const same = member.role === "witness" || now === "" || member.incarnation === "" || member.incarnation === now;
+    current.set(box, { role: member.role, same, caughtUp: member.caughtUp, active: member.active });
+  }
+  return current;
+}
+
+function unregistered(members: MemberSet, observed: Observed): string[] {
+  return [...members.keys()].filter((box) => !observed.registered.has(box));
+}
+
+export function entriesOf(members: MemberSet): MemberEntry[] {
+  return [...members].map(([box, role]) => ({ box, role })).sort((a, b) => (a.box < b.box ? -1 : 1));
+}
