@@ -168,11 +168,9 @@ export interface ZoneRule {
   copiesDeclared: number;
 }
 
-/** `revision` grows with every change of the map, of a log's members or of the boxes (index in the system log). */
 export interface RuleMap {
   epoch: number;
   rules: ZoneRule[];
-  revision: number;
 }
 
 export interface BoxRecord {
@@ -204,6 +202,12 @@ export interface LogRecord {
   timing: string;
   /** RaftGroup resource, empty when from authorityBox */
   group: string;
+  /** active (a rule binds it) | retired (data kept, no rule) | destroyed */
+  state: string;
+  /** of the members: an older report is ignored */
+  configIndex: number;
+  /** log time of the system zone; 0 unless retired */
+  retiredMs: number;
 }
 
 function createBaseReceipt(): Receipt {
@@ -1581,7 +1585,7 @@ export const ZoneRule: MessageFns<ZoneRule> = {
 };
 
 function createBaseRuleMap(): RuleMap {
-  return { epoch: 0, rules: [], revision: 0 };
+  return { epoch: 0, rules: [] };
 }
 
 export const RuleMap: MessageFns<RuleMap> = {
@@ -1591,9 +1595,6 @@ export const RuleMap: MessageFns<RuleMap> = {
     }
     for (const v of message.rules) {
       ZoneRule.encode(v!, writer.uint32(18).fork()).join();
-    }
-    if (message.revision !== 0) {
-      writer.uint32(24).uint64(message.revision);
     }
     return writer;
   },
@@ -1625,14 +1626,6 @@ export const RuleMap: MessageFns<RuleMap> = {
             }
 
             message.rules.push(ZoneRule.decode(reader, reader.uint32()));
-            continue;
-          }
-          case 3: {
-            if (tag !== 24) {
-              break;
-            }
-
-            message.revision = longToNumber(reader.uint64());
             continue;
           }
         }
@@ -1860,7 +1853,17 @@ export const LogMember: MessageFns<LogMember> = {
 };
 
 function createBaseLogRecord(): LogRecord {
-  return { log: 0, zone: "", generation: 0, members: [], timing: "", group: "" };
+  return {
+    log: 0,
+    zone: "",
+    generation: 0,
+    members: [],
+    timing: "",
+    group: "",
+    state: "",
+    configIndex: 0,
+    retiredMs: 0,
+  };
 }
 
 export const LogRecord: MessageFns<LogRecord> = {
@@ -1882,6 +1885,15 @@ export const LogRecord: MessageFns<LogRecord> = {
     }
     if (message.group !== "") {
       writer.uint32(50).string(message.group);
+    }
+    if (message.state !== "") {
+      writer.uint32(58).string(message.state);
+    }
+    if (message.configIndex !== 0) {
+      writer.uint32(64).uint64(message.configIndex);
+    }
+    if (message.retiredMs !== 0) {
+      writer.uint32(72).uint64(message.retiredMs);
     }
     return writer;
   },
@@ -1945,6 +1957,30 @@ export const LogRecord: MessageFns<LogRecord> = {
             }
 
             message.group = reader.string();
+            continue;
+          }
+          case 7: {
+            if (tag !== 58) {
+              break;
+            }
+
+            message.state = reader.string();
+            continue;
+          }
+          case 8: {
+            if (tag !== 64) {
+              break;
+            }
+
+            message.configIndex = longToNumber(reader.uint64());
+            continue;
+          }
+          case 9: {
+            if (tag !== 72) {
+              break;
+            }
+
+            message.retiredMs = longToNumber(reader.uint64());
             continue;
           }
         }

@@ -1,0 +1,80 @@
+import { assert } from "../base/assert.ts";
+import { ByteReader, ByteWriter } from "./codec.ts";
+
+/** The machine's few numbers, stored as one value once a drain. */
+export interface Counters {
+  /** Index of the last entry applied; written in one batch with what it changed. */
+  appliedIndex: number;
+  /** Log time of the last command. Invariant: never goes back. */
+  logTimeMs: number;
+  /** Next id of a file or directory; the root is 1. */
+  nextId: number;
+  /** Fence of the last grant. Invariant: never goes back; +1 a grant, so no two grants share one. */
+  fence: number;
+  /** Remembered requests have the sequences [requestFirst, requestNext). */
+  requestFirst: number;
+  requestNext: number;
+  requestBytes: number;
+  /** Events at or below this index are gone. */
+  feedFloor: number;
+  feedCount: number;
+  /** Dropped chunks have the sequences [droppedFirst, droppedNext). */
+  droppedFirst: number;
+  droppedNext: number;
+  /** Drops at or below this index are forgotten: uploads that began at or before it are refused. */
+  droppedFloor: number;
+  /** Feature level of the log. */
+  level: number;
+  /** Grants that are held now, over all locks. */
+  locksHeld: number;
+}
+
+const fields: readonly (keyof Counters)[] = [
+  "appliedIndex",
+  "logTimeMs",
+  "nextId",
+  "fence",
+  "requestFirst",
+  "requestNext",
+  "requestBytes",
+  "feedFloor",
+  "feedCount",
+  "droppedFirst",
+  "droppedNext",
+  "droppedFloor",
+  "level",
+  "locksHeld",
+];
+
+export function newCounters(): Counters {
+  return {
+    appliedIndex: 0,
+    logTimeMs: 0,
+    nextId: 2,
+    fence: 0,
+    requestFirst: 0,
+    requestNext: 0,
+    requestBytes: 0,
+    feedFloor: 0,
+    feedCount: 0,
+    droppedFirst: 0,
+    droppedNext: 0,
+    droppedFloor: 0,
+    level: 1,
+    locksHeld: 0,
+  };
+}
+
+export function encodeCounters(counters: Counters): Uint8Array {
+  const writer = new ByteWriter();
+  for (const field of fields) writer.varint(counters[field]);
+  return writer.finish();
+}
+
+export function decodeCounters(bytes: Uint8Array): Counters {
+  const reader = new ByteReader(bytes);
+  const out = newCounters();
+  for (const field of fields) out[field] = reader.varint();
+  assert(reader.done, "the stored counters have no more fields than this version knows");
+  return out;
+}

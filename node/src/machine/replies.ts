@@ -1,0 +1,31 @@
+import type { Reply } from "../../../proto/gen/nexus/v1/command.ts";
+import type { Failure, OperationResult } from "../../../proto/gen/nexus/v1/records.ts";
+import type { Refusal } from "../base/errors.ts";
+import { infoOf } from "./entry.ts";
+import type { Done } from "./files.ts";
+
+export const emptyReply: Reply = { result: { $case: "empty", value: {} } };
+
+export function failureOf(refusal: Refusal): Failure {
+  return {
+    code: refusal.code,
+    message: refusal.message,
+    applied: refusal.applied ?? false,
+    retryAfterMs: refusal.retryAfterMs ?? 0,
+    epoch: refusal.epoch ?? 0,
+    leaderBox: refusal.leaderBox ?? "",
+    details: refusal.details ?? {},
+  };
+}
+
+export function failureReply(refusal: Refusal): Reply {
+  return { result: { $case: "failure", value: failureOf(refusal) } };
+}
+
+export function resultOf(done: Done, generation: number): OperationResult {
+  return { info: infoOf(done.entry, done.path, generation), existed: done.existed };
+}
+
+export function doneReply(done: Done, generation: number): Reply {
+  return { result: { $case: "operation", value: resultOf(done, generation) } };
+}

@@ -1,0 +1,101 @@
+import type { Effect } from "./api.ts";
+import { type Counters, decodeCounters, encodeCounters, newCounters } from "./counters.ts";
+import { type Entry, encodeEntry } from "./entry.ts";
+import { type EventKind, encodeEvent } from "./event.ts";
+import { countersKey, eventKey, ownershipKey, policyKey } from "./keys.ts";
+import type { MachineLimits } from "./limits.ts";
+import { Overlay } from "./overlay.ts";
+import { decodeOwnership, nothingOwned, OwnedPaths } from "./ownership.ts";
+import { decodePolicy, firstPolicy, type StoredPolicy } from "./policy.ts";
+import type { StateStore, StateWrite } from "./store.ts";
+
+/** Where a directory's entries lie. */
+export interface DirectoryRef {
+  id: number;
+  /** Start of its entries' keys. */
+  prefix: string;
+}
+
+/**
+ * What the parts of the machine share: the overlay, the numbers, and the command being applied. Everything here is
+ * either stored, derived from what is stored, or a cache that answers as the store would.
+ */
+export class MachineState {
+  readonly overlay: Overlay;
+  readonly limits: MachineLimits;
+  readonly generation: number;
+  counters: Counters;
+  owned: OwnedPaths;
+  policy: StoredPolicy;
+  /** Path -> directory. Dropped whole when a directory moves or goes. */
+  readonly directories = new Map<string, DirectoryRef>();
+
+  // The command being applied.
+  index = 0;
+  logTimeMs = 0;
+  effects: Effect[] = [];
+  #ordinal = 0;
+  /** Entries made or removed beside the named ones. Bounded by commandEntriesMax. */
+  touched = 0;
+  #before: { counters: Counters; owned: OwnedPaths; policy: StoredPolicy } | undefined;
+
+  constructor(store: StateStore, options: { generation: number; limits: MachineLimits }) {
+    this.overlay = new Overlay(store);
+    this.generation = options.generation;
+    this.limits = options.limits;
+    const counters = store.get(countersKey);
+    this.counters = counters ? decodeCounters(counters) : newCounters();
+    const ownership = store.get(ownershipKey);
+    this.owned = new OwnedPaths(ownership ? decodeOwnership(ownership) : nothingOwned);
+    const policy = store.get(policyKey);
+    this.policy = policy ? decodePolicy(policy) : firstPolicy;
+  }
+
+  begin(index: number, logTimeMs: number): void {
+    this.index = index;
+    this.logTimeMs = logTimeMs;
+    this.effects = [];
+    this.#ordinal = 0;
+    this.touched = 0;
+    this.#before = { counters: { ...this.counters }, owned: this.owned, policy: this.policy };
+    this.overlay.begin();
+  }
+
+  commit(): void {
+    this.overlay.commit();
+    this.#before = undefined;
+    if (this.#ordinal > 0) this.effects.push({ kind: "events", count: this.#ordinal });
+  }
+
+  /** As if the command had not come. */
+  rollback(): void {
+    this.overlay.rollback();
+    if (this.#before) {
+      this.counters = this.#before.counters;
+      this.owned = this.#before.owned;
+      this.policy = this.#before.policy;
+      this.#before = undefined;
+    }
+    this.directories.clear();
+    this.effects = [];
+    this.#ordinal = 0;
+  }
+
+  drain(): StateWrite[] {
+    this.overlay.put(countersKey, encodeCounters(this.counters));
+    return this.overlay.drain();
+  }
+
+  putEntry(key: string, entry: Entry): Uint8Array {
+    const bytes = encodeEntry(entry);
+    this.overlay.put(key, bytes);
+    return bytes;
+  }
+
+  /** Appends to the change feed. `entry`: the stored bytes of what now stands (or stood) at `path`. */
+  emit(kind: EventKind, path: string, entry: Uint8Array | undefined, fromPath = ""): void {
+    const value = encodeEvent({ kind, path, fromPath, logTimeMs: this.logTimeMs, entry });
+    this.overlay.put(eventKey(this.index, this.#ordinal++), value);
+    this.counters.feedCount++;
+  }
+}

@@ -1,0 +1,129 @@
+import type { AbortRules, ActivateRules, BeginRules, SystemReply } from "../../../proto/gen/nexus/v1/command.ts";
+import { type LogRecord, RuleMap, type ZoneRule } from "../../../proto/gen/nexus/v1/records.ts";
+import { equalBytes } from "../base/bytes.ts";
+import { type Refusal, refuse } from "../base/errors.ts";
+import { rulesProblem } from "../tree/rules.ts";
+import { pendingMapKey, ruleMapKey } from "./keys.ts";
+import type { MachineState } from "./state.ts";
+import { putLog } from "./system.ts";
+import { SystemReads } from "./system-reads.ts";
+
+/** Rules of a map at most. */
+const rulesMax = 10_000;
+const modes: readonly string[] = ["strong", "strong_ha", "eventual", "quorum"];
+
+/** Makes map n+1 pending, if map n is the active one and no other waits. The same map again is the same answer. */
+export function beginRules(state: MachineState, operation: BeginRules): SystemReply | Refusal {
+  const reads = new SystemReads(state);
+  const { epoch } = reads.ruleMap();
+  if (operation.expectedEpoch !== epoch) {
+    return refuse(
+      "STALE_EPOCH",
+      `expectedEpoch: ${operation.expectedEpoch} came, the active map is ${epoch}; plan from that one`,
+      { epoch },
+    );
+  }
+  const problem = checkRules(reads, operation.rules);
+  if (problem) return problem;
+  const rules = operation.rules.map((rule) => withMembers(rule, reads.log(rule.log)));
+  const next = encodeMap(epoch + 1, rules);
+  const pending = reads.pendingMap();
+  if (pending && !equalBytes(encodeMap(pending.epoch, pending.rules), next)) {
+    return refuse("ALREADY_EXISTS", `map ${pending.epoch} is pending already; activate or abort it first`, { epoch });
+  }
+  if (!pending) putMap(state, pendingMapKey, next);
+  return { log: 0, epoch: epoch + 1, replica: 0 };
+}
+
+function checkRules(reads: SystemReads, rules: readonly ZoneRule[]): Refusal | undefined {
+  if (rules.length > rulesMax)
+    return refuse("TOO_LARGE", `rules: at most ${rulesMax} make a map, ${rules.length} came`);
+  const zones = new Set<string>();
+  for (const rule of rules) {
+    if (zones.has(rule.zone)) return refuse("INVALID", `rules: zone ${rule.zone} has two rules; one rule binds a zone`);
+    zones.add(rule.zone);
+    const log = reads.log(rule.log);
+    if (!log || log.zone !== rule.zone || log.state === "destroyed") {
+      return refuse("INVALID", `rules: zone ${rule.zone} does not have the log ${rule.log}; create it first`);
+    }
+    if (!modes.includes(rule.mode))
+      return refuse("INVALID", `rules: zone ${rule.zone} has no mode of ${modes.join(", ")}`);
+  }
+  return rulesProblem(rules);
+}
+
+/** The pending map becomes the active one; logs without a rule retire, those with one are attached. */
+export function activateRules(state: MachineState, operation: ActivateRules): SystemReply | Refusal {
+  const reads = new SystemReads(state);
+  const { epoch } = reads.ruleMap();
+  if (operation.epoch === epoch) return { log: 0, epoch, replica: 0 };
+  const pending = reads.pendingMap();
+  if (pending?.epoch !== operation.epoch) {
+    const what = pending ? `map ${pending.epoch} is pending` : "no map is pending";
+    return refuse("STALE_EPOCH", `epoch: ${operation.epoch} was to be activated, ${what} and ${epoch} is active`, {
+      epoch,
+    });
+  }
+  const rules = pending.rules.map((rule): ZoneRule => (rule.state === "pending" ? { ...rule, state: "active" } : rule));
+  putMap(state, ruleMapKey, encodeMap(pending.epoch, rules));
+  dropPending(state);
+  const bound = new Set(rules.filter((rule) => rule.state !== "detached").map((rule) => rule.log));
+  for (const log of reads.logs()) attach(state, log, bound.has(log.log));
+  return { log: 0, epoch: pending.epoch, replica: 0 };
+}
+
+function attach(state: MachineState, log: LogRecord, bound: boolean): void {
+  if (bound && log.state !== "active") putLog(state, { ...log, state: "active", retiredMs: 0 });
+  if (!bound && log.state === "active") putLog(state, { ...log, state: "retired", retiredMs: state.logTimeMs });
+}
+
+export function abortRules(state: MachineState, operation: AbortRules): SystemReply | Refusal {
+  const reads = new SystemReads(state);
+  const { epoch } = reads.ruleMap();
+  const pending = reads.pendingMap();
+  if (pending && pending.epoch !== operation.epoch) {
+    return refuse("STALE_EPOCH", `epoch: ${operation.epoch} was to be aborted, map ${pending.epoch} is pending`, {
+      epoch,
+    });
+  }
+  if (!pending && operation.epoch <= epoch) {
+    return refuse("STALE_EPOCH", `epoch: map ${operation.epoch} is active or past, it cannot be aborted`, { epoch });
+  }
+  if (pending) dropPending(state);
+  return { log: 0, epoch, replica: 0 };
+}
+
+/** Copies a log's members into the maps, where boxes look for whom to forward to. The epoch stays: no path changes hands. */
+export function showMembers(state: MachineState, log: LogRecord): void {
+  const reads = new SystemReads(state);
+  for (const [key, map] of [
+    [ruleMapKey, reads.ruleMap()],
+    [pendingMapKey, reads.pendingMap()],
+  ] as const) {
+    if (!map?.rules.some((rule) => rule.log === log.log)) continue;
+    const rules = map.rules.map((rule) => (rule.log === log.log ? withMembers(rule, log) : rule));
+    putMap(state, key, encodeMap(map.epoch, rules));
+  }
+}
+
+/** A log that never reported keeps the members the rule came with. */
+function withMembers(rule: ZoneRule, log: LogRecord | undefined): ZoneRule {
+  if (!log || log.configIndex === 0) return rule;
+  const serving = log.members.filter((member) => member.role !== "witness");
+  return { ...rule, members: serving.map((member) => member.box), generation: log.generation };
+}
+
+/** The revision is kept apart: it changes with every box and log. */
+function encodeMap(epoch: number, rules: ZoneRule[]): Uint8Array {
+  return RuleMap.encode({ epoch, rules, revision: 0 }).finish();
+}
+
+function putMap(state: MachineState, key: string, bytes: Uint8Array): void {
+  state.overlay.put(key, bytes);
+  state.effects.push({ kind: "system-changed", what: key === ruleMapKey ? "rules" : "pending" });
+}
+
+function dropPending(state: MachineState): void {
+  state.overlay.delete(pendingMapKey);
+  state.effects.push({ kind: "system-changed", what: "pending" });
+}

@@ -1,0 +1,203 @@
+import type {
+  AcquireDisruption,
+  CreateLog,
+  DestroyZone,
+  RecordMembers,
+  RegisterBox,
+  ReleaseDisruption,
+  RemoveBox,
+  SystemCommand,
+  SystemReply,
+} from "../../../proto/gen/nexus/v1/command.ts";
+import { BoxRecord, LogRecord } from "../../../proto/gen/nexus/v1/records.ts";
+import { unreachable } from "../base/assert.ts";
+import { equalBytes, hexOf, utf8 } from "../base/bytes.ts";
+import { type Refusal, refuse } from "../base/errors.ts";
+import { show, zoneNameProblem } from "../tree/path.ts";
+import { ByteWriter } from "./codec.ts";
+import { boxKey, disruptionKey, federationKey, logKey, revisionKey, tombstoneKey, zoneKey } from "./keys.ts";
+import type { MachineState } from "./state.ts";
+import { SystemReads } from "./system-reads.ts";
+import { abortRules, activateRules, beginRules, showMembers } from "./system-rules.ts";
+
+/** Changes the system zone's tables: boxes, logs, rule maps, the disruption lock. */
+export function runSystemCommand(state: MachineState, command: SystemCommand): SystemReply | Refusal {
+  const answer = runOperation(state, command);
+  const seen = state.effects.some((effect) => effect.kind === "system-changed" && effect.what !== "disruption");
+  if (seen) state.overlay.put(revisionKey, new ByteWriter().varint(state.index).finish());
+  return answer;
+}
+
+function runOperation(state: MachineState, command: SystemCommand): SystemReply | Refusal {
+  const op = command.op;
+  if (!op) return refuse("INVALID", "system: the command is missing or newer than this version knows");
+  switch (op.$case) {
+    case "registerBox":
+      return registerBox(state, op.value);
+    case "createLog":
+      return createLog(state, op.value);
+    case "beginRules":
+      return beginRules(state, op.value);
+    case "activateRules":
+      return activateRules(state, op.value);
+    case "abortRules":
+      return abortRules(state, op.value);
+    case "recordMembers":
+      return recordMembers(state, op.value);
+    case "removeBox":
+      return removeBox(state, op.value);
+    case "acquireDisruption":
+      return acquireDisruption(state, op.value);
+    case "releaseDisruption":
+      return releaseDisruption(state, op.value);
+    case "destroyZone":
+      return destroyZone(state, op.value);
+    default:
+      return unreachable(op, "system command");
+  }
+}
+
+const done: SystemReply = { log: 0, epoch: 0, replica: 0 };
+
+/** A box's name belongs to one incarnation; a removed incarnation never returns. */
+function registerBox(state: MachineState, operation: RegisterBox): SystemReply | Refusal {
+  const { box, federationUid } = operation;
+  if (!box || zoneNameProblem(box.name))
+    return refuse("INVALID", "box.name: lower case letters, digits, - and . are expected");
+  if (box.incarnation.length !== 16)
+    return refuse("INVALID", `box.incarnation: 16 bytes, ${box.incarnation.length} came`);
+  if (box.role !== "Data" && box.role !== "Witness")
+    return refuse("INVALID", `box.role: Data or Witness, ${show(box.role)} came`);
+  const reads = new SystemReads(state);
+  const uid = reads.federationUid;
+  if (uid !== "" && federationUid !== uid) {
+    return refuse(
+      "INVALID",
+      `federationUid: box ${box.name} belongs to federation ${show(federationUid)}, this is ${uid}`,
+    );
+  }
+  if (uid === "" && federationUid !== "") state.overlay.put(federationKey, utf8(federationUid));
+  if (reads.isTombstoned(box.incarnation)) {
+    return refuse(
+      "DENIED",
+      `incarnation ${hexOf(box.incarnation)} of box ${box.name} was removed and never returns; wipe its disk`,
+    );
+  }
+  const known = reads.box(box.name);
+  if (known && !equalBytes(known.incarnation, box.incarnation)) {
+    const text = `box ${box.name} is registered with incarnation ${hexOf(known.incarnation)}; remove that before ${hexOf(box.incarnation)} takes its name`;
+    return refuse("ALREADY_EXISTS", text, { details: { incarnation: hexOf(known.incarnation) } });
+  }
+  state.overlay.put(boxKey(box.name), BoxRecord.encode(box).finish());
+  state.effects.push({ kind: "system-changed", what: "boxes" });
+  return done;
+}
+
+function removeBox(state: MachineState, operation: RemoveBox): SystemReply | Refusal {
+  const { name, incarnation } = operation;
+  if (incarnation.length !== 16) return refuse("INVALID", `incarnation: 16 bytes, ${incarnation.length} came`);
+  const reads = new SystemReads(state);
+  for (const log of reads.logs()) {
+    if (log.state === "destroyed" || !log.members.some((member) => equalBytes(member.incarnation, incarnation)))
+      continue;
+    return refuse("ZONE_IN_USE", `box ${name} is a member of zone ${log.zone}; change that zone's members first`);
+  }
+  state.overlay.put(tombstoneKey(incarnation), utf8(name));
+  const known = reads.box(name);
+  if (known && equalBytes(known.incarnation, incarnation)) state.overlay.delete(boxKey(name));
+  state.effects.push({ kind: "system-changed", what: "boxes" });
+  return done;
+}
+
+/** Makes the zone's log unless the name has one: the reply says which. A retired zone's log is attached again. */
+function createLog(state: MachineState, operation: CreateLog): SystemReply | Refusal {
+  const wanted = operation.log;
+  const problem = wanted ? zoneNameProblem(wanted.zone) : "it is missing";
+  if (!wanted || problem) return refuse("INVALID", `log.zone: ${problem}`);
+  const reads = new SystemReads(state);
+  const known = reads.logOfZone(wanted.zone);
+  if (known) return { ...done, log: known.log };
+  for (const member of wanted.members) {
+    const refused = reads.isTombstoned(member.incarnation);
+    if (refused)
+      return refuse("DENIED", `members: incarnation ${hexOf(member.incarnation)} of box ${member.box} was removed`);
+  }
+  const log: LogRecord = {
+    ...wanted,
+    log: state.index,
+    generation: 1,
+    state: "retired",
+    configIndex: 0,
+    retiredMs: state.logTimeMs,
+  };
+  putLog(state, log);
+  state.overlay.put(zoneKey(log.zone), new ByteWriter().varint(log.log).finish());
+  return { ...done, log: log.log };
+}
+
+/** What a log says its members are; only newer configurations count. */
+function recordMembers(state: MachineState, operation: RecordMembers): SystemReply | Refusal {
+  const log = new SystemReads(state).log(operation.log);
+  if (!log || log.state === "destroyed") return refuse("NOT_FOUND", `no zone has the log ${operation.log}`);
+  if (operation.configIndex <= log.configIndex) return { ...done, log: log.log };
+  const next: LogRecord = { ...log, members: operation.members, configIndex: operation.configIndex };
+  putLog(state, next);
+  showMembers(state, next);
+  return { ...done, log: log.log };
+}
+
+export function putLog(state: MachineState, log: LogRecord): void {
+  state.overlay.put(logKey(log.log), LogRecord.encode(log).finish());
+  state.effects.push({ kind: "system-changed", what: "logs" });
+}
+
+/** Frees the name. The number, which is part of the log's uid, is never used again. */
+function destroyZone(state: MachineState, operation: DestroyZone): SystemReply | Refusal {
+  const { zone } = operation;
+  const reads = new SystemReads(state);
+  const log = reads.logOfZone(zone);
+  if (!log) return refuse("NOT_FOUND", `no zone is named ${show(zone)}`);
+  if (operation.log !== 0 && operation.log !== log.log) {
+    return refuse(
+      "PRECONDITION_FAILED",
+      `log: zone ${zone} has the log ${log.log}, ${operation.log} was to be destroyed`,
+    );
+  }
+  for (const map of [reads.ruleMap(), reads.pendingMap()]) {
+    const rule = map?.rules.find((one) => one.zone === zone && one.state !== "detached");
+    if (rule) return refuse("ZONE_IN_USE", `the rule ${rule.pattern} binds zone ${zone}; remove it first`);
+  }
+  putLog(state, { ...log, state: "destroyed" });
+  state.overlay.delete(zoneKey(zone));
+  return { ...done, log: log.log };
+}
+
+/** One box of the federation may be taken down on purpose at a time; the right ends by itself in log time. */
+function acquireDisruption(state: MachineState, operation: AcquireDisruption): SystemReply | Refusal {
+  const { box, holder, ttlMs } = operation;
+  if (ttlMs < 1 || ttlMs > state.limits.lockTtlMsMax)
+    return refuse("INVALID", `ttlMs: 1 to ${state.limits.lockTtlMsMax}, ${ttlMs} came`);
+  const now = new SystemReads(state).disruption();
+  if (now && now.untilMs > state.logTimeMs && (now.box !== box || now.holder !== holder)) {
+    return refuse("LOCKED", `box ${now.box} is being disrupted by ${now.holder}; wait until it is done`, {
+      retryAfterMs: now.untilMs - state.logTimeMs,
+      details: { box: now.box, holder: now.holder },
+    });
+  }
+  const value = new ByteWriter()
+    .text(box)
+    .text(holder)
+    .varint(state.logTimeMs + ttlMs)
+    .finish();
+  state.overlay.put(disruptionKey, value);
+  state.effects.push({ kind: "system-changed", what: "disruption" });
+  return done;
+}
+
+function releaseDisruption(state: MachineState, operation: ReleaseDisruption): SystemReply | Refusal {
+  const now = new SystemReads(state).disruption();
+  if (now?.box !== operation.box || now.holder !== operation.holder) return done;
+  state.overlay.delete(disruptionKey);
+  state.effects.push({ kind: "system-changed", what: "disruption" });
+  return done;
+}
