@@ -74,7 +74,8 @@ export class Mutations {
     const { options } = call;
     const command: Command = {
       requestId: options.requestId,
-      requestTimeMs: options.requestTimeMs || (options.requestId.length === 0 ? 0 : state.view.logTimeMs),
+      // What was sent without a time is first seen here: the leader stamps at least its own clock.
+      requestTimeMs: options.requestTimeMs || Math.max(state.view.logTimeMs, this.#needs.clock.wallMs()),
       principal: options.principal,
       logTimeMs: 0,
       operation,
@@ -144,7 +145,9 @@ export class Mutations {
       timeoutMs,
       done: (cancelled) => {
         const end = waits.takeEnd(call.rule.log, waiterId);
-        if (end?.kind === "granted") return this.#answerWait(call, asked.outcome, end, asked.done);
+        const granted = cancelled.kind === "applied" ? grantIn(resultOf(cancelled.reply)) : undefined;
+        const late = granted ? { kind: "granted" as const, grant: granted } : end;
+        if (late?.kind === "granted") return this.#answerWait(call, asked.outcome, late, asked.done);
         const refused =
           cancelled.kind === "refused"
             ? refuse("UNKNOWN_OUTCOME", "the wait ran out and could not be cancelled; retry with the same request id")

@@ -1,18 +1,19 @@
 import type { FileInfo, Listing, LockGrant, LockState } from "@nexus-federation/proto/records.ts";
 import type { Refusal } from "../base/errors.ts";
-import type { FeedOutcome, HeldLock, ListOptions, Ownership, ReadOutcome, ZonePolicy } from "../machine/api.ts";
+import type { FeedOutcome, ListOptions, Ownership, ReadOutcome, ZonePolicy } from "../machine/api.ts";
 
-/** The applied state of the local replica of a zone's log. Paths are zone paths. Synchronous: reads one moment. */
+/** The applied state of the local replica of a zone's log (machine/: Machine). Zone paths; each call reads one moment. */
 export interface ZoneReader {
   stat(path: string): FileInfo | Refusal;
   read(path: string): ReadOutcome | Refusal;
   list(path: string, options: ListOptions): Listing | Refusal;
-  lockState(path: string): LockState | Refusal;
+  lock(path: string): LockState | Refusal;
   /** Events with a larger index, whole entries, about `limit`. COMPACTED below the floor. */
   eventsAfter(index: number, limit: number): FeedOutcome | Refusal;
-  heldLocks(): Iterable<HeldLock>;
-  policy(): ZonePolicy;
-  ownership(): Ownership;
+  readonly feedFloor: number;
+  readonly locksHeld: number;
+  readonly policy: ZonePolicy;
+  readonly ownership: Ownership;
 }
 
 /** Where the engines find the state behind a log. */

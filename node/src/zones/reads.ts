@@ -122,7 +122,9 @@ export class Reads {
     }
     const { log, zone } = call.rule;
     const waitMs = Math.min(read.waitMs, Math.max(0, this.#left(call)));
-    const query = { log, path: read.path, afterIndex: read.afterIndex, limit: read.limit, waitMs };
+    const floor = this.#needs.states.reader(log)?.feedFloor ?? 0;
+    const afterIndex = read.generation === 0 && !read.fromNow ? Math.max(floor, read.afterIndex) : read.afterIndex;
+    const query = { log, path: read.path, afterIndex, limit: read.limit, waitMs };
     this.#needs.feeds.read(
       query,
       () => this.#needs.states.reader(log),
@@ -140,7 +142,10 @@ export class Reads {
     const index = state.applied;
     const boxes = state.holders(index);
     const { generation } = state;
-    const { logTimeMs } = state.view;
+    // A leader would stamp a command with at least its own time: callers may use it for their next request.
+    const logTimeMs = state.isLeader
+      ? Math.max(state.view.logTimeMs, this.#needs.clock.wallMs())
+      : state.view.logTimeMs;
     return receiptOf(
       { rule: call.rule, epoch: call.epoch, generation, index, stalenessMs, boxes, logTimeMs },
       this.#needs.places,
@@ -166,7 +171,7 @@ function resultOf(reader: ZoneReader, generation: number, read: ZoneRead): Resul
       return { $case: "listing", value: listing };
     }
     case "lock": {
-      const lock: LockState | Refusal = reader.lockState(read.path);
+      const lock: LockState | Refusal = reader.lock(read.path);
       return isRefusal(lock) ? lock : { $case: "lock", value: lock };
     }
     case "feed":

@@ -175,6 +175,7 @@ export interface HelloReply {
   region: string;
   map: RuleMap | undefined;
   boxes: BoxRecord[];
+  revision: number;
 }
 
 export interface FeedPage {
@@ -1440,7 +1441,7 @@ export const Response: MessageFns<Response> = {
 };
 
 function createBaseHelloReply(): HelloReply {
-  return { box: "", federation: "", epoch: 0, logTimeMs: 0, region: "", map: undefined, boxes: [] };
+  return { box: "", federation: "", epoch: 0, logTimeMs: 0, region: "", map: undefined, boxes: [], revision: 0 };
 }
 
 export const HelloReply: MessageFns<HelloReply> = {
@@ -1465,6 +1466,9 @@ export const HelloReply: MessageFns<HelloReply> = {
     }
     for (const v of message.boxes) {
       BoxRecord.encode(v!, writer.uint32(58).fork()).join();
+    }
+    if (message.revision !== 0) {
+      writer.uint32(64).uint64(message.revision);
     }
     return writer;
   },
@@ -1536,6 +1540,14 @@ export const HelloReply: MessageFns<HelloReply> = {
             }
 
             message.boxes.push(BoxRecord.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 8: {
+            if (tag !== 64) {
+              break;
+            }
+
+            message.revision = longToNumber(reader.uint64());
             continue;
           }
         }

@@ -1,0 +1,280 @@
+import type { Request, RequestOptions, Response } from "@nexus-federation/proto/request.ts";
+import { Backoff } from "../base/backoff.ts";
+import type { Clock, Random } from "../base/clock.ts";
+import { type Refusal, isRefusal, refuse } from "../base/errors.ts";
+import { failureIn, refusal, refusalOf } from "../zones/answers.ts";
+import type { ZoneCall, ZoneEngine } from "../zones/engine.ts";
+import type { LogStates } from "../zones/log-state.ts";
+import { modeOf, modeTraits, planRead } from "../zones/options.ts";
+import type { Caller } from "./api.ts";
+import type { Directory } from "./directory.ts";
+import type { Forward, ForwardOutcome } from "./ports.ts";
+import { type Routed, forwarded, route, showPaths } from "./routing.ts";
+import { type LeaderHints, type TargetQuery, leaderTarget, replicaTarget } from "./targets.ts";
+
+/** Boxes that may pass a request on before it is taken for a circle. */
+export const hopsMax = 4;
+/** An attempt at one box that should answer at once is given up after that long, ms. */
+const attemptMs = 2_000;
+/** How long the box of an authority is looked for before its zone's requests fail, ms. */
+const authorityPatienceMs = 2_000;
+/** Attempts in a row that follow a fresh hint without a pause. */
+const eagerMax = 3;
+const pauses = { firstMs: 4, maxMs: 200, factor: 2 };
+
+export interface FlightNeeds {
+  self: string;
+  engine: ZoneEngine;
+  logs: LogStates;
+  directory: Directory;
+  hints: LeaderHints;
+  forward: Forward;
+  clock: Clock;
+  random: Random;
+  /** Asks for a newer map, because one was heard of. */
+  refreshMap(heardEpoch: number): void;
+  /** Executes an admin call on the box that leads the log. */
+  admin(routed: Routed, body: { method: string; body: Uint8Array }, done: (response: Response) => void): void;
+}
+
+export interface FlightTask {
+  request: Request;
+  options: RequestOptions;
+  caller: Caller;
+  deadlineMs: number;
+  done: (response: Response) => void;
+}
+
+const retried: ReadonlySet<string> = new Set([
+  "NO_LEADER",
+  "STALE_EPOCH",
+  "AUTHORITY_UNREACHABLE",
+  "LOOP",
+  "ZONE_UNAVAILABLE",
+  "UNKNOWN_OUTCOME",
+]);
+
+/**
+ * One request on its way: to the local engine or another box, again after refusals that pass, until an answer or the
+ * deadline. Only the first box (the edge) tries again; boxes on the way answer what they found, or attempts would
+ * multiply. Repeating a mutation is safe because it carries its request id.
+ */
+export class Flight {
+  readonly #needs: FlightNeeds;
+  readonly #task: FlightTask;
+  readonly #edge: boolean;
+  readonly #startedMs: number;
+  #routed: Routed | undefined;
+  #tries = 0;
+  #eager = 0;
+  /** A copy was sent whose fate is unknown. */
+  #maybeApplied = false;
+  /** The bounded-stale read found no fresh replica: the leader is asked. */
+  #atLeader = false;
+  #backoff: Backoff | undefined;
+
+  constructor(needs: FlightNeeds, task: FlightTask) {
+    this.#needs = needs;
+    this.#task = task;
+    this.#edge = task.caller.kind !== "box" || task.options.hops.length === 0;
+    this.#startedMs = needs.clock.now();
+  }
+
+  start(): void {
+    const { directory } = this.#needs;
+    const { request, options, caller } = this.#task;
+    if (options.epoch > directory.epoch) this.#needs.refreshMap(options.epoch);
+    const routed = route(request, caller, directory);
+    if (isRefusal(routed)) {
+      const unknownZone = routed.code === "NO_ZONE" && options.epoch > directory.epoch;
+      return this.#task.done(refusal(unknownZone ? { ...routed, code: "STALE_EPOCH" } : routed));
+    }
+    this.#routed = routed;
+    if (routed.work.kind === "read") {
+      const plan = planRead(routed.rule, options);
+      if (isRefusal(plan)) return this.#task.done(refusal(plan));
+    }
+    this.#attempt(routed);
+  }
+
+  #left(): number {
+    return this.#task.deadlineMs - this.#needs.clock.now();
+  }
+
+  #attempt(routed: Routed): void {
+    const local = this.#needs.logs.get(routed.rule.log);
+    const { work } = routed;
+    if (work.kind === "read") return this.#attemptRead(routed);
+    if (local?.isLeader) {
+      if (work.kind === "admin") return this.#needs.admin(routed, work.call, (response) => this.#answered(response, ""));
+      return this.#needs.engine.mutate(this.#call(routed), work.operation, (response) => this.#answered(response, ""));
+    }
+    this.#send(routed, leaderTarget(this.#query(routed)));
+  }
+
+  #attemptRead(routed: Routed): void {
+    const { engine, logs } = this.#needs;
+    if (routed.work.kind !== "read") return;
+    const { read } = routed.work;
+    const plan = planRead(routed.rule, this.#task.options);
+    if (isRefusal(plan)) return this.#task.done(refusal(plan));
+    const local = logs.get(routed.rule.log);
+    const anyReplica = !this.#atLeader && (plan.maxStalenessMs > 0 || plan.preference === "local" || plan.preference === "nearest");
+    const usable = local !== undefined && !local.view.needsReplication;
+    // A read that came from another box is served by whatever replica is here: ReadIndex makes it fresh.
+    const here = usable && (local.isLeader || (anyReplica && this.#tries === 0) || (!this.#edge && local.leaderBox !== ""));
+    if (here) return engine.read(this.#call(routed), read, (response) => this.#answered(response, ""));
+    const query = this.#query(routed);
+    this.#send(routed, anyReplica ? replicaTarget(query, plan) : leaderTarget(query));
+  }
+
+  #call(routed: Routed): ZoneCall {
+    return {
+      rule: routed.rule,
+      epoch: this.#needs.directory.epoch,
+      options: this.#task.options,
+      deadlineMs: this.#task.deadlineMs,
+    };
+  }
+
+  #query(routed: Routed): TargetQuery {
+    const { self, logs, hints, directory, forward } = this.#needs;
+    return {
+      self,
+      rule: routed.rule,
+      local: logs.get(routed.rule.log),
+      hints,
+      directory,
+      isUp: (box) => forward.isUp(box),
+      avoid: this.#task.options.hops,
+      tries: this.#tries,
+    };
+  }
+
+  #send(routed: Routed, target: string | undefined): void {
+    const { self, directory, forward, hints } = this.#needs;
+    const { options } = this.#task;
+    if (target === undefined) return this.#refused(unreachable(routed, "no member of it can be asked"));
+    if (options.hops.length >= hopsMax || options.hops.includes(self)) {
+      return this.#refused(refuse("LOOP", `the request came over ${options.hops.join(", ")} and was not served there`));
+    }
+    const left = this.#left();
+    const timeoutMs = Math.max(1, this.#waits(routed) ? left : Math.min(left, attemptMs));
+    const request = forwarded(this.#task.request, routed);
+    request.options = {
+      ...options,
+      timeoutMs: Math.max(1, Math.floor(timeoutMs)),
+      epoch: directory.epoch,
+      hops: [...options.hops, self],
+    };
+    forward.send(target, request, timeoutMs, (outcome) => {
+      if (outcome.kind === "answer") return this.#answered(outcome.response, target);
+      hints.drop(routed.rule.log, target);
+      this.#failed(routed, outcome);
+    });
+  }
+
+  /** True for requests that may rightly take their whole time at the other box. */
+  #waits({ work }: Routed): boolean {
+    if (work.kind === "admin") return true;
+    if (work.kind === "mutate") return work.operation.op?.$case === "acquire" && work.operation.op.value.wait;
+    return work.read.kind === "feed" && work.read.waitMs > 0;
+  }
+
+  #failed(routed: Routed, outcome: Exclude<ForwardOutcome, { kind: "answer" }>): void {
+    const changes = routed.work.kind !== "read";
+    if (outcome.kind === "broken" && changes) {
+      this.#maybeApplied = true;
+      return this.#refused(refuse("UNKNOWN_OUTCOME", `${outcome.reason}; the request may have been applied`));
+    }
+    this.#refused(unreachable(routed, outcome.reason));
+  }
+
+  #answered(response: Response, from: string): void {
+    const routed = this.#routed as Routed;
+    const failure = failureIn(response);
+    if (response.servedBy === "") response.servedBy = from === "" ? this.#needs.self : from;
+    if (response.receipt !== undefined && response.receipt.epoch > this.#needs.directory.epoch) {
+      this.#needs.refreshMap(response.receipt.epoch);
+    }
+    if (failure !== undefined && retried.has(failure.code)) {
+      if (failure.code === "UNKNOWN_OUTCOME") this.#maybeApplied = true;
+      return this.#refused(refusalOf(failure), response);
+    }
+    if (failure?.code === "STALENESS_EXCEEDED" && this.#mayAskLeader(routed)) {
+      this.#atLeader = true;
+      return this.#attempt(routed);
+    }
+    if (from !== "" && routed.work.kind !== "read") this.#needs.hints.set(routed.rule.log, response.servedBy);
+    this.#finish(response);
+  }
+
+  #mayAskLeader(routed: Routed): boolean {
+    if (!this.#edge || this.#atLeader) return false;
+    return this.#task.options.readPreference !== "local" && routed.work.kind === "read";
+  }
+
+  /** A refusal that may pass: tried again by the edge while there is time. */
+  #refused(refused: Refusal, response?: Response): void {
+    const routed = this.#routed as Routed;
+    const { hints, directory, clock, random } = this.#needs;
+    const news = refused.leaderBox !== undefined && refused.leaderBox !== "" && refused.leaderBox !== hints.get(routed.rule.log);
+    if (news) hints.set(routed.rule.log, refused.leaderBox as string);
+    if (refused.code === "STALE_EPOCH") this.#needs.refreshMap(Math.max(refused.epoch ?? 0, directory.epoch + 1));
+    if (!this.#edge) return this.#task.done(response ?? refusal(refused));
+    this.#tries++;
+    this.#eager = news ? this.#eager + 1 : 0;
+    this.#backoff ??= new Backoff(random, pauses);
+    const pauseMs = news && this.#eager <= eagerMax ? 0 : this.#backoff.nextMs();
+    if (pauseMs >= this.#left() || this.#outOfPatience(routed, refused)) return this.#giveUp(routed, refused);
+    clock.after(pauseMs, () => this.#again());
+  }
+
+  #outOfPatience(routed: Routed, refused: Refusal): boolean {
+    const mode = modeOf(routed.rule);
+    const authority = typeof mode === "string" && modeTraits[mode].authority;
+    if (!authority || this.#maybeApplied || refused.code === "STALE_EPOCH") return false;
+    return this.#needs.clock.now() - this.#startedMs > authorityPatienceMs;
+  }
+
+  /** Routes anew: the map may have changed meanwhile. */
+  #again(): void {
+    const routed = route(this.#task.request, this.#task.caller, this.#needs.directory);
+    if (isRefusal(routed)) return this.#finish(refusal(routed));
+    const before = this.#routed as Routed;
+    // A request that may have been applied in one zone must not be repeated in another: its id is known there only.
+    if (this.#maybeApplied && before.rule.log !== routed.rule.log) return this.#giveUp(before, gone());
+    this.#routed = routed;
+    this.#attempt(routed);
+  }
+
+  #giveUp(routed: Routed, last: Refusal): void {
+    if (this.#maybeApplied && routed.work.kind !== "read") {
+      const message = `zone ${routed.rule.zone} did not confirm the request in time; retry with the same request id`;
+      return this.#finish(refusal({ ...last, code: "UNKNOWN_OUTCOME", message }));
+    }
+    const mode = modeOf(routed.rule);
+    const authority = typeof mode === "string" && modeTraits[mode].authority;
+    if (authority && (last.code === "NO_LEADER" || last.code === "ZONE_UNAVAILABLE")) {
+      return this.#finish(refusal({ ...last, code: "AUTHORITY_UNREACHABLE" }));
+    }
+    this.#finish(refusal(last));
+  }
+
+  #finish(response: Response): void {
+    if (this.#edge && this.#routed !== undefined) showPaths(response, this.#routed, this.#needs.directory);
+    this.#task.done(response);
+  }
+}
+
+function unreachable(routed: Routed, why: string): Refusal {
+  const { rule } = routed;
+  const mode = modeOf(rule);
+  const authority = typeof mode === "string" && modeTraits[mode].authority;
+  const code = routed.work.kind === "read" ? "ZONE_UNAVAILABLE" : "NO_LEADER";
+  return refuse(authority ? "AUTHORITY_UNREACHABLE" : code, `zone ${rule.zone} cannot be reached: ${why}`);
+}
+
+function gone(): Refusal {
+  return refuse("UNKNOWN_OUTCOME", "the path changed its zone while the request was under way");
+}
