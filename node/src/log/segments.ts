@@ -1,0 +1,78 @@
+import { must } from "../base/assert.ts";
+import { messageOf } from "../base/errors.ts";
+import type { Disk, DiskFile } from "./disk.ts";
+import { segmentName } from "./format.ts";
+
+/** The segment files of a log: the one being written, those before it, and one prepared ahead. */
+export class Segments {
+  /** Numbers of the segments that hold frames, oldest first, the current one last. */
+  readonly used: number[];
+  #current: DiskFile | undefined;
+  /** Resolves to the prepared file, or to why there is none. */
+  #prepared: Promise<DiskFile | Error> | undefined;
+  readonly #disk: Disk;
+  readonly #segmentBytes: number;
+  #removing: Promise<void> = Promise.resolve();
+
+  constructor(disk: Disk, segmentBytes: number, found: { used: number[]; current: DiskFile | undefined }) {
+    this.#disk = disk;
+    this.#segmentBytes = segmentBytes;
+    this.used = found.used;
+    this.#current = found.current;
+  }
+
+  get currentNumber(): number {
+    return this.used.at(-1) ?? 0;
+  }
+  get current(): DiskFile {
+    return must(this.#current, "current segment");
+  }
+  /** Room in the current segment, header included. */
+  get sizeBytes(): number {
+    return this.#current?.sizeBytes ?? 0;
+  }
+
+  /** Starts making the next segment in the background, unless that is done. */
+  prepare(): void {
+    this.#prepared ??= this.#create(this.currentNumber + 1);
+  }
+
+  #create(number: number): Promise<DiskFile | Error> {
+    return this.#disk
+      .open(segmentName(number), { createBytes: this.#segmentBytes })
+      .catch((error: unknown) => (error instanceof Error ? error : new Error(messageOf(error))));
+  }
+
+  /** Goes on to the next segment. One more attempt when it could not be prepared; then throws, DISK_FULL for example. */
+  async advance(): Promise<void> {
+    this.prepare();
+    let file = await must(this.#prepared, "prepared segment");
+    if (file instanceof Error) file = await this.#create(this.currentNumber + 1);
+    this.#prepared = undefined;
+    if (file instanceof Error) throw file;
+    await this.#current?.close();
+    this.#current = file;
+    this.used.push(this.currentNumber + 1);
+    this.prepare();
+  }
+
+  /** Removes segments before `oldest` in the background, oldest first. */
+  removeBefore(oldest: number): void {
+    while (this.used.length > 1 && must(this.used[0], "oldest segment") < oldest) {
+      const name = segmentName(must(this.used.shift(), "oldest segment"));
+      // A file that stays because of an error is removed at the next start at the latest: replaying it is harmless.
+      this.#removing = this.#removing.then(() => this.#disk.remove(name)).catch(() => {});
+    }
+  }
+
+  openOldest(): Promise<DiskFile> {
+    return this.#disk.open(segmentName(must(this.used[0], "oldest segment")));
+  }
+
+  async close(): Promise<void> {
+    await this.#removing;
+    const prepared = await this.#prepared;
+    if (prepared !== undefined && !(prepared instanceof Error)) await prepared.close();
+    await this.#current?.close();
+  }
+}
