@@ -223,6 +223,11 @@ function swapMessage(code: number): number {
 
 const swapped = new Uint8Array(1024);
 
+/** The plain key, for models in which A and B differ. */
+export function encodePlain(state: State, out: Uint8Array): number {
+  return write(state, false, out);
+}
+
 /** The key is the lesser of the state and its mirror image: the rules do not know A from B. */
 export function encode(state: State, out: Uint8Array): number {
   const length = write(state, false, out);

@@ -8,6 +8,7 @@ import {
   ENTRIES_MAX,
   EPOCHS_MAX,
   encode,
+  encodePlain,
   entryAt,
   Kind,
   lastEpoch,
@@ -33,7 +34,7 @@ const NAMES = ["A", "B", "W"];
 type Emit = (next: State, label: string, fault?: string) => void;
 
 export class BaseModel implements Model<State> {
-  readonly encode = encode;
+  readonly encode: (state: State, out: Uint8Array) => number;
   readonly decode = decode;
   readonly show = show;
   private readonly bounds: BaseBounds;
@@ -46,6 +47,7 @@ export class BaseModel implements Model<State> {
       "bounds must fit the encoding",
     );
     this.bounds = bounds;
+    this.encode = bounds.dead === undefined ? encode : encodePlain;
     this.rules = rules;
     this.from = from;
   }
