@@ -73,7 +73,8 @@ export class SegmentLog {
   #pump: Promise<void> | undefined;
   #failure: NexusError | undefined;
   #closed = false;
-  #sealedCrc = 0;
+  /** Checksum of the last empty frame. */
+  #sealedCrc = -1;
   #relocation: Relocation | "planning" | undefined;
   /** Relocation found a segment that cannot be read back; the next start tells which groups lost what. */
   damage: string | undefined;
@@ -87,7 +88,6 @@ export class SegmentLog {
     this.#indexes = parts.indexes;
     this.#offset = parts.end.offset;
     this.#crc = parts.end.crc;
-    this.#sealedCrc = parts.end.crc;
   }
 
   /** Recovers what was acknowledged. Refuses a newer format with VERSION. */
@@ -171,7 +171,6 @@ export class SegmentLog {
   async seal(): Promise<void> {
     if (this.#sealedCrc === this.#crc && this.#pump === undefined) return;
     await this.append([]);
-    this.#sealedCrc = this.#crc;
   }
 
   /** Waits for what was appended, seals, closes the files. */
@@ -210,6 +209,7 @@ export class SegmentLog {
     }
     this.#backlogBytes -= bytes;
     const { records, waiters } = frame;
+    if (records.length === 0) this.#sealedCrc = this.#crc;
     frame.clear();
     if (frame.capacityBytes <= this.#settings.frameBytesMax) this.#spare = frame;
     const segment = this.#segments.currentNumber;
