@@ -1,0 +1,177 @@
+// One supervised process: started, watched, restarted with backoff, adopted when an earlier supervisor left it running.
+import { type ChildProcess, spawn } from "node:child_process";
+import { closeSync, existsSync, openSync, readFileSync, rmSync } from "node:fs";
+import { Backoff } from "@nexus-federation/node/base/backoff.ts";
+import type { Clock, Random, Timer } from "@nexus-federation/node/base/clock.ts";
+import { messageOf } from "@nexus-federation/node/base/errors.ts";
+import { writePrivate } from "./folder.ts";
+import { signalProcess, startTimeOf } from "./process-info.ts";
+
+export interface ChildSpec {
+  name: string;
+  command: string;
+  args: readonly string[];
+  env: Readonly<Record<string, string>>;
+  /** stdout and stderr are appended here. */
+  logFile: string;
+  /** Pid and start time are kept here. */
+  processFile: string;
+}
+
+export interface ChildSettings {
+  /** The child outlives the supervisor, which a later one adopts; else it stops when its control pipe (stdin) closes. */
+  detached: boolean;
+  restart: { firstMs: number; maxMs: number; factor: number };
+  /** A child that ran this long starts over with the first backoff. */
+  steadyMs: number;
+  /** How often an adopted process is looked at. */
+  pollMs: number;
+  /** Time to stop by itself before it is killed. */
+  stopGraceMs: number;
+}
+
+export const childDefaults: ChildSettings = {
+  detached: false,
+  restart: { firstMs: 100, maxMs: 10_000, factor: 2 },
+  steadyMs: 10_000,
+  pollMs: 250,
+  stopGraceMs: 4000,
+};
+
+interface ProcessIdentity {
+  pid: number;
+  startTime: string;
+}
+
+export interface ChildView {
+  /** 0 while it does not run. */
+  pid: number;
+  running: boolean;
+  restarts: number;
+  /** How it ended last, one clause; empty when it never did. */
+  lastExit: string;
+}
+
+export class Child {
+  readonly spec: ChildSpec;
+  readonly #clock: Clock;
+  readonly #settings: ChildSettings;
+  readonly #backoff: Backoff;
+  readonly #exited: (view: ChildView) => void | Promise<void>;
+  #process: ChildProcess | undefined;
+  #identity: ProcessIdentity | undefined;
+  #timer: Timer | undefined;
+  #startedMs = 0;
+  #restarts = 0;
+  #lastExit = "";
+  #stopping = false;
+  #whenGone: (() => void)[] = [];
+
+  /** `exited` is awaited before the restart is timed: it may change what the next start reads. */
+  constructor(
+    spec: ChildSpec,
+    needs: { clock: Clock; random: Random; exited: (view: ChildView) => void | Promise<void> },
+    settings: ChildSettings,
+  ) {
+    this.spec = spec;
+    this.#clock = needs.clock;
+    this.#exited = needs.exited;
+    this.#settings = settings;
+    this.#backoff = new Backoff(needs.random, settings.restart);
+  }
+
+  get view(): ChildView {
+    return {
+      pid: this.#identity?.pid ?? 0,
+      running: this.#identity !== undefined,
+      restarts: this.#restarts,
+      lastExit: this.#lastExit,
+    };
+  }
+
+  /** Adopts the process that an earlier supervisor left, or starts one. */
+  start(): void {
+    const left = readIdentity(this.spec.processFile);
+    if (left && startTimeOf(left.pid) === left.startTime) {
+      this.#identity = left;
+      this.#startedMs = this.#clock.now();
+      this.#poll();
+      return;
+    }
+    this.#spawn();
+  }
+
+  /** Ends the process: control pipe and SIGTERM, after the grace SIGKILL. Resolves when it is gone. Idempotent. */
+  async stop(): Promise<void> {
+    this.#stopping = true;
+    const identity = this.#identity;
+    if (!identity) {
+      this.#timer?.cancel();
+      return;
+    }
+    const gone = new Promise<void>((resolve) => this.#whenGone.push(resolve));
+    this.#process?.stdin?.end();
+    signalProcess(identity, "SIGTERM");
+    const kill = this.#clock.after(this.#settings.stopGraceMs, () => signalProcess(identity, "SIGKILL"));
+    await gone;
+    kill.cancel();
+  }
+
+  #spawn(): void {
+    const { command, args, env, logFile } = this.spec;
+    const output = openSync(logFile, "a", 0o600);
+    try {
+      const child = spawn(command, args, {
+        env: { ...process.env, ...env },
+        stdio: [this.#settings.detached ? "ignore" : "pipe", output, output],
+        detached: true,
+      });
+      this.#process = child;
+      this.#startedMs = this.#clock.now();
+      child.stdin?.on("error", () => {});
+      child.once("error", (error) => this.#ended(`could not be started: ${messageOf(error)}`));
+      child.once("exit", (code, signal) => this.#ended(signal ? `ended by ${signal}` : `ended with code ${code}`));
+      const startTime = child.pid === undefined ? undefined : startTimeOf(child.pid);
+      if (child.pid === undefined || startTime === undefined) return;
+      this.#identity = { pid: child.pid, startTime };
+      writePrivate(this.spec.processFile, JSON.stringify(this.#identity));
+      if (this.#settings.detached) child.unref();
+    } finally {
+      closeSync(output);
+    }
+  }
+
+  #poll(): void {
+    this.#timer = this.#clock.after(this.#settings.pollMs, () => {
+      const identity = this.#identity!;
+      if (startTimeOf(identity.pid) === identity.startTime) this.#poll();
+      else this.#ended("ended");
+    });
+  }
+
+  #ended(how: string): void {
+    if (this.#process === undefined && this.#identity === undefined) return;
+    this.#process = undefined;
+    this.#identity = undefined;
+    this.#timer?.cancel();
+    this.#lastExit = how;
+    rmSync(this.spec.processFile, { force: true });
+    for (const resolve of this.#whenGone.splice(0)) resolve();
+    if (this.#stopping) return;
+    this.#restarts++;
+    if (this.#clock.now() - this.#startedMs >= this.#settings.steadyMs) this.#backoff.reset();
+    Promise.resolve(this.#exited(this.view)).finally(() => {
+      if (!this.#stopping) this.#timer = this.#clock.after(this.#backoff.nextMs(), () => this.#spawn());
+    });
+  }
+}
+
+function readIdentity(path: string): ProcessIdentity | undefined {
+  if (!existsSync(path)) return undefined;
+  try {
+    const { pid, startTime } = JSON.parse(readFileSync(path, "utf8")) as ProcessIdentity;
+    return typeof pid === "number" && typeof startTime === "string" ? { pid, startTime } : undefined;
+  } catch {
+    return undefined;
+  }
+}
