@@ -41,6 +41,14 @@ export const clientListenerLimits = {
   callsPerConnectionMax: 1024,
 };
 
+/** Times in milliseconds; node looks every connectionsCheckingInterval (an option of the HTTP server, 30 s). */
+export const httpLimits = {
+  headersTimeout: 10_000,
+  requestTimeout: 120_000,
+  keepAliveTimeout: 60_000,
+  maxHeadersCount: 100,
+};
+
 export interface ListenerNeeds {
   /** Takes HTTP/1.1 connections; without one they are closed. It must not listen itself. */
   http?: HttpServer;
@@ -63,6 +71,8 @@ export class Listener {
   readonly #needs: ListenerNeeds;
   readonly #injector: ConnectionInjector;
   readonly #sockets = new Set<net.Socket>();
+  /** Below the TLS sockets. */
+  readonly #raw = new Set<net.Socket>();
   readonly #listening: net.Server;
   #revocations: string | undefined;
   #stopping: Promise<void> | undefined;
@@ -123,7 +133,7 @@ export class Listener {
   stop(): Promise<void> {
     this.#stopping ??= new Promise((resolve) => {
       const force = setTimeout(() => {
-        for (const socket of this.#sockets) socket.destroy();
+        for (const socket of [...this.#sockets, ...this.#raw]) socket.destroy();
       }, stopGraceMs);
       this.#listening.close(() => {
         clearTimeout(force);
@@ -149,7 +159,12 @@ export class Listener {
       ALPNCallback: ({ protocols }) =>
         http && protocols.includes("http/1.1") ? "http/1.1" : protocols.includes("h2") ? "h2" : undefined,
     });
-    server.on("tlsClientError", (error) => this.#needs.refused?.(messageOf(error)));
+    // Before its handshake is done a socket is known only here; node does not close it when the handshake times out.
+    server.on("connection", (socket: net.Socket) => {
+      this.#raw.add(socket);
+      socket.once("close", () => this.#raw.delete(socket));
+    });
+    server.on("tlsClientError", (error, socket) => this.#refuse(socket, messageOf(error)));
     server.on("secureConnection", (socket) => {
       this.#track(socket);
       if (socket.getPeerX509Certificate() !== undefined && !socket.authorized) {
@@ -213,12 +228,14 @@ function widenWindows(grpc: Server): void {
   http2Server?.on("session", (session) => session.setLocalWindowSize(flowControlWindow));
 }
 
-/** Bounds a slow or endless sender of headers and requests. */
+/**
+ * Bounds a slow or endless sender of headers and requests. Node starts to watch these limits only when the server itself
+ * listens, which it never does here, hence the event.
+ */
 function limitHttp(server: HttpServer): void {
-  server.headersTimeout = 10_000;
-  server.requestTimeout = 120_000;
-  server.keepAliveTimeout = 60_000;
-  server.maxHeadersCount = 100;
+  assert(!server.listening, "the HTTP server does not listen itself");
+  Object.assign(server, httpLimits);
+  server.emit("listening");
 }
 
 export function isLoopback(host: string): boolean {
