@@ -1,5 +1,6 @@
 // One call with its retries. A retry carries the same request id, so it is applied once; it happens only inside the
 // caller's deadline and only for refusals that may pass (errorKinds.retryable) and for broken streams.
+import type { Failure } from "@nexus-federation/proto/records.ts";
 import type { Request, RequestOptions, Response } from "@nexus-federation/proto/request.ts";
 import { Backoff } from "../base/backoff.ts";
 import type { Clock, Random } from "../base/clock.ts";
@@ -178,17 +179,12 @@ class Attempt {
 
 /** The NexusError that a failure answer stands for. */
 export function errorOf(response: Response): NexusError {
-  if (response.result?.$case !== "failure")
-    return new NexusError("INTERNAL", "the box gave an answer of another kind than was asked");
-  const failure = response.result.value;
+  if (response.result?.$case === "failure") return failureError(response.result.value);
+  return new NexusError("INTERNAL", "the box gave an answer of another kind than was asked");
+}
+
+export function failureError(failure: Failure): NexusError {
   const code = (failure.code in errorKinds ? failure.code : "INTERNAL") as ErrorCode;
-  return new NexusError(code, failure.message, {
-    refusal: {
-      applied: failure.applied,
-      retryAfterMs: failure.retryAfterMs,
-      epoch: failure.epoch,
-      leaderBox: failure.leaderBox,
-      details: failure.details,
-    },
-  });
+  const { applied, retryAfterMs, epoch, leaderBox, details } = failure;
+  return new NexusError(code, failure.message, { refusal: { applied, retryAfterMs, epoch, leaderBox, details } });
 }

@@ -223,7 +223,7 @@ export class NexusClient implements LockHolder {
     );
   }
   /** Changes of the zone at and below `path`, from `after` (a token of an earlier batch) or from now; resumes by itself. */
-  watch(path: string, options: t.CallOptions & { after?: string } = {}): AsyncIterable<WatchBatch> {
+  watch(path: string, options: Omit<t.CallOptions, "after"> & { after?: string } = {}): AsyncIterable<WatchBatch> {
     return watch(
       { session: () => this.#sessionFor(path, options.zone), clock: this.#clock },
       { path, zone: options.zone ?? "", after: options.after ?? "", signal: options.signal },

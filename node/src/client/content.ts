@@ -4,8 +4,8 @@ import type { DownloadFrame, WatchFrame } from "@nexus-federation/proto/files.ts
 import type { Event, FileInfo, Receipt } from "@nexus-federation/proto/records.ts";
 import type { RequestOptions, Response } from "@nexus-federation/proto/request.ts";
 import { type Clock, delay } from "../base/clock.ts";
-import { type ErrorCode, errorKinds, messageOf, NexusError } from "../base/errors.ts";
-import { errorOf } from "./caller.ts";
+import { errorKinds, messageOf, NexusError } from "../base/errors.ts";
+import { errorOf, failureError } from "./caller.ts";
 import { write } from "./operations.ts";
 import type { Session } from "./session.ts";
 import type { PutOptions, ReadOptions, Written } from "./types.ts";
@@ -164,10 +164,6 @@ export async function* watch(
     }
     await delay(needs.clock, retryMs, what.signal).catch(() => {});
   }
-}
-
-function failureError(failure: { code: string; message: string }): NexusError {
-  return new NexusError(failure.code in errorKinds ? (failure.code as ErrorCode) : "INTERNAL", failure.message);
 }
 
 /** gRPC's own failures as ours: a broken stream may come back, a refused identity will not. */

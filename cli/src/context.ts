@@ -1,0 +1,121 @@
+// Which federation a command speaks to, and with which credentials. In order: --dir; --context or NEXUS_CONTEXT; the
+// folder .nexus/<federation> found here or above; the current context of the contexts file.
+import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, statSync, writeFileSync } from "node:fs";
+import { dirname, join, resolve } from "node:path";
+import { NexusError } from "@nexus-federation/node/base/errors.ts";
+import type { ClientSettings } from "@nexus-federation/node/client/types.ts";
+import envPaths from "env-paths";
+import { z } from "zod";
+
+/** What `nexus up` writes as context.json into a federation's folder, and what the contexts file holds by name. */
+export const contextSchema = z.object({
+  federation: z.string(),
+  endpoints: z.array(z.string()).min(1),
+  token: z.string().optional(),
+  ca: z.string().optional(),
+  dir: z.string().optional(),
+});
+export type Context = z.infer<typeof contextSchema>;
+const contextsSchema = z.object({
+  current: z.string().optional(),
+  contexts: z.record(z.string(), contextSchema).default({}),
+});
+export type Contexts = z.infer<typeof contextsSchema>;
+
+export const contextFileName = "context.json";
+
+export function contextsPath(): string {
+  return join(envPaths("nexus", { suffix: "" }).config, "contexts.json");
+}
+
+export function readContexts(): Contexts {
+  const path = contextsPath();
+  if (!existsSync(path)) return { contexts: {} };
+  try {
+    return contextsSchema.parse(JSON.parse(readFileSync(path, "utf8")));
+  } catch (cause) {
+    throw new NexusError("INVALID", `${path} is not a contexts file; mend or remove it`, { cause });
+  }
+}
+
+export function writeContexts(contexts: Contexts): void {
+  const path = contextsPath();
+  mkdirSync(dirname(path), { recursive: true, mode: 0o700 });
+  writeFileSync(`${path}.new`, `${JSON.stringify(contexts, null, 2)}\n`, { mode: 0o600 });
+  renameSync(`${path}.new`, path);
+}
+
+export interface FoundContext {
+  name: string;
+  /** Where it came from, for messages. */
+  source: string;
+  context: Context;
+  settings: ClientSettings;
+}
+
+export function findContext(options: { dir?: string; context?: string }): FoundContext {
+  const name = options.context ?? process.env["NEXUS_CONTEXT"];
+  if (options.dir !== undefined) return ofFolder(federationFolder(resolve(options.dir)));
+  if (name !== undefined) return ofName(name, readContexts());
+  const folder = folderAbove(process.cwd());
+  if (folder !== undefined) return ofFolder(folder);
+  const contexts = readContexts();
+  if (contexts.current !== undefined) return ofName(contexts.current, contexts);
+  throw new NexusError(
+    "INVALID",
+    "no federation found: run `nexus up -f FILE` here, or give --dir DIR or --context NAME",
+  );
+}
+
+function ofName(name: string, contexts: Contexts): FoundContext {
+  const context = contexts.contexts[name];
+  if (!context) {
+    const known = Object.keys(contexts.contexts).join(", ") || "none";
+    throw new NexusError("INVALID", `context ${name}: not in ${contextsPath()} (known: ${known})`);
+  }
+  return { name, source: contextsPath(), context, settings: settingsOf(context) };
+}
+
+function ofFolder(folder: string): FoundContext {
+  const path = join(folder, contextFileName);
+  try {
+    const context = contextSchema.parse(JSON.parse(readFileSync(path, "utf8")));
+    return {
+      name: context.federation,
+      source: path,
+      context: { ...context, dir: folder },
+      settings: settingsOf(context),
+    };
+  } catch (cause) {
+    throw new NexusError("INVALID", `${path} cannot be read; is the federation of this folder up?`, { cause });
+  }
+}
+
+function settingsOf(context: Context): ClientSettings {
+  const { federation, endpoints, token, ca } = context;
+  return { federation, endpoints, token, ca };
+}
+
+/** `dir` itself when it is a federation's folder, else the one federation below it. */
+export function federationFolder(dir: string): string {
+  if (existsSync(join(dir, contextFileName))) return dir;
+  const below = existsSync(dir) ? foldersIn(dir) : [];
+  if (below.length === 1) return below[0]!;
+  if (below.length > 1)
+    throw new NexusError("INVALID", `${dir} holds several federations (${below.join(", ")}); give --dir one of them`);
+  throw new NexusError("INVALID", `${dir} holds no federation; give the folder that nexus up made`);
+}
+
+function folderAbove(start: string): string | undefined {
+  for (let at = start; ; at = dirname(at)) {
+    const candidate = join(at, ".nexus");
+    if (existsSync(candidate) && foldersIn(candidate).length > 0) return federationFolder(candidate);
+    if (at === dirname(at)) return undefined;
+  }
+}
+
+function foldersIn(dir: string): string[] {
+  return readdirSync(dir)
+    .map((name) => join(dir, name))
+    .filter((path) => statSync(path).isDirectory() && existsSync(join(path, contextFileName)));
+}

@@ -1,0 +1,64 @@
+// How records look to people and as JSON. One form for every verb.
+import { hexOf } from "@nexus-federation/node/base/bytes.ts";
+import type { FileInfo, Receipt } from "@nexus-federation/proto/records.ts";
+
+export function jsonFile(info: FileInfo) {
+  return {
+    name: info.name,
+    path: info.path,
+    type: info.type,
+    revision: `${info.generation}.${info.revision}`,
+    etag: hexOf(info.etag),
+    size: info.size,
+    created: new Date(info.createdMs).toISOString(),
+    modified: new Date(info.modifiedMs).toISOString(),
+    contentType: info.contentType,
+    metadata: info.metadata,
+    ...(info.unavailable ? { unavailable: true } : {}),
+  };
+}
+
+export function jsonReceipt(receipt: Receipt) {
+  return {
+    zone: receipt.zone,
+    mode: receipt.mode,
+    epoch: receipt.epoch,
+    revision: `${receipt.generation}.${receipt.index}`,
+    stalenessMs: receipt.stalenessMs,
+    copies: receipt.copies,
+    regions: receipt.regions,
+    degraded: receipt.degraded,
+    ...(receipt.fence ? { fence: receipt.fence } : {}),
+    logTimeMs: receipt.logTimeMs,
+    token: Buffer.from(receipt.token).toString("base64url"),
+  };
+}
+
+export function fileTable(entries: FileInfo[], withPath: boolean): string {
+  return table(
+    entries.map((info) => [
+      info.type === "directory" ? "d" : info.type === "mount" ? "m" : "-",
+      info.unavailable ? "?" : String(info.size),
+      info.unavailable ? "unavailable" : info.modifiedMs ? new Date(info.modifiedMs).toISOString().slice(0, 19) : "",
+      `${withPath ? info.path : info.name}${info.type === "directory" ? "/" : ""}`,
+    ]),
+    { right: [1] },
+  );
+}
+
+/** Columns padded to their widest cell. */
+export function table(rows: string[][], options: { head?: string[]; right?: number[] } = {}): string {
+  const all = options.head ? [options.head, ...rows] : rows;
+  const widths: number[] = [];
+  for (const row of all) {
+    for (const [i, cell] of row.entries()) widths[i] = Math.max(widths[i] ?? 0, cell.length);
+  }
+  return all
+    .map((row) =>
+      row
+        .map((cell, i) => (options.right?.includes(i) ? cell.padStart(widths[i]!) : cell.padEnd(widths[i]!)))
+        .join("  ")
+        .trimEnd(),
+    )
+    .join("\n");
+}

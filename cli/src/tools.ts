@@ -1,0 +1,153 @@
+// What every verb shares: finding the federation, printing for people or as JSON, exit codes.
+
+import { errorKinds, messageOf, NexusError } from "@nexus-federation/node/base/errors.ts";
+import { NexusAdmin } from "@nexus-federation/node/client/admin.ts";
+import { NexusClient } from "@nexus-federation/node/client/client.ts";
+import type { ClientSettings } from "@nexus-federation/node/client/types.ts";
+import type { Receipt } from "@nexus-federation/proto/records.ts";
+import type { Command } from "commander";
+import { findContext } from "./context.ts";
+
+/** Options that every verb takes. */
+export interface GlobalOptions {
+  dir?: string;
+  context?: string;
+  json?: boolean;
+  timeout?: string;
+}
+
+/** A wrong call of the command line itself: exit code 2. */
+export class UsageError extends Error {}
+
+export class Tools {
+  readonly options: GlobalOptions;
+  #client: NexusClient | undefined;
+  #settings: ClientSettings | undefined;
+
+  constructor(command: Command) {
+    this.options = command.optsWithGlobals();
+  }
+
+  get json(): boolean {
+    return this.options.json === true;
+  }
+  get timeoutMs(): number | undefined {
+    if (this.options.timeout === undefined) return undefined;
+    return parseDuration(this.options.timeout, "--timeout");
+  }
+  get settings(): ClientSettings {
+    this.#settings ??= findContext(this.options).settings;
+    return this.#settings;
+  }
+  get client(): NexusClient {
+    this.#client ??= new NexusClient({ ...this.settings, timeoutMs: this.timeoutMs ?? 10_000 });
+    return this.#client;
+  }
+
+  /** Admin calls to the first box that answers, or to `box`. */
+  async admin(box?: string): Promise<NexusAdmin> {
+    const failures: string[] = [];
+    for (const endpoint of await this.#endpointsOf(box)) {
+      const admin = new NexusAdmin(this.settings, endpoint);
+      try {
+        await admin.status(2000);
+        return admin;
+      } catch (error) {
+        admin.close();
+        if (error instanceof NexusError && !error.retryable && error.code !== "DEADLINE") throw error;
+        failures.push(`${endpoint}: ${messageOf(error)}`);
+      }
+    }
+    throw new NexusError("ZONE_UNAVAILABLE", `no box answers (${failures.join("; ")})`);
+  }
+
+  async #endpointsOf(box: string | undefined): Promise<string[]> {
+    if (box === undefined) return this.settings.endpoints;
+    const { boxes } = await this.client.hello();
+    const found = boxes.find((one) => one.name === box);
+    if (!found)
+      throw new NexusError(
+        "NOT_FOUND",
+        `box ${box}: the federation has ${boxes.map((one) => one.name).join(", ") || "none"}`,
+      );
+    return [found.clientEndpoint];
+  }
+
+  /** One object on stdout: JSON when asked, else the text. */
+  print(text: string, json: unknown): void {
+    process.stdout.write(this.json ? `${JSON.stringify(json, jsonValue)}\n` : text === "" ? "" : `${text}\n`);
+  }
+
+  close(): void {
+    this.#client?.close();
+  }
+}
+
+/** Runs a verb and ends the process: the number it gives or 0, 1 (refused, with the code), 2 (usage). */
+export function verb(act: (tools: Tools, ...args: never[]) => Promise<unknown>) {
+  return async (...args: unknown[]) => {
+    const command = args.at(-1) as Command;
+    const tools = new Tools(command);
+    let code: number;
+    try {
+      const result = await act(tools, ...(args as never[]));
+      code = typeof result === "number" ? result : 0;
+    } catch (error) {
+      code = report(tools, error);
+    }
+    tools.close();
+    process.exitCode = code;
+    if (process.stdout.writableLength > 0) process.stdout.once("drain", () => process.exit(code));
+    else process.exit(code);
+  };
+}
+
+function report(tools: Tools, error: unknown): number {
+  if (error instanceof UsageError) {
+    process.stderr.write(`nexus: ${error.message}\n`);
+    return 2;
+  }
+  if (error instanceof NexusError) {
+    if (tools.json) process.stdout.write(`${JSON.stringify({ error: error.refusal })}\n`);
+    process.stderr.write(`nexus: ${error.code}: ${error.message}\n`);
+    if (!tools.json) process.stderr.write(`       ${errorKinds[error.code].advice}\n`);
+    return 1;
+  }
+  process.stderr.write(
+    `nexus: ${error instanceof Error && process.env["NEXUS_DEBUG"] ? error.stack : messageOf(error)}\n`,
+  );
+  return 1;
+}
+
+/** "strong_ha, revision 1.42, 2 copies, fresh" */
+export function receiptLine(receipt: Receipt): string {
+  const parts = [
+    `zone ${receipt.zone}`,
+    receipt.mode,
+    `revision ${receipt.generation}.${receipt.index}`,
+    `${receipt.copies} ${receipt.copies === 1 ? "copy" : "copies"}${receipt.degraded ? " (DEGRADED)" : ""}`,
+    receipt.stalenessMs === 0 ? "linearizable" : `at most ${receipt.stalenessMs} ms old`,
+  ];
+  return parts.join(", ");
+}
+
+export function parseDuration(text: string, name: string): number {
+  const match = /^([0-9]{1,9})(ms|s|m|h)?$/.exec(text);
+  if (!match) throw new UsageError(`${name}: expected a duration such as 500ms, 10s or 2m, got "${text}"`);
+  const unit = { ms: 1, s: 1000, m: 60_000, h: 3_600_000 }[match[2] ?? "ms"]!;
+  return Number(match[1]) * unit;
+}
+
+export function parseCount(text: string, name: string): number {
+  if (!/^[0-9]{1,9}$/.test(text)) throw new UsageError(`${name}: expected a whole number, got "${text}"`);
+  return Number(text);
+}
+
+/** Bytes as hex, bigints as text: what JSON cannot hold otherwise. */
+function jsonValue(_key: string, value: unknown): unknown {
+  if (value instanceof Uint8Array) return Buffer.from(value).toString("hex");
+  if (value && typeof value === "object" && (value as { type?: string }).type === "Buffer") {
+    return Buffer.from((value as { data: number[] }).data).toString("hex");
+  }
+  return typeof value === "bigint" ? value.toString() : value;
+}

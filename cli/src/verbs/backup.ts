@@ -1,0 +1,128 @@
+// A zone as one file: a consistent snapshot with its chunks and a digest; restored as a new zone.
+import { createReadStream, createWriteStream, existsSync, renameSync, rmSync } from "node:fs";
+import { NexusError } from "@nexus-federation/node/base/errors.ts";
+import { BackupFrame } from "@nexus-federation/proto/admin.ts";
+import type { Command } from "commander";
+import { Progress } from "../progress.ts";
+import { type Tools, UsageError, verb } from "../tools.ts";
+
+/** A frame on disk: its length (uint32, little endian), then the proto bytes. */
+const lengthBytes = 4;
+const frameBytesMax = 8 * 1024 * 1024;
+const magic = Buffer.from("NEXUSBK1");
+
+export function backupVerbs(program: Command): void {
+  program
+    .command("backup <zone> <file>")
+    .description("write a consistent copy of a zone, content included, to a local file")
+    .action(verb(backup));
+  program
+    .command("restore <zone> <file>")
+    .description("make a new zone of that name from a backup (it has no rule until a ConsensusZone names it)")
+    .option("--box <box...>", "boxes that hold it; default: the box that answers")
+    .action(verb(restore));
+}
+
+async function backup(tools: Tools, zone: string, file: string): Promise<void> {
+  if (existsSync(file)) throw new UsageError(`${file}: exists already; name another file`);
+  const admin = await tools.admin();
+  const partial = `${file}.partial`;
+  const out = createWriteStream(partial, { mode: 0o600 });
+  const progress = new Progress(zone, undefined);
+  let bytes = 0;
+  let digest = "";
+  let revision = "";
+  let complete = false;
+  try {
+    await write(out, magic);
+    for await (const frame of admin.backup({ zone })) {
+      const encoded = BackupFrame.encode(frame).finish();
+      const length = Buffer.alloc(lengthBytes);
+      length.writeUInt32LE(encoded.length);
+      await write(out, Buffer.concat([length, encoded]));
+      bytes += frame.data.length;
+      progress.at(bytes);
+      if (frame.header) revision = `${frame.header.generation}.${frame.header.index}`;
+      if (frame.last) {
+        digest = Buffer.from(frame.digest).toString("hex");
+        complete = true;
+      }
+    }
+    if (!complete) throw new NexusError("ZONE_UNAVAILABLE", "the backup ended before its last frame; try again");
+    await new Promise<void>((go, fail) => out.end((error?: Error | null) => (error ? fail(error) : go())));
+    renameSync(partial, file);
+  } catch (error) {
+    out.destroy();
+    rmSync(partial, { force: true });
+    throw error;
+  } finally {
+    progress.end();
+    admin.close();
+  }
+  tools.print(`${file}: zone ${zone} at revision ${revision}, ${bytes} bytes, digest ${digest}`, {
+    zone,
+    file,
+    revision,
+    bytes,
+    digest,
+  });
+}
+
+async function restore(tools: Tools, zone: string, file: string, flags: { box?: string[] }): Promise<void> {
+  if (!existsSync(file)) throw new UsageError(`${file}: no such file`);
+  const admin = await tools.admin();
+  const status = await admin.status();
+  const boxes = flags.box ?? [status.box];
+  const progress = new Progress(zone, undefined);
+  async function* frames(): AsyncIterable<BackupFrame> {
+    let bytes = 0;
+    for await (const frame of framesOf(file)) {
+      if (frame.header) {
+        frame.header.newZone = zone;
+        frame.header.members = boxes.map((box) => ({ box, role: "voter" }));
+      }
+      bytes += frame.data.length;
+      progress.at(bytes);
+      yield frame;
+    }
+  }
+  try {
+    const reply = await admin.restore(frames());
+    tools.print(`${zone}: restored as log ${reply.log}, digest ${reply.detail}`, {
+      zone,
+      log: reply.log,
+      digest: reply.detail,
+    });
+  } finally {
+    progress.end();
+    admin.close();
+  }
+}
+
+async function* framesOf(file: string): AsyncIterable<BackupFrame> {
+  let held: Buffer = Buffer.alloc(0);
+  let seenMagic = false;
+  for await (const part of createReadStream(file, { highWaterMark: 1024 * 1024 })) {
+    held = held.length === 0 ? (part as Buffer) : Buffer.concat([held, part as Buffer]);
+    if (!seenMagic) {
+      if (held.length < magic.length) continue;
+      if (!held.subarray(0, magic.length).equals(magic))
+        throw new NexusError("INVALID", `${file} is not a Nexus backup`);
+      held = held.subarray(magic.length);
+      seenMagic = true;
+    }
+    while (held.length >= lengthBytes) {
+      const length = held.readUInt32LE(0);
+      if (length > frameBytesMax)
+        throw new NexusError("CORRUPT", `${file}: a frame of ${length} bytes; the file is damaged`);
+      if (held.length < lengthBytes + length) break;
+      yield BackupFrame.decode(held.subarray(lengthBytes, lengthBytes + length));
+      held = held.subarray(lengthBytes + length);
+    }
+  }
+  if (!seenMagic || held.length > 0) throw new NexusError("CORRUPT", `${file}: it ends in the middle of a frame`);
+}
+
+async function write(out: NodeJS.WritableStream, bytes: Uint8Array): Promise<void> {
+  if (!out.write(bytes)) await new Promise<void>((go) => out.once("drain", go));
+}

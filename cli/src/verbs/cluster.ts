@@ -1,0 +1,196 @@
+// What on-call needs: status, leaders, members, zones, boxes, switchover.
+import { hexOf } from "@nexus-federation/node/base/bytes.ts";
+import { messageOf, NexusError } from "@nexus-federation/node/base/errors.ts";
+import { NexusAdmin } from "@nexus-federation/node/client/admin.ts";
+import type { GroupStatus, StatusReply } from "@nexus-federation/proto/admin.ts";
+import type { Command } from "commander";
+import { table } from "../show.ts";
+import { type Tools, UsageError, verb } from "../tools.ts";
+
+export function clusterVerbs(program: Command): void {
+  program
+    .command("switchover <zone> [box]")
+    .description("hand the zone's leadership to a box, or to the best caught-up voter")
+    .action(verb(switchover));
+  const raft = program.command("raft").description("the replicated logs behind the zones");
+  raft.command("members [zone]").description("members of a zone's log: role, match, lag").action(verb(members));
+  raft.command("transfer <zone> [box]").description("alias of switchover").action(verb(switchover));
+  const zone = program.command("zone").description("zones and their rules");
+  zone.command("ls").description("zones with pattern, mode, epoch, leader").action(verb(zones));
+  zone
+    .command("destroy <zone>")
+    .description("delete a retired zone's data for good")
+    .requiredOption("--confirm <zone>", "the zone's name again")
+    .action(verb(destroy));
+  program
+    .command("box")
+    .description("data nodes and witnesses")
+    .command("ls")
+    .description("boxes with region, role, incarnation, endpoints")
+    .action(verb(boxes));
+}
+
+/** Status of every box that answers; the others by their problem. */
+export async function allStatuses(
+  tools: Tools,
+): Promise<{ replies: StatusReply[]; silent: { endpoint: string; problem: string }[] }> {
+  const known = new Set(tools.settings.endpoints);
+  const hello = await tools.client.hello({ timeoutMs: 3000 }).catch(() => undefined);
+  for (const box of hello?.boxes ?? []) if (box.clientEndpoint && box.role !== "Witness") known.add(box.clientEndpoint);
+  const replies: StatusReply[] = [];
+  const silent: { endpoint: string; problem: string }[] = [];
+  await Promise.all(
+    [...known].map(async (endpoint) => {
+      const admin = new NexusAdmin(tools.settings, endpoint);
+      try {
+        replies.push(await admin.status(2000));
+      } catch (error) {
+        if (error instanceof NexusError && (error.code === "UNAUTHENTICATED" || error.code === "DENIED")) throw error;
+        silent.push({ endpoint, problem: messageOf(error) });
+      } finally {
+        admin.close();
+      }
+    }),
+  );
+  if (replies.length === 0)
+    throw new NexusError(
+      "ZONE_UNAVAILABLE",
+      `no box answers (${silent.map((one) => `${one.endpoint}: ${one.problem}`).join("; ")})`,
+    );
+  return { replies: replies.sort((a, b) => a.box.localeCompare(b.box)), silent };
+}
+
+/** The leader's row of each log where a leader answers, else the row of the highest term. */
+export function groupsOf(replies: StatusReply[]): { box: string; group: GroupStatus }[] {
+  const best = new Map<number, { box: string; group: GroupStatus }>();
+  for (const reply of replies) {
+    for (const group of reply.groups) {
+      const known = best.get(group.log);
+      const better =
+        !known || (group.role === "leader" && (known.group.role !== "leader" || group.term > known.group.term));
+      if (better || (known.group.role !== "leader" && group.term > known.group.term))
+        best.set(group.log, { box: reply.box, group });
+    }
+  }
+  return [...best.values()].sort((a, b) => a.group.log - b.group.log);
+}
+
+async function switchover(tools: Tools, zone: string, box: string | undefined): Promise<void> {
+  const admin = await tools.admin();
+  const started = performance.now();
+  const reply = await admin.change("transfer", { zone, box: box ?? "" });
+  admin.close();
+  const tookMs = Math.round(performance.now() - started);
+  tools.print(`${zone}: ${reply.detail || `led by ${box ?? "another box"}`} (${tookMs} ms)`, {
+    zone,
+    leader: reply.detail,
+    tookMs,
+  });
+}
+
+async function members(tools: Tools, zone: string | undefined): Promise<void> {
+  const { replies } = await allStatuses(tools);
+  const groups = groupsOf(replies).filter(({ group }) => zone === undefined || group.zone === zone);
+  if (groups.length === 0) throw new NexusError("NOT_FOUND", `zone ${zone}: no box that answers holds its log`);
+  const rows = groups.flatMap(({ group }) =>
+    group.members.map((m) => [
+      group.zone,
+      m.box,
+      m.role,
+      m.box === group.leader ? "leader" : "",
+      m.role === "witness" ? "" : String(m.match),
+      m.role === "witness" ? "" : String(m.lag),
+      m.state,
+    ]),
+  );
+  tools.print(
+    table(rows, { head: ["ZONE", "BOX", "ROLE", "", "MATCH", "LAG", "STATE"], right: [4, 5] }),
+    groups.map(({ group }) => jsonGroup(group)),
+  );
+}
+
+export function jsonGroup(group: GroupStatus) {
+  return {
+    log: group.log,
+    zone: group.zone,
+    generation: group.generation,
+    leader: group.leader,
+    term: group.term,
+    mode: group.witnessMode || undefined,
+    consistency: group.mode,
+    commit: group.commit,
+    applied: group.applied,
+    configIndex: group.configIndex,
+    copies: group.copies,
+    members: group.members.map((m) => ({
+      box: m.box,
+      role: m.role,
+      match: m.match,
+      lag: m.lag,
+      state: m.state,
+      active: m.active,
+      caughtUp: m.caughtUp,
+    })),
+  };
+}
+
+async function zones(tools: Tools): Promise<void> {
+  const { replies } = await allStatuses(tools);
+  const newest = replies.reduce((a, b) => (b.epoch > a.epoch ? b : a));
+  const leaders = new Map(groupsOf(replies).map(({ group }) => [group.zone, group]));
+  const rules = (newest.map?.rules ?? []).map((rule) => ({
+    zone: rule.zone,
+    path: rule.pattern,
+    mode: rule.mode,
+    state: rule.state,
+    epoch: newest.epoch,
+    leader: leaders.get(rule.zone)?.leader ?? "",
+    ready:
+      rule.state === "active" && leaders.get(rule.zone)?.leader !== undefined && leaders.get(rule.zone)?.leader !== "",
+  }));
+  tools.print(
+    table(
+      rules.map((rule) => [
+        rule.zone,
+        rule.path,
+        rule.mode,
+        rule.state,
+        String(rule.epoch),
+        rule.leader,
+        rule.ready ? "ready" : "not ready",
+      ]),
+      { head: ["ZONE", "PATH", "MODE", "STATE", "EPOCH", "LEADER", "READY"] },
+    ),
+    rules,
+  );
+}
+
+async function destroy(tools: Tools, zone: string, flags: { confirm: string }): Promise<void> {
+  if (flags.confirm !== zone)
+    throw new UsageError(`--confirm: expected the zone's name "${zone}", got "${flags.confirm}"`);
+  const admin = await tools.admin();
+  await admin.change("destroyZone", { zone, confirm: flags.confirm });
+  admin.close();
+  tools.print(`${zone}: destroyed`, { zone, destroyed: true });
+}
+
+async function boxes(tools: Tools): Promise<void> {
+  const { replies } = await allStatuses(tools);
+  const newest = replies.reduce((a, b) => (b.epoch > a.epoch ? b : a));
+  const rows = newest.boxes.map((box) => ({
+    name: box.name,
+    role: box.role,
+    region: box.region,
+    incarnation: hexOf(box.incarnation),
+    peer: box.peerEndpoint,
+    client: box.clientEndpoint,
+    answers: replies.some((reply) => reply.box === box.name),
+  }));
+  tools.print(
+    table(
+      rows.map((row) => [row.name, row.role, row.region, row.incarnation.slice(0, 8), row.peer, row.client]),
+      { head: ["NAME", "ROLE", "REGION", "INCARNATION", "PEER", "CLIENT"] },
+    ),
+    rows,
+  );
+}

@@ -1,0 +1,268 @@
+// put, get, ls, stat, rm, mkdir, mv, cp: files as people expect them, stdin and stdout included.
+import { createReadStream, createWriteStream, existsSync, mkdirSync, readdirSync, statSync } from "node:fs";
+import { basename, join, resolve } from "node:path";
+import type { Writable } from "node:stream";
+import { NexusError } from "@nexus-federation/node/base/errors.ts";
+import type { FileInfo } from "@nexus-federation/proto/records.ts";
+import { type Command, Option } from "commander";
+import { Progress } from "../progress.ts";
+import { fileTable, jsonFile, jsonReceipt } from "../show.ts";
+import { parseCount, parseDuration, receiptLine, type Tools, UsageError, verb } from "../tools.ts";
+
+interface WriteFlags {
+  ifMatch?: string;
+  ifNoneMatch?: boolean;
+  fence?: string;
+  lockPath?: string;
+  minCopies?: string;
+  writeConcern?: "authority" | "majority" | "all";
+  requestId?: string;
+  contentType?: string;
+  meta?: string[];
+  recursive?: boolean;
+}
+interface ReadFlags {
+  maxStaleness?: string;
+  readPreference?: "local" | "nearest" | "leader" | "authority";
+  after?: string;
+  output?: string;
+  recursive?: boolean;
+  receipt?: boolean;
+}
+
+const writeFlags = (command: Command) =>
+  command
+    .option("--if-match <etag>", "only if the file there has this etag (64 hex digits)")
+    .option("--if-none-match", "only if nothing stands there")
+    .option("--fence <fence>", "only while this fence holds the lock (see nexus lock)")
+    .option("--lock-path <path>", "path of that lock when it is not the path written")
+    .option("--min-copies <n>", "refuse unless so many full copies are durable at the answer")
+    .addOption(new Option("--write-concern <concern>", "who must have it").choices(["authority", "majority", "all"]))
+    .option("--request-id <hex>", "16 bytes in hex; the same id is applied once");
+
+const readFlags = (command: Command) =>
+  command
+    .option("--max-staleness <duration>", "accept an answer that is provably at most this old")
+    .addOption(
+      new Option("--read-preference <who>", "who may answer").choices(["local", "nearest", "leader", "authority"]),
+    )
+    .option("--after <token>", "read your own writes: the token of an earlier receipt");
+
+export function fileVerbs(program: Command): void {
+  writeFlags(program.command("put <path> [source]"))
+    .description("write a file from a local file, a folder (-r) or stdin (no source, or -)")
+    .option("-r, --recursive", "a whole folder")
+    .option("--content-type <type>", "media type to store")
+    .option("--meta <key=value...>", "user metadata")
+    .action(verb(put));
+  readFlags(program.command("get <path>"))
+    .description("write a file's content to stdout or --output; -r copies a subtree into a folder")
+    .option("-o, --output <file>", "local file or, with -r, folder")
+    .option("-r, --recursive", "the whole subtree")
+    .option("--receipt", "print the receipt to stderr")
+    .action(verb(get));
+  readFlags(program.command("ls [path]"))
+    .description("entries of a directory")
+    .option("-r, --recursive", "the whole subtree")
+    .action(verb(list));
+  readFlags(program.command("stat <path>"))
+    .description("metadata of a path and the receipt of the answer")
+    .action(verb(stat));
+  writeFlags(program.command("rm <path>"))
+    .description("delete a file or an empty directory")
+    .option("-r, --recursive", "with everything below")
+    .action(verb(remove));
+  program
+    .command("mkdir <path>")
+    .description("make a directory")
+    .option("-p, --parents", "and its parents; no error if it exists")
+    .action(verb(makeDirectory));
+  writeFlags(program.command("mv <from> <to>"))
+    .description("rename within a zone")
+    .option("-f, --force", "replace a file at the target")
+    .action(verb(move));
+  writeFlags(program.command("cp <from> <to>"))
+    .description("copy a file within a zone")
+    .option("-f, --force", "replace a file at the target")
+    .action(verb(copy));
+}
+
+async function put(tools: Tools, path: string, source: string | undefined, flags: WriteFlags): Promise<void> {
+  if (flags.recursive) return putFolder(tools, path, { source, flags });
+  const options = { ...writeOptions(flags), contentType: flags.contentType, metadata: metadataOf(flags.meta) };
+  const fromStdin = source === undefined || source === "-";
+  if (!fromStdin && !existsSync(source)) throw new UsageError(`${source}: no such file`);
+  const size = fromStdin ? undefined : statSync(source).size;
+  const progress = new Progress(path, size);
+  const stream = fromStdin ? process.stdin : createReadStream(source, { highWaterMark: 256 * 1024 });
+  const written =
+    size !== undefined && size <= 32 * 1024
+      ? await tools.client.put(path, await collect(stream), options)
+      : await tools.client.upload(path, stream, { ...options, size, onProgress: (bytes) => progress.at(bytes) });
+  progress.end();
+  tools.print(`${path}: ${receiptLine(written.receipt)}`, {
+    file: written.info && jsonFile(written.info),
+    receipt: jsonReceipt(written.receipt),
+  });
+}
+
+async function putFolder(
+  tools: Tools,
+  path: string,
+  what: { source: string | undefined; flags: WriteFlags },
+): Promise<void> {
+  if (!what.source || !existsSync(what.source) || !statSync(what.source).isDirectory())
+    throw new UsageError("put -r needs a local folder");
+  const root = resolve(what.source);
+  const names = (readdirSync(root, { recursive: true, encoding: "utf8" }) as string[]).filter((name) =>
+    statSync(join(root, name)).isFile(),
+  );
+  const progress = new Progress(`${names.length} files`, names.length, "files");
+  let done = 0;
+  for (const name of names.sort()) {
+    const target = `${path === "/" ? "" : path}/${name.split("\\").join("/")}`;
+    await tools.client.upload(target, createReadStream(join(root, name)), { size: statSync(join(root, name)).size });
+    progress.at(++done);
+  }
+  progress.end();
+  tools.print(`${path}: ${names.length} files written`, { path, files: names.length });
+}
+
+async function get(tools: Tools, path: string, flags: ReadFlags): Promise<void> {
+  if (flags.recursive) return getFolder(tools, path, flags);
+  const found = await tools.client.download(path, { ...readOptions(flags), onProgress: undefined });
+  const progress = new Progress(path, found.info.size);
+  const out: Writable = flags.output ? createWriteStream(flags.output) : process.stdout;
+  let moved = 0;
+  for await (const part of found.data) {
+    if (!out.write(part)) await new Promise<void>((go) => out.once("drain", go));
+    moved += part.length;
+    if (flags.output) progress.at(moved);
+  }
+  progress.end();
+  if (flags.output) {
+    await new Promise<void>((go, fail) => out.end((error?: Error | null) => (error ? fail(error) : go())));
+    tools.print(`${flags.output}: ${moved} bytes, ${receiptLine(found.receipt)}`, {
+      file: jsonFile(found.info),
+      receipt: jsonReceipt(found.receipt),
+    });
+  }
+  if (flags.receipt) process.stderr.write(`${receiptLine(found.receipt)}\n`);
+}
+
+async function getFolder(tools: Tools, path: string, flags: ReadFlags): Promise<void> {
+  const root = flags.output ?? basename(path === "/" ? "root" : path);
+  let files = 0;
+  const progress = new Progress(path, undefined, "files");
+  for await (const entry of tools.client.entries(path, { ...readOptions(flags), recursive: true })) {
+    if (entry.type !== "file") continue;
+    const relative = entry.path.slice(path === "/" ? 1 : path.length + 1);
+    const target = join(root, relative);
+    if (!resolve(target).startsWith(resolve(root)))
+      throw new NexusError("INVALID", `${entry.path}: would be written outside of ${root}`);
+    mkdirSync(join(target, ".."), { recursive: true });
+    const out = createWriteStream(target);
+    for await (const part of (await tools.client.download(entry.path, readOptions(flags))).data) {
+      if (!out.write(part)) await new Promise<void>((go) => out.once("drain", go));
+    }
+    await new Promise<void>((go) => out.end(go));
+    progress.at(++files);
+  }
+  progress.end();
+  tools.print(`${root}: ${files} files`, { folder: root, files });
+}
+
+async function list(tools: Tools, path: string | undefined, flags: ReadFlags): Promise<void> {
+  const entries: FileInfo[] = [];
+  let page = await tools.client.list(path ?? "/", { ...readOptions(flags), recursive: flags.recursive });
+  entries.push(...page.entries);
+  while (page.nextPage) {
+    page = await tools.client.list(path ?? "/", {
+      ...readOptions(flags),
+      recursive: flags.recursive,
+      page: page.nextPage,
+    });
+    entries.push(...page.entries);
+  }
+  tools.print(fileTable(entries, flags.recursive === true), {
+    entries: entries.map(jsonFile),
+    receipt: jsonReceipt(page.receipt),
+  });
+}
+
+async function stat(tools: Tools, path: string, flags: ReadFlags): Promise<void> {
+  const { info, receipt } = await tools.client.stat(path, readOptions(flags));
+  const file = jsonFile(info);
+  const lines = Object.entries(file).map(
+    ([key, value]) => `${key.padEnd(12)} ${typeof value === "object" ? JSON.stringify(value) : value}`,
+  );
+  tools.print([...lines, `${"receipt".padEnd(12)} ${receiptLine(receipt)}`].join("\n"), {
+    file,
+    receipt: jsonReceipt(receipt),
+  });
+}
+
+async function remove(tools: Tools, path: string, flags: WriteFlags): Promise<void> {
+  const { receipt } = await tools.client.delete(path, { ...writeOptions(flags), recursive: flags.recursive });
+  tools.print(`${path}: deleted, ${receiptLine(receipt)}`, { path, receipt: jsonReceipt(receipt) });
+}
+
+async function makeDirectory(tools: Tools, path: string, flags: { parents?: boolean }): Promise<void> {
+  const { receipt } = await tools.client.mkdir(path, flags);
+  tools.print(`${path}: ${receiptLine(receipt)}`, { path, receipt: jsonReceipt(receipt) });
+}
+
+async function move(tools: Tools, from: string, to: string, flags: WriteFlags & { force?: boolean }): Promise<void> {
+  const { receipt } = await tools.client.move(from, to, { ...writeOptions(flags), replace: flags.force });
+  tools.print(`${from} -> ${to}: ${receiptLine(receipt)}`, { from, to, receipt: jsonReceipt(receipt) });
+}
+
+async function copy(tools: Tools, from: string, to: string, flags: WriteFlags & { force?: boolean }): Promise<void> {
+  const { receipt } = await tools.client.copy(from, to, { ...writeOptions(flags), replace: flags.force });
+  tools.print(`${from} -> ${to}: ${receiptLine(receipt)}`, { from, to, receipt: jsonReceipt(receipt) });
+}
+
+export function writeOptions(flags: WriteFlags) {
+  return {
+    ifMatch: hex(flags.ifMatch, { name: "--if-match", bytes: 32 }),
+    ifNoneMatch: flags.ifNoneMatch,
+    fence: flags.fence ?? process.env["NEXUS_FENCE"],
+    lockPath:
+      flags.lockPath ??
+      (flags.fence === undefined && process.env["NEXUS_FENCE"] ? process.env["NEXUS_LOCK_PATH"] : undefined),
+    minCopies: flags.minCopies === undefined ? undefined : parseCount(flags.minCopies, "--min-copies"),
+    writeConcern: flags.writeConcern,
+    requestId: hex(flags.requestId?.replaceAll("-", ""), { name: "--request-id", bytes: 16 }),
+  };
+}
+
+export function readOptions(flags: ReadFlags) {
+  return {
+    maxStalenessMs: flags.maxStaleness === undefined ? undefined : parseDuration(flags.maxStaleness, "--max-staleness"),
+    readPreference: flags.readPreference,
+    after: flags.after === undefined ? undefined : Buffer.from(flags.after, "base64url"),
+  };
+}
+
+function hex(text: string | undefined, what: { name: string; bytes: number }): Uint8Array | undefined {
+  if (text === undefined) return undefined;
+  const found = Buffer.from(text.replaceAll('"', ""), "hex");
+  if (found.length !== what.bytes) throw new UsageError(`${what.name}: expected ${what.bytes} bytes in hex`);
+  return found;
+}
+
+function metadataOf(pairs: string[] | undefined): Record<string, string> {
+  const metadata: Record<string, string> = {};
+  for (const pair of pairs ?? []) {
+    const at = pair.indexOf("=");
+    if (at <= 0) throw new UsageError(`--meta: expected key=value, got "${pair}"`);
+    metadata[pair.slice(0, at)] = pair.slice(at + 1);
+  }
+  return metadata;
+}
+
+async function collect(stream: AsyncIterable<Uint8Array>): Promise<Uint8Array> {
+  const parts: Uint8Array[] = [];
+  for await (const part of stream) parts.push(part);
+  return Buffer.concat(parts);
+}

@@ -1,0 +1,69 @@
+// nexus lock PATH -- COMMAND: runs it under the lock, extends while it runs, kills it when the lock is lost.
+import { spawn } from "node:child_process";
+import { messageOf } from "@nexus-federation/node/base/errors.ts";
+import type { Command } from "commander";
+import { parseCount, parseDuration, type Tools, UsageError, verb } from "../tools.ts";
+
+interface LockFlags {
+  ttl: string;
+  wait?: string;
+  semaphore?: string;
+  owner?: string;
+}
+
+/** Exit code of a command that was killed because its lock was lost. */
+const lostCode = 75;
+/** Between SIGTERM and SIGKILL. */
+const killAfterMs = 2000;
+
+export function lockVerbs(program: Command): void {
+  program
+    .command("lock <path> [command...]")
+    .description(
+      "run a command under a lock: nexus lock /jobs/nightly -- ./job.sh (NEXUS_FENCE, NEXUS_LOCK_PATH in its environment)",
+    )
+    .option("--ttl <duration>", "the lock ends so long after its holder stops extending it", "30s")
+    .option("--wait <duration>", "queue for it so long instead of refusing when it is held")
+    .option("--semaphore <n>", "a semaphore with n holders instead of a mutex")
+    .option("--owner <label>", "label shown to others")
+    .passThroughOptions()
+    .action(verb(lock));
+}
+
+async function lock(tools: Tools, path: string, command: string[], flags: LockFlags): Promise<number> {
+  if (command.length === 0)
+    throw new UsageError("lock: give a command after --, such as: nexus lock /jobs/a -- sh -c 'echo $NEXUS_FENCE'");
+  const slots = flags.semaphore === undefined ? undefined : parseCount(flags.semaphore, "--semaphore");
+  const held = await tools.client.lock(path, {
+    ttlMs: parseDuration(flags.ttl, "--ttl"),
+    waitMs: flags.wait === undefined ? 0 : parseDuration(flags.wait, "--wait"),
+    kind: slots === undefined ? "mutex" : "semaphore",
+    slots,
+    owner: flags.owner ?? `${process.env["USER"] ?? "nexus"}@${process.pid}`,
+  });
+  const child = spawn(command[0]!, command.slice(1), {
+    stdio: "inherit",
+    env: { ...process.env, NEXUS_FENCE: held.fence, NEXUS_LOCK_PATH: path },
+  });
+  const forward = (signal: NodeJS.Signals) => child.kill(signal);
+  for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) process.on(signal, () => forward(signal));
+  let lost = false;
+  held.signal.addEventListener("abort", () => {
+    lost = true;
+    process.stderr.write(`nexus: the lock ${path} is lost (${messageOf(held.signal.reason)}); stopping the command\n`);
+    child.kill("SIGTERM");
+    setTimeout(() => child.kill("SIGKILL"), killAfterMs).unref();
+  });
+  const code = await new Promise<number>((resolve) => {
+    child.on("error", (error) => {
+      process.stderr.write(`nexus: ${command[0]}: ${error.message}\n`);
+      resolve(127);
+    });
+    child.on("exit", (status, signal) => resolve(status ?? (signal ? 128 : 1)));
+  });
+  if (lost) return lostCode;
+  await held
+    .release()
+    .catch((error) => process.stderr.write(`nexus: releasing ${path}: ${messageOf(error)} (it ends by its TTL)\n`));
+  return code;
+}
