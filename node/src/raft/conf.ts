@@ -32,8 +32,13 @@ export function checkedConfEntry(r: Raft, entry: Entry, offset: number): Pick<En
   return { type: "EntryNormal", data: noBytes };
 }
 
-/** Puts a committed configuration change into effect; returns the configuration to store with the applied index. */
-export function applyConfChange(r: Raft, change: ConfChange): ConfState {
+/**
+ * Puts the committed configuration change of entry `index` into effect; returns the configuration to store with the
+ * applied index. One that a snapshot has overtaken is in effect already.
+ */
+export function applyConfChange(r: Raft, change: ConfChange, index: number): ConfState {
+  if (index <= r.configIndex) return confStateOf(r.tracker.config);
+  r.configIndex = index;
   const { config, progress, limits } = r.tracker;
   const changed = changedMembership({ config, progress, limits, lastIndex: r.log.lastIndex() }, change);
   if (!changed.ok) throw new InvariantError(`committed configuration change cannot be applied: ${changed.reason}`);

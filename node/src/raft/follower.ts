@@ -159,6 +159,7 @@ function restoreSnapshot(r: Raft, snapshot: Snapshot): boolean {
   r.log.restore(snapshot);
   const restored = restore(confState, r.log.lastIndex(), r.tracker.limits);
   if (!restored.ok) throw new InvariantError(`snapshot's configuration cannot be restored: ${restored.reason}`);
+  r.configIndex = index;
   switchToConfig(r, restored);
   if (!sameConfState(confState, confStateOf(r.tracker.config))) {
     throw new InvariantError("snapshot's configuration is not canonical");

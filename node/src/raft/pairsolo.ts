@@ -154,7 +154,9 @@ export const pairSoloRules: PairSoloRules = {
 
   /**
    * An engaged witness acknowledges exactly the entries of the own epoch, which are all entries from `epochStart` on.
-   * So either the index reached with it lies there, or the witness counts for nothing.
+   * So either the index reached with it lies there, or the witness counts for nothing. It acknowledges them only as far
+   * as they are durable here: it will vote for the holder of the engagement whatever that one's log, so that peer and
+   * witness without the leader's own disk would be no majority, should the leader restart without its unsynced tail.
    */
   commitIndex(view) {
     const { leader, halves, self, lastIndex } = view;
@@ -166,7 +168,7 @@ export const pairSoloRules: PairSoloRules = {
     };
 
     if (leader.mode === Mode.SOLO && leader.wAcked.size > 0) {
-      const reached = index((id) => (view.isWitness(id) && this.isEngaged(leader, id) ? lastIndex : full(id)));
+      const reached = index((id) => (view.isWitness(id) && this.isEngaged(leader, id) ? view.selfDurable : full(id)));
       if (reached >= leader.epochStart) return reached;
     }
     const reached = index(full);

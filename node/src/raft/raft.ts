@@ -67,6 +67,8 @@ export class Raft {
 
   /** Target of a leadership transfer under way, or NONE. */
   leadTransferee = NONE;
+  /** The configuration in effect is that of this index; changes at or below it are in it already. */
+  configIndex = 0;
   /** No configuration change is proposed before this index is applied. */
   pendingConfIndex = 0;
   /** Leader alone: bytes of data proposed and not yet applied; an estimate that is never too high. */
@@ -109,6 +111,7 @@ export class Raft {
 
     if (hardState !== undefined && !isEmptyHardState(hardState)) this.#loadHardState(hardState);
     if (settings.applied > 0) this.log.appliedTo(settings.applied, 0);
+    this.configIndex = this.log.applied;
     this.becomeFollower(this.term, NONE);
     const { committed, applied } = this.log;
     this.logger.info?.(
@@ -316,13 +319,13 @@ export class Raft {
     this.step(localMessage("MsgBeat", this.id));
   }
 
+  /** What is applied or in a snapshot is committed, even if the stored commit index has not kept up. */
   #loadHardState({ term, vote, commit }: HardState): void {
-    if (commit < this.log.committed || commit > this.log.lastIndex()) {
-      throw new InvariantError(
-        `stored commit ${commit} is outside the log's ${this.log.committed}..${this.log.lastIndex()}`,
-      );
+    const committed = Math.max(commit, this.log.committed, this.settings.applied);
+    if (committed > this.log.lastIndex()) {
+      throw new InvariantError(`commit ${committed} is beyond the log's end ${this.log.lastIndex()}: was it damaged?`);
     }
-    this.log.committed = commit;
+    this.log.committed = committed;
     this.term = term;
     this.vote = vote;
   }

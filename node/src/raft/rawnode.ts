@@ -75,9 +75,9 @@ export class RawNode {
     return this.proposeConfChange(LEAVE_JOINT);
   }
 
-  /** To be called for every configuration change applied; the result is stored with the applied index. */
-  applyConfChange(change: ConfChange): ConfState {
-    return applyConfChange(this.raft, change);
+  /** To be called with every configuration change applied and its index; the result is stored with the applied index. */
+  applyConfChange(change: ConfChange, index: number): ConfState {
+    return applyConfChange(this.raft, change, index);
   }
 
   campaign(): void {

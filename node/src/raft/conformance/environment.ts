@@ -272,7 +272,7 @@ function apply({ node, storage }: Member, entries: readonly Entry[]): void {
     if (entry.type === "EntryConfChange" || entry.type === "EntryConfChangeV2") {
       const change = must(decodeConfChange(entry.data), "configuration change");
       data = change.context;
-      confState = node.applyConfChange(change);
+      confState = node.applyConfChange(change, entry.index);
     }
     const joined = new Uint8Array([...before.data, ...data]);
     const { index, term, epoch } = entry;
