@@ -1,0 +1,69 @@
+import type { Random } from "../base/clock.ts";
+import { MemoryStateStore } from "../machine/memory-store.ts";
+import type { ScanRange, StateKey, StatePair, StateStore, StateWrite } from "../machine/store.ts";
+
+/** A StateStore whose writes outlive the process at once, and a power cut after `flush`. */
+export interface DurableStore extends StateStore {
+  /** Deletes all keys from `from` up to, not including, `to`. */
+  deleteRange(from: StateKey, to: StateKey): void;
+  /** Resolves when everything written before the call is durable. */
+  flush(): Promise<void>;
+  /** Errors met in the background; above 0 nothing can be trusted to be written any more. */
+  readonly backgroundErrors: number;
+  close(): Promise<void>;
+}
+
+/** For tests and the simulator: a crash keeps what was flushed and any number of whole batches after it, in order. */
+export class MemoryDurableStore implements DurableStore {
+  backgroundErrors = 0;
+  readonly #now: MemoryStateStore;
+  readonly #flushed: MemoryStateStore;
+  #unflushed: (readonly StateWrite[])[] = [];
+  readonly #schedule: (done: () => void) => void;
+
+  /** `schedule` completes a flush when it likes; default the next microtask. */
+  constructor(schedule: (done: () => void) => void = queueMicrotask, content: readonly StateWrite[] = []) {
+    this.#schedule = schedule;
+    this.#now = new MemoryStateStore();
+    this.#flushed = new MemoryStateStore();
+    this.#now.write(content);
+    this.#flushed.write(content);
+  }
+
+  get(key: StateKey): Uint8Array | undefined {
+    return this.#now.get(key);
+  }
+  scan(range: ScanRange): Iterable<StatePair> {
+    return this.#now.scan(range);
+  }
+  write(batch: readonly StateWrite[]): void {
+    this.#now.write(batch);
+    this.#unflushed.push([...batch]);
+  }
+  deleteRange(from: StateKey, to: StateKey): void {
+    this.write([...this.#now.scan({ from, to })].map(({ key }) => ({ key, value: undefined })));
+  }
+  flush(): Promise<void> {
+    const upTo = this.#unflushed.length;
+    const batches = this.#unflushed.slice(0, upTo);
+    return new Promise((resolve) =>
+      this.#schedule(() => {
+        for (const batch of batches) {
+          const at = this.#unflushed.indexOf(batch);
+          if (at === -1) continue;
+          this.#flushed.write(batch);
+          this.#unflushed.splice(at, 1);
+        }
+        resolve();
+      }),
+    );
+  }
+  async close(): Promise<void> {}
+
+  /** The store as the next life finds it. This one must not be used any more. */
+  crash(random: Random): MemoryDurableStore {
+    const kept = Math.floor(random.unit() * (this.#unflushed.length + 1));
+    for (const batch of this.#unflushed.slice(0, kept)) this.#flushed.write(batch);
+    return new MemoryDurableStore(this.#schedule, [...this.#flushed.scan({ from: "" })]);
+  }
+}

@@ -1,0 +1,74 @@
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterAll, describe, expect, test } from "vitest";
+import { utf8 } from "../base/bytes.ts";
+import { MemoryStateStore } from "../machine/memory-store.ts";
+import { RocksStore } from "./rocks.ts";
+import { testsOfStateStore } from "./store-compliance.ts";
+
+const folder = mkdtempSync(join(tmpdir(), "nexus-rocks-"));
+afterAll(() => rmSync(folder, { recursive: true, force: true }));
+const small = { memtableBytes: 8 << 20, blockCacheBytes: 1 << 20, valueCacheBytes: 2000 };
+
+describe("the StateStore port in memory", () => {
+  testsOfStateStore(async (body) => body(new MemoryStateStore()));
+});
+
+describe("the StateStore port on RocksDB", () => {
+  testsOfStateStore(async (body) => {
+    const store = await RocksStore.open(mkdtempSync(join(folder, "db-")), small);
+    try {
+      await body(store);
+    } finally {
+      await store.close();
+    }
+  });
+});
+
+describe("RocksStore", () => {
+  test("keeps what was written over a restart, and deletes ranges", async () => {
+    const place = join(folder, "restart");
+    const first = await RocksStore.open(place, small);
+    first.write(["a", "b", "c"].map((key) => ({ key, value: utf8(key) })));
+    first.deleteRange("b", "c");
+    await first.flush();
+    await first.close();
+
+    const second = await RocksStore.open(place, small);
+
+    expect([...second.scan({ from: "" })].map((pair) => pair.key)).toEqual(["a", "c"]);
+    expect(second.get("b")).toBeUndefined();
+    expect(second.backgroundErrors).toBe(0);
+    await second.close();
+  });
+
+  test("closes after a scan that was left early", async () => {
+    const store = await RocksStore.open(join(folder, "early"), small);
+    store.write(Array.from({ length: 2000 }, (_, i) => ({ key: `k${i}`, value: utf8("v") })));
+
+    for (const { key } of store.scan({ from: "k" })) if (key > "k2") break;
+
+    await store.close();
+  });
+
+  test("a value that fails its checksum is CORRUPT to get and scan", async () => {
+    const place = join(folder, "corrupt");
+    const { RocksLevel } = await import("@nxtedition/rocksdb");
+    const raw = new RocksLevel(place, { keyEncoding: "buffer", valueEncoding: "buffer" });
+    await raw.open({ createIfMissing: true });
+    const batch = raw._chainedBatch();
+    batch._put(Buffer.from("a"), Buffer.from("value without a checksum"));
+    batch._put(Buffer.from("b"), Buffer.from("x"));
+    batch._writeSync();
+    batch._closeSync();
+    raw.detachResource(batch);
+    await raw.close();
+
+    const store = await RocksStore.open(place, small);
+
+    for (const key of ["a", "b"]) expect(() => store.get(key)).toThrow(expect.objectContaining({ code: "CORRUPT" }));
+    expect(() => [...store.scan({ from: "a" })]).toThrow(expect.objectContaining({ code: "CORRUPT" }));
+    await store.close();
+  });
+});

@@ -1,0 +1,211 @@
+import { constants } from "node:fs";
+import { mkdir, open as openFile, readdir } from "node:fs/promises";
+import { join } from "node:path";
+import { crc32 } from "node:zlib";
+import type { RangeOptions, RocksLevel, SyncBatch } from "@nxtedition/rocksdb";
+import { messageOf, NexusError } from "../base/errors.ts";
+import type { ScanRange, StateKey, StatePair, StateWrite } from "../machine/store.ts";
+import type { DurableStore } from "./durable-store.ts";
+import { ValueCache } from "./value-cache.ts";
+
+export interface RocksSettings {
+  /** Block cache of RocksDB. */
+  blockCacheBytes: number;
+  /** All memtables together. More: fewer flushes, longer start. */
+  memtableBytes: number;
+  /** Values kept on the JS side: a hit costs a lookup instead of several microseconds in RocksDB. */
+  valueCacheBytes: number;
+}
+export const defaultRocksSettings: RocksSettings = {
+  blockCacheBytes: 64 << 20,
+  memtableBytes: 64 << 20,
+  valueCacheBytes: 32 << 20,
+};
+
+const checksumBytes = 4;
+const noOptions = {};
+/** Scans up to this many rows are read at once; longer ones page by page over a RocksDB snapshot. */
+const rowsAtOnce = 256;
+
+/**
+ * Sorted keys in RocksDB, every value followed by its CRC-32. Writes are not synced: they survive the process, and a
+ * power cut only after `flush`. A failed checksum throws CORRUPT; whoever owns the key names itself and re-replicates.
+ */
+export class RocksStore implements DurableStore {
+  readonly #db: RocksLevel;
+  readonly #folder: string;
+  readonly #batch: SyncBatch;
+  readonly #cache: ValueCache;
+
+  private constructor(db: RocksLevel, folder: string, settings: RocksSettings) {
+    this.#db = db;
+    this.#folder = folder;
+    this.#batch = db._chainedBatch();
+    this.#cache = new ValueCache(settings.valueCacheBytes);
+  }
+
+  static async open(folder: string, settings: Partial<RocksSettings> = {}): Promise<RocksStore> {
+    const all = { ...defaultRocksSettings, ...settings };
+    const { RocksLevel } = await import("@nxtedition/rocksdb").catch((error) => {
+      const platform = `${process.platform}-${process.arch}`;
+      throw new NexusError(
+        "INTERNAL",
+        `RocksDB has no build for ${platform}: use linux-x64, darwin-arm64 or an image.`,
+        {
+          cause: error,
+        },
+      );
+    });
+    await mkdir(folder, { recursive: true });
+    const db = new RocksLevel(folder, { keyEncoding: "buffer", valueEncoding: "buffer" });
+    try {
+      await db.open({
+        createIfMissing: true,
+        walCompression: false,
+        compaction: "level",
+        memtableMemoryBudget: all.memtableBytes,
+        cacheSize: all.blockCacheBytes,
+      });
+    } catch (error) {
+      const cause = (error as { cause?: unknown }).cause ?? error;
+      throw new NexusError("INTERNAL", `The state in ${folder} cannot be opened: ${messageOf(cause)}`, {
+        cause: error,
+      });
+    }
+    return new RocksStore(db, folder, all);
+  }
+
+  get(key: StateKey): Uint8Array | undefined {
+    const cached = this.#cache.get(key);
+    if (cached !== undefined) return cached;
+    const stored = this.#db._getManySync([bytesOf(key)], noOptions)[0];
+    if (stored === undefined) return undefined;
+    const value = checked(key, stored);
+    this.#cache.set(key, value);
+    return value;
+  }
+
+  scan(range: ScanRange): Iterable<StatePair> {
+    const { from, to, limit, reverse = false } = range;
+    if ((limit !== undefined && limit <= 0) || (to !== undefined && to <= from)) return [];
+    const options: RangeOptions = { gte: bytesOf(from), reverse, keyEncoding: "buffer", valueEncoding: "buffer" };
+    if (to !== undefined) options.lt = bytesOf(to);
+    if (limit !== undefined) options.limit = limit;
+    if (limit !== undefined && limit <= rowsAtOnce) return pairs(this.#db.querySync(options).rows);
+    return this.#longScan(options);
+  }
+
+  #longScan(options: RangeOptions): Iterable<StatePair> {
+    const iterator = this.#db._iterator(options);
+    const close = () => {
+      iterator._closeSync();
+      this.#db.detachResource(iterator);
+    };
+    const first = iterator._nextvSync(rowsAtOnce);
+    if (first.finished) {
+      close();
+      return pairs(first.rows);
+    }
+    return (function* () {
+      try {
+        for (let page = first; ; page = iterator._nextvSync(rowsAtOnce)) {
+          yield* pairs(page.rows);
+          if (page.finished) return;
+        }
+      } finally {
+        close();
+      }
+    })();
+  }
+
+  write(batch: readonly StateWrite[]): void {
+    const stored: (Buffer | undefined)[] = [];
+    try {
+      for (const { key, value } of batch) {
+        const bytes = value && sealed(value);
+        if (bytes === undefined) this.#batch._del(bytesOf(key));
+        else this.#batch._put(bytesOf(key), bytes);
+        stored.push(bytes);
+      }
+      this.#batch._writeSync(noOptions);
+    } catch (error) {
+      for (const { key } of batch) this.#cache.delete(key);
+      throw new NexusError("INTERNAL", `RocksDB refused a write: ${messageOf(error)}`, { cause: error });
+    } finally {
+      this.#batch._clear();
+    }
+    // What is cached is the copy made for RocksDB: `value` may be a view of a large network buffer.
+    for (const [i, { key }] of batch.entries()) {
+      const bytes = stored[i];
+      if (bytes === undefined) this.#cache.delete(key);
+      else this.#cache.set(key, bytes.subarray(0, bytes.length - checksumBytes));
+    }
+  }
+
+  /** One tombstone; the space comes back by compaction. */
+  deleteRange(from: StateKey, to: StateKey): void {
+    this.#cache.clear();
+    this.#db._clear({ gte: bytesOf(from), lt: bytesOf(to) }, (error) => {
+      if (error) throw new NexusError("INTERNAL", `RocksDB refused a deletion: ${error.message}`, { cause: error });
+    });
+  }
+
+  /**
+   * RocksDB syncs on the JS thread only, so the files of its write-ahead log are synced here, by the thread pool; one that is gone meanwhile went into synced tables.
+   */
+  async flush(): Promise<void> {
+    for (const name of await readdir(this.#folder)) if (name.endsWith(".log")) await syncFile(join(this.#folder, name));
+    await syncFile(this.#folder);
+  }
+
+  get backgroundErrors(): number {
+    return Number(this.#db.getProperty("rocksdb.background-errors"));
+  }
+
+  async close(): Promise<void> {
+    this.#batch._closeSync();
+    this.#db.detachResource(this.#batch);
+    await this.#db.close();
+  }
+}
+
+async function syncFile(path: string): Promise<void> {
+  const handle = await openFile(path, constants.O_RDONLY).catch((error) => {
+    if (error.code === "ENOENT") return undefined;
+    throw error;
+  });
+  try {
+    await handle?.sync();
+  } finally {
+    await handle?.close();
+  }
+}
+
+function bytesOf(key: StateKey): Buffer {
+  return Buffer.from(key, "latin1");
+}
+
+function sealed(value: Uint8Array): Buffer {
+  const out = Buffer.allocUnsafe(value.length + checksumBytes);
+  out.set(value, 0);
+  out.writeUInt32LE(crc32(value), value.length);
+  return out;
+}
+
+function checked(key: StateKey, stored: Buffer | null): Uint8Array {
+  const length = stored === null ? -1 : stored.length - checksumBytes;
+  if (stored !== null && length >= 0) {
+    const value = stored.subarray(0, length);
+    if (crc32(value) === stored.readUInt32LE(length)) return value;
+  }
+  throw new NexusError("CORRUPT", `The value at key ${Buffer.from(key, "latin1").toString("hex")} fails its checksum.`);
+}
+
+function pairs(rows: readonly Buffer[]): StatePair[] {
+  const out: StatePair[] = [];
+  for (let i = 0; i + 1 < rows.length; i += 2) {
+    const key = rows[i]!.toString("latin1");
+    out.push({ key, value: checked(key, rows[i + 1]!) });
+  }
+  return out;
+}

@@ -1,0 +1,59 @@
+import { NexusError } from "../base/errors.ts";
+import type { ScanRange, StateKey, StatePair, StateStore, StateWrite } from "../machine/store.ts";
+import { afterPrefix, type StateId, statePrefix } from "./keys.ts";
+
+/** One state of one log as a store of its own. A failed checksum is CORRUPT and names the log. */
+export class StateView implements StateStore {
+  readonly id: StateId;
+  readonly #store: StateStore;
+  readonly #prefix: StateKey;
+  readonly #end: StateKey;
+
+  constructor(store: StateStore, id: StateId) {
+    this.id = id;
+    this.#store = store;
+    this.#prefix = statePrefix(id);
+    this.#end = afterPrefix(this.#prefix);
+  }
+
+  get(key: StateKey): Uint8Array | undefined {
+    return namingLog(this.id, () => this.#store.get(this.#prefix + key));
+  }
+
+  scan(range: ScanRange): Iterable<StatePair> {
+    const from = this.#prefix + range.from;
+    const to = range.to === undefined ? this.#end : this.#prefix + range.to;
+    const pairs = namingLog(this.id, () => this.#store.scan({ ...range, from, to }));
+    return this.#stripped(pairs[Symbol.iterator]());
+  }
+
+  *#stripped(pairs: Iterator<StatePair>): Iterable<StatePair> {
+    try {
+      for (;;) {
+        const next = namingLog(this.id, () => pairs.next());
+        if (next.done) return;
+        yield { key: next.value.key.slice(this.#prefix.length), value: next.value.value };
+      }
+    } finally {
+      pairs.return?.();
+    }
+  }
+
+  /** A batch of its own, without an applied index: for filling a state that is not live. */
+  write(batch: readonly StateWrite[]): void {
+    this.#store.write(batch.map(({ key, value }) => ({ key: this.#prefix + key, value })));
+  }
+}
+
+/** Runs `read`; a CORRUPT error then says whose data it was. */
+export function namingLog<T>(id: StateId, read: () => T): T {
+  try {
+    return read();
+  } catch (error) {
+    if (!(error instanceof NexusError) || error.code !== "CORRUPT") throw error;
+    throw new NexusError("CORRUPT", `State of log ${id.log} is damaged and must be re-replicated: ${error.message}`, {
+      cause: error,
+      refusal: { details: { log: String(id.log), generation: String(id.generation) } },
+    });
+  }
+}
