@@ -1,7 +1,7 @@
-import { HelloReply } from "@nexus-federation/proto/request.ts";
 import type { BoxRecord, RuleMap, ZoneRule } from "@nexus-federation/proto/records.ts";
+import { HelloReply } from "@nexus-federation/proto/request.ts";
 import { isRefusal, type Refusal, refuse } from "../base/errors.ts";
-import { parsePattern, type Pattern } from "../tree/pattern.ts";
+import { type Pattern, parsePattern } from "../tree/pattern.ts";
 import { compileRules, type RuleMatch, type RuleTrie, rulesProblem } from "../tree/rules.ts";
 import type { Places } from "../zones/ports.ts";
 import type { MapFile } from "./ports.ts";

@@ -1,7 +1,7 @@
 import type { Request, RequestOptions, Response } from "@nexus-federation/proto/request.ts";
 import { Backoff } from "../base/backoff.ts";
 import type { Clock, Random } from "../base/clock.ts";
-import { type Refusal, isRefusal, refuse } from "../base/errors.ts";
+import { isRefusal, type Refusal, refuse } from "../base/errors.ts";
 import { failureIn, refusal, refusalOf } from "../zones/answers.ts";
 import type { ZoneCall, ZoneEngine } from "../zones/engine.ts";
 import type { LogStates } from "../zones/log-state.ts";
@@ -9,8 +9,8 @@ import { modeOf, modeTraits, planRead } from "../zones/options.ts";
 import type { Caller } from "./api.ts";
 import type { Directory } from "./directory.ts";
 import type { Forward, ForwardOutcome } from "./ports.ts";
-import { type Routed, forwarded, route, showPaths } from "./routing.ts";
-import { type LeaderHints, type TargetQuery, leaderTarget, replicaTarget } from "./targets.ts";
+import { forwarded, type Routed, route, showPaths } from "./routing.ts";
+import { type LeaderHints, leaderTarget, replicaTarget, type TargetQuery } from "./targets.ts";
 
 /** Boxes that may pass a request on before it is taken for a circle. */
 export const hopsMax = 4;
@@ -106,7 +106,8 @@ export class Flight {
     const { work } = routed;
     if (work.kind === "read") return this.#attemptRead(routed);
     if (local?.isLeader) {
-      if (work.kind === "admin") return this.#needs.admin(routed, work.call, (response) => this.#answered(response, ""));
+      if (work.kind === "admin")
+        return this.#needs.admin(routed, work.call, (response) => this.#answered(response, ""));
       return this.#needs.engine.mutate(this.#call(routed), work.operation, (response) => this.#answered(response, ""));
     }
     this.#send(routed, leaderTarget(this.#query(routed)));
@@ -119,10 +120,12 @@ export class Flight {
     const plan = planRead(routed.rule, this.#task.options);
     if (isRefusal(plan)) return this.#task.done(refusal(plan));
     const local = logs.get(routed.rule.log);
-    const anyReplica = !this.#atLeader && (plan.maxStalenessMs > 0 || plan.preference === "local" || plan.preference === "nearest");
+    const anyReplica =
+      !this.#atLeader && (plan.maxStalenessMs > 0 || plan.preference === "local" || plan.preference === "nearest");
     const usable = local !== undefined && !local.view.needsReplication;
     // A read that came from another box is served by whatever replica is here: ReadIndex makes it fresh.
-    const here = usable && (local.isLeader || (anyReplica && this.#tries === 0) || (!this.#edge && local.leaderBox !== ""));
+    const here =
+      usable && (local.isLeader || (anyReplica && this.#tries === 0) || (!this.#edge && local.leaderBox !== ""));
     if (here) return engine.read(this.#call(routed), read, (response) => this.#answered(response, ""));
     const query = this.#query(routed);
     this.#send(routed, anyReplica ? replicaTarget(query, plan) : leaderTarget(query));
@@ -218,7 +221,8 @@ export class Flight {
   #refused(refused: Refusal, response?: Response): void {
     const routed = this.#routed as Routed;
     const { hints, directory, clock, random } = this.#needs;
-    const news = refused.leaderBox !== undefined && refused.leaderBox !== "" && refused.leaderBox !== hints.get(routed.rule.log);
+    const news =
+      refused.leaderBox !== undefined && refused.leaderBox !== "" && refused.leaderBox !== hints.get(routed.rule.log);
     if (news) hints.set(routed.rule.log, refused.leaderBox as string);
     if (refused.code === "STALE_EPOCH") this.#needs.refreshMap(Math.max(refused.epoch ?? 0, directory.epoch + 1));
     if (!this.#edge) return this.#task.done(response ?? refusal(refused));

@@ -1,7 +1,7 @@
-import { Request, RequestFrame, Response, ResponseFrame } from "@nexus-federation/proto/request.ts";
+import { type Request, RequestFrame, type Response, ResponseFrame } from "@nexus-federation/proto/request.ts";
 import type { Clock, Timer } from "../base/clock.ts";
 import { messageOf, type Refusal, refuse } from "../base/errors.ts";
-import { type PeerNetwork, type Session, messageBytesMax } from "../transport/ports.ts";
+import { messageBytesMax, type PeerNetwork, type Session } from "../transport/ports.ts";
 import { refusal } from "../zones/answers.ts";
 import type { Caller } from "./api.ts";
 import type { Forward, ForwardOutcome } from "./ports.ts";
@@ -128,7 +128,9 @@ export class ForwardLinks implements Forward {
     response.id = id;
     let bytes = ResponseFrame.encode({ responses: [response] }).finish();
     if (bytes.length > messageBytesMax) {
-      const tooLarge = refusal(refuse("TOO_LARGE", "the answer is above the size of one message; ask for smaller pages"));
+      const tooLarge = refusal(
+        refuse("TOO_LARGE", "the answer is above the size of one message; ask for smaller pages"),
+      );
       bytes = ResponseFrame.encode({ responses: [{ ...tooLarge, id }] }).finish();
     }
     session.reply(bytes);

@@ -48,21 +48,26 @@ export interface MapFile {
   save(bytes: Uint8Array): void;
 }
 
-/** What the system zone's replica on this box says. One moment a call. */
+/** What the system zone's replica on this box says (machine/: SystemReads). One moment a call. */
 export interface SystemReader {
   /** Empty before bootstrap. */
-  federationUid(): string;
-  /** The active map; epoch 0 and no rules at first. Rules carry log and members as recorded. */
-  map(): RuleMap;
-  pending(): RuleMap | undefined;
+  readonly federationUid: string;
+  ruleMap(): RuleMap;
+  pendingMap(): RuleMap | undefined;
   boxes(): BoxRecord[];
+  /** In order of creation, destroyed ones included. */
   logs(): LogRecord[];
+  logOfZone(zone: string): LogRecord | undefined;
   disruption(): { box: string; holder: string; untilMs: number } | undefined;
 }
 
 export interface SystemSource {
   /** Undefined when this box holds no replica of the system zone. */
   system(): SystemReader | undefined;
+  /** Index of the last entry that changed boxes, logs or rules, as far as this replica knows; only grows. */
+  systemRevision(): number;
+  /** Called in the host's turn after such an entry; must not throw. */
+  onSystemChanged(listener: () => void): void;
 }
 
 /** Tells the transport whom to be connected to. */

@@ -1,0 +1,114 @@
+import type { DownloadFrame, DownloadRequest } from "@nexus-federation/proto/files.ts";
+import type { ChunkRef, FileInfo } from "@nexus-federation/proto/records.ts";
+import type { Response } from "@nexus-federation/proto/request.ts";
+import { isRefusal, NexusError, refuse } from "../base/errors.ts";
+import { bulkFrameBytes } from "../transport/ports.ts";
+import { refusal } from "../zones/answers.ts";
+import type { Admission } from "./admission.ts";
+import type { Caller } from "./api.ts";
+import { type Ask, noOptions } from "./ask.ts";
+import { asBuffer, chunkIsSound } from "./content.ts";
+import type { Directory } from "./directory.ts";
+import type { ChunkStore, ChunkTransfer, Hashing } from "./ports.ts";
+
+export interface DownloadNeeds {
+  self: string;
+  ask: Ask;
+  directory: Directory;
+  chunks: ChunkStore;
+  transfer: ChunkTransfer;
+  hashing: Hashing;
+  admission: Admission;
+}
+
+/** Where a file's chunks lie. */
+interface Holders {
+  log: number;
+  boxes: string[];
+}
+
+/** A file's head and then its bytes, one chunk in memory at a time. A chunk that no holder gives ends it by an error. */
+export async function* downloadFile(
+  needs: DownloadNeeds,
+  request: DownloadRequest,
+  caller: Caller,
+  signal: AbortSignal,
+): AsyncGenerator<DownloadFrame, void, void> {
+  const busy = needs.admission.enterTransfer();
+  if (busy !== undefined) return yield { head: refusal(busy), data: Buffer.alloc(0) };
+  try {
+    const options = request.options ?? noOptions;
+    const head = await needs.ask(
+      { $case: "read", value: { path: request.path, infoOnly: false } },
+      { zone: request.zone, caller, options },
+    );
+    const read = head.result?.$case === "read" ? head.result.value : undefined;
+    const content = read?.content ?? Buffer.alloc(0);
+    yield { head: headOnly(head), data: Buffer.alloc(0) };
+    if (read?.info === undefined) return;
+    const range = rangeOf(read.info.size, request);
+    if (read.info.chunks.length === 0) return yield* pieces(content.subarray(range.from, range.to));
+    const holders = holdersOf(needs, head);
+    yield* chunked(needs, { info: read.info, range, holders, signal });
+  } finally {
+    needs.admission.leaveTransfer();
+  }
+}
+
+function headOnly(head: Response): Response {
+  if (head.result?.$case !== "read") return head;
+  return { ...head, result: { $case: "read", value: { info: head.result.value.info, content: Buffer.alloc(0) } } };
+}
+
+function rangeOf(size: number, { offset, length }: DownloadRequest): { from: number; to: number } {
+  const from = Math.min(offset, size);
+  return { from, to: Math.min(size, length === undefined ? size : from + length) };
+}
+
+function holdersOf(needs: DownloadNeeds, head: Response): Holders {
+  const rule = needs.directory.zone(head.receipt?.zone ?? "");
+  const members = isRefusal(rule) ? [] : rule.members;
+  const boxes = [...new Set([head.servedBy, ...members])].filter((box) => box !== "" && box !== needs.self);
+  return { log: isRefusal(rule) ? 0 : rule.log, boxes };
+}
+
+async function* chunked(
+  needs: DownloadNeeds,
+  from: { info: FileInfo; range: { from: number; to: number }; holders: Holders; signal: AbortSignal },
+): AsyncGenerator<DownloadFrame, void, void> {
+  const { range, signal } = from;
+  let start = 0;
+  for (const ref of from.info.chunks) {
+    const end = start + ref.size;
+    if (end > range.from && start < range.to) {
+      if (signal.aborted) return;
+      const chunk = await chunkOf(needs, ref, from.holders, signal);
+      yield* pieces(chunk.subarray(Math.max(0, range.from - start), Math.min(ref.size, range.to - start)));
+    }
+    start = end;
+  }
+}
+
+async function chunkOf(
+  needs: DownloadNeeds,
+  ref: ChunkRef,
+  holders: Holders,
+  signal: AbortSignal,
+): Promise<Uint8Array> {
+  const local = needs.chunks.has(ref.address) ? await needs.chunks.get(ref.address) : undefined;
+  if (local !== undefined) return local;
+  let why = "no box holds it";
+  for (const box of holders.boxes) {
+    const found = await needs.transfer.getChunk(box, { log: holders.log, address: ref.address }, { signal });
+    if (found.kind === "data" && chunkIsSound(needs.hashing, ref.address, found.data)) return found.data;
+    why = found.kind === "refused" ? found.refusal.message : `box ${box} does not hold it soundly`;
+  }
+  const problem = refuse("ZONE_UNAVAILABLE", `a chunk of the file cannot be had: ${why}`);
+  throw new NexusError(problem.code, problem.message, { refusal: problem });
+}
+
+function* pieces(bytes: Uint8Array): Generator<DownloadFrame, void, void> {
+  for (let at = 0; at < bytes.length; at += bulkFrameBytes) {
+    yield { head: undefined, data: asBuffer(bytes.subarray(at, at + bulkFrameBytes)) };
+  }
+}

@@ -1,0 +1,96 @@
+import type { Operation } from "@nexus-federation/proto/command.ts";
+import type { ZoneRule } from "@nexus-federation/proto/records.ts";
+import { isRefusal } from "../base/errors.ts";
+import { exclusionsOf } from "../tree/rules.ts";
+import { parsePattern } from "../tree/pattern.ts";
+
+/** One command of a hand-over in one zone. Repeating it changes nothing. */
+export interface HandoverStep {
+  zone: string;
+  operation: Operation;
+}
+
+interface Holding {
+  pattern: string;
+  exclusions: string[];
+}
+const nothing: Holding = { pattern: "", exclusions: [] };
+
+/**
+ * What must be done, in this order, so that no path is ever served by two zones: first those that lose give up, then
+ * those that gain take over, then modes and lock policies change.
+ */
+export function planHandover(active: readonly ZoneRule[], next: readonly ZoneRule[], epoch: number): HandoverStep[] {
+  const lose: HandoverStep[] = [];
+  const gain: HandoverStep[] = [];
+  for (const zone of zonesOf(active, next)) {
+    const before = holdingOf(zone, active);
+    const after = holdingOf(zone, next);
+    if (after.pattern === "") {
+      if (before.pattern !== "") lose.push(ownStep(zone, nothing, epoch));
+      continue;
+    }
+    if (before.pattern !== "") {
+      for (const pattern of after.exclusions) {
+        if (!before.exclusions.includes(pattern)) lose.push(cedeStep(zone, pattern, epoch));
+      }
+    }
+    if (!sameHolding(before, after)) gain.push(ownStep(zone, after, epoch));
+  }
+  return [...lose, ...gain, ...policySteps(active, next)];
+}
+
+/** Gives every zone back what it owned under the active map, whatever part of the hand-over was done. */
+export function planReturn(active: readonly ZoneRule[], next: readonly ZoneRule[], epoch: number): HandoverStep[] {
+  const lose: HandoverStep[] = [];
+  const gain: HandoverStep[] = [];
+  for (const zone of zonesOf(active, next)) {
+    const before = holdingOf(zone, active);
+    if (sameHolding(before, holdingOf(zone, next))) continue;
+    (before.pattern === "" ? lose : gain).push(ownStep(zone, before, epoch));
+  }
+  return [...lose, ...gain, ...policySteps(next, active)];
+}
+
+function policySteps(active: readonly ZoneRule[], next: readonly ZoneRule[]): HandoverStep[] {
+  const steps: HandoverStep[] = [];
+  for (const rule of next) {
+    const before = active.find((one) => one.zone === rule.zone);
+    const same =
+      before?.mode === rule.mode && before.locks === rule.locks && before.copiesDeclared === rule.copiesDeclared;
+    if (!same) steps.push(policyStep(rule));
+  }
+  return steps;
+}
+
+function zonesOf(...maps: (readonly ZoneRule[])[]): string[] {
+  return [...new Set(maps.flatMap((rules) => rules.map((rule) => rule.zone)))];
+}
+
+function holdingOf(zone: string, rules: readonly ZoneRule[]): Holding {
+  const rule = rules.find((one) => one.zone === zone);
+  if (rule === undefined || rule.state === "detached" || rule.pattern === "") return nothing;
+  const pattern = parsePattern(rule.pattern);
+  return { pattern: isRefusal(pattern) ? rule.pattern : pattern.text, exclusions: exclusionsOf(rule, rules) };
+}
+
+function sameHolding(a: Holding, b: Holding): boolean {
+  return a.pattern === b.pattern && a.exclusions.join("\n") === b.exclusions.join("\n");
+}
+
+function ownStep(zone: string, { pattern, exclusions }: Holding, epoch: number): HandoverStep {
+  return { zone, operation: { op: { $case: "own", value: { pattern, exclusions, epoch } } } };
+}
+function cedeStep(zone: string, pattern: string, epoch: number): HandoverStep {
+  return { zone, operation: { op: { $case: "cede", value: { pattern, epoch } } } };
+}
+function policyStep(rule: ZoneRule): HandoverStep {
+  const value = {
+    mode: rule.mode,
+    locks: rule.locks,
+    copiesDeclared: rule.copiesDeclared,
+    acceptedRevision: 0,
+    acceptedHash: "",
+  };
+  return { zone: rule.zone, operation: { op: { $case: "setPolicy", value } } };
+}

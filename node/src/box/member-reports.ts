@@ -1,0 +1,65 @@
+import type { Clock, Timer } from "../base/clock.ts";
+import { isRefusal } from "../base/errors.ts";
+import type { Groups } from "../group/api.ts";
+import type { Ask } from "./ask.ts";
+import { systemLog } from "./directory.ts";
+import { systemCommand } from "./system-client.ts";
+
+/** How often logs that changed are looked at, ms. */
+const lookMs = 500;
+/** Reports under way at once. */
+const reportsMax = 8;
+
+/** Tells the system zone who the members of the logs led here are, so that every box knows where to forward to. */
+export class MemberReports {
+  /** Logs that applied something since the last look. */
+  readonly #changed = new Set<number>();
+  /** Config index last recorded by this box, per log. */
+  readonly #recorded = new Map<number, number>();
+  readonly #needs: { groups: Groups; ask: Ask; clock: Clock };
+  #underWay = 0;
+  #timer: Timer | undefined;
+  #stopped = false;
+
+  constructor(needs: { groups: Groups; ask: Ask; clock: Clock }) {
+    this.#needs = needs;
+    needs.groups.onApplied((log) => this.#note(log));
+    needs.groups.onLeadership((log, view) => {
+      if (view.isLeader) this.#recorded.delete(log);
+      this.#note(log);
+    });
+  }
+  #note(log: number): void {
+    if (log !== systemLog) this.#changed.add(log);
+  }
+
+  start(): void {
+    this.#timer = this.#needs.clock.after(lookMs, () => {
+      if (this.#stopped) return;
+      this.#look();
+      this.start();
+    });
+  }
+  stop(): void {
+    this.#stopped = true;
+    this.#timer?.cancel();
+  }
+
+  #look(): void {
+    for (const log of [...this.#changed]) {
+      if (this.#underWay >= reportsMax) return;
+      this.#changed.delete(log);
+      const view = this.#needs.groups.view(log);
+      if (!view?.isLeader || view.config.configIndex <= (this.#recorded.get(log) ?? -1)) continue;
+      if (view.config.votersOutgoing.length > 0) continue;
+      const { configIndex, members } = view.config;
+      this.#underWay++;
+      const value = { log, members, configIndex };
+      systemCommand(this.#needs.ask, { $case: "recordMembers", value }).then((reply) => {
+        this.#underWay--;
+        if (!isRefusal(reply)) this.#recorded.set(log, configIndex);
+        else this.#changed.add(log);
+      });
+    }
+  }
+}

@@ -1,0 +1,141 @@
+import type { LogRecord, ZoneRule } from "@nexus-federation/proto/records.ts";
+import type { Clock, Random, Timer } from "../base/clock.ts";
+import { isRefusal } from "../base/errors.ts";
+import type { Groups } from "../group/api.ts";
+import { noOptions } from "./ask.ts";
+import { type Directory, type DirectoryState, systemLog, systemZone } from "./directory.ts";
+import type { BoxLog, Forward, SystemSource } from "./ports.ts";
+
+/** Pause between two polls of a box without a replica of the system zone, ms. */
+const pollMs = 500;
+/** A poll that is not answered by then is given up, ms. */
+const pollTimeoutMs = 1_000;
+/** Polls on demand (a newer map was heard of) come no faster, ms. */
+const demandMs = 20;
+
+export interface SyncNeeds {
+  self: string;
+  directory: Directory;
+  source: SystemSource;
+  groups: Groups;
+  forward: Forward;
+  /** Boxes to ask before any map is known. */
+  seeds: readonly string[];
+  clock: Clock;
+  random: Random;
+  log: BoxLog;
+}
+
+/**
+ * Keeps the directory current: from the local replica of the system zone, else by asking a peer. Losing all of them
+ * changes nothing here but that no news comes.
+ */
+export class DirectorySync {
+  readonly #needs: SyncNeeds;
+  #timer: Timer | undefined;
+  #asking = false;
+  #askedAt = Number.NEGATIVE_INFINITY;
+  #stopped = false;
+
+  constructor(needs: SyncNeeds) {
+    this.#needs = needs;
+    needs.source.onSystemChanged(() => this.#fromReplica());
+    needs.groups.onLeadership((log) => {
+      if (log === systemLog) this.#fromReplica();
+    });
+  }
+
+  start(): void {
+    this.#tick();
+  }
+  stop(): void {
+    this.#stopped = true;
+    this.#timer?.cancel();
+  }
+
+  /** A newer map was heard of: ask for it, but not in a storm. */
+  refresh(heardEpoch: number): void {
+    this.#fromReplica();
+    const { directory, clock } = this.#needs;
+    if (directory.epoch >= heardEpoch || this.#asking || this.#stopped) return;
+    if (clock.now() - this.#askedAt >= demandMs) this.#poll();
+  }
+
+  #tick(): void {
+    if (this.#stopped) return;
+    this.#fromReplica();
+    if (!this.#asking && this.#needs.source.system() === undefined) this.#poll();
+    this.#timer = this.#needs.clock.after(pollMs, () => this.#tick());
+  }
+
+  #fromReplica(): void {
+    const state = replicaState(this.#needs.source, this.#needs.groups);
+    if (state !== undefined) this.#install(state);
+  }
+
+  #install(state: DirectoryState): void {
+    const installed = this.#needs.directory.install(state);
+    if (isRefusal(installed)) {
+      this.#needs.log.warn("a rule map was refused", { epoch: state.map.epoch, reason: installed.message });
+    }
+  }
+
+  #poll(): void {
+    const { self, forward, directory, clock, random, seeds } = this.#needs;
+    const known = directory.boxes.filter((box) => box.role !== "Witness").map((box) => box.name);
+    const peers = [...new Set([...known, ...seeds])].filter((box) => box !== self && forward.isUp(box));
+    const peer = peers[Math.floor(random.unit() * peers.length)];
+    if (peer === undefined) return;
+    this.#asking = true;
+    this.#askedAt = clock.now();
+    const op = { $case: "readMap" as const, value: { knownEpoch: directory.epoch, knownRevision: directory.revision } };
+    const request = { id: 0, options: { ...noOptions, hops: [self] }, zone: "", op };
+    forward.send(peer, request, pollTimeoutMs, (outcome) => {
+      this.#asking = false;
+      if (outcome.kind !== "answer" || outcome.response.result?.$case !== "hello") return;
+      const { revision, map, boxes } = outcome.response.result.value;
+      if (map !== undefined) this.#install({ revision, map, boxes });
+    });
+  }
+}
+
+/** The directory that the local replica of the system zone shows; undefined without one. */
+export function replicaState(source: SystemSource, groups: Groups): DirectoryState | undefined {
+  const system = source.system();
+  const view = groups.view(systemLog);
+  if (system === undefined || view === undefined) return undefined;
+  const revision = Math.max(source.systemRevision(), view.config.configIndex);
+  const map = system.ruleMap();
+  const bound = new Set(map.rules.map((rule) => rule.zone));
+  const unbound = system.logs().filter((log) => log.state !== "destroyed" && !bound.has(log.zone));
+  const members = view.config.members.filter((member) => member.role !== "witness").map((member) => member.box);
+  const rules = [...map.rules, ...unbound.map(ruleWithoutPattern), systemRule(members, view.generation)];
+  return { revision, map: { epoch: map.epoch, rules }, boxes: system.boxes() };
+}
+
+/** A zone that no rule binds: reached by name only, by hand-overs and admin calls. */
+function ruleWithoutPattern(log: LogRecord): ZoneRule {
+  const members = log.members.filter((member) => member.role !== "witness").map((member) => member.box);
+  return { ...bareRule, zone: log.zone, log: log.log, generation: log.generation, members, state: "detached" };
+}
+
+function systemRule(members: string[], generation: number): ZoneRule {
+  return { ...bareRule, zone: systemZone, log: systemLog, generation, members, state: "active" };
+}
+
+const bareRule: ZoneRule = {
+  zone: "",
+  pattern: "",
+  log: 0,
+  mode: "strong_ha",
+  writers: "",
+  locks: "",
+  readPreference: "",
+  writeConcern: "",
+  staleReadMaxAgeMs: 0,
+  regions: [],
+  state: "",
+  generation: 0,
+  members: [],
+  copiesDeclared: 0,
+};
