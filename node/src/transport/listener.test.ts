@@ -168,6 +168,20 @@ describe("the peer port", () => {
     expect(await call(toB(port, a))).toBe("box a 2");
   });
 
+  test("resumes no TLS session, so that every connection shows its certificate", async () => {
+    const { port } = await start(peerSettings(server));
+    const a = await boxCredentials(authority, "a");
+    const options = { port, host: "127.0.0.1", ca: a.ca, ...h2, checkServerIdentity: () => undefined };
+    const first = tls.connect({ ...options, ...material(a) });
+    const session = await new Promise<Buffer | undefined>((resolve) => {
+      first.on("session", resolve);
+      first.on("data", () => setImmediate(() => resolve(undefined)));
+    });
+    first.destroy();
+
+    expect(await dial(port, { ...h2, session })).not.toBe("open");
+  });
+
   test("takes no HTTP/1.1", async () => {
     const { port } = await start(peerSettings(server));
     const a = await boxCredentials(authority, "a");

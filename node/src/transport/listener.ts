@@ -2,6 +2,7 @@
 // host name, so the listener is ours (node:tls) and hands each accepted socket to grpc-js or to the HTTP server: by what
 // the TLS handshake agreed on (ALPN), and on a plain loopback listener by the first bytes.
 
+import { constants } from "node:crypto";
 import type { Server as HttpServer } from "node:http";
 import type { Http2Server } from "node:http2";
 import net from "node:net";
@@ -40,6 +41,9 @@ export const clientListenerLimits = {
   idleMs: 300_000,
   callsPerConnectionMax: 1024,
 };
+
+/** No session tickets: a resumed session would not be asked for a certificate that has expired since. */
+const serverTls = { minVersion: "TLSv1.3", secureOptions: constants.SSL_OP_NO_TICKET } as const;
 
 /** Times in milliseconds; node looks every connectionsCheckingInterval (an option of the HTTP server, 30 s). */
 export const httpLimits = {
@@ -123,17 +127,17 @@ export class Listener {
    */
   reload(credentials: Credentials): void {
     assert(this.#listening instanceof tls.Server, "only a TLS listener reloads certificates");
-    this.#listening.setSecureContext({ ...contextOptions(credentials), minVersion: "TLSv1.3" });
+    this.#listening.setSecureContext({ ...contextOptions(credentials), ...serverTls });
     if (credentials.crl === this.#revocations) return;
     this.#revocations = credentials.crl;
-    for (const socket of this.#sockets) socket.destroy();
+    this.#destroyAll();
   }
 
   /** Takes no more connections, lets calls end for a moment, then closes everything. Idempotent. */
   stop(): Promise<void> {
     this.#stopping ??= new Promise((resolve) => {
       const force = setTimeout(() => {
-        for (const socket of [...this.#sockets, ...this.#raw]) socket.destroy();
+        this.#destroyAll();
       }, stopGraceMs);
       this.#listening.close(() => {
         clearTimeout(force);
@@ -151,7 +155,7 @@ export class Listener {
     const http = this.#needs.http !== undefined;
     const server = tls.createServer({
       ...contextOptions(security.credentials),
-      minVersion: "TLSv1.3",
+      ...serverTls,
       requestCert: true,
       rejectUnauthorized: security.clientCertificate === "required",
       handshakeTimeout: this.#settings.handshakeTimeoutMs,
@@ -209,6 +213,11 @@ export class Listener {
     socket.setNoDelay(true);
     socket.on("error", () => socket.destroy());
     socket.once("close", () => this.#sockets.delete(socket));
+  }
+
+  /** Also those whose handshake is under way. */
+  #destroyAll(): void {
+    for (const socket of [...this.#sockets, ...this.#raw]) socket.destroy();
   }
 
   #refuse(socket: net.Socket, reason: string): void {
