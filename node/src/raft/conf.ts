@@ -5,7 +5,7 @@ import { decodeConfChange } from "./confchange/codec.ts";
 import { describeConfChange, hex } from "./describe.ts";
 import { isVoter } from "./quorum/joint.ts";
 import type { Raft } from "./raft.ts";
-import { hasWitness, membersOf, openConfEpoch, regimeCommitted, requestEngagements } from "./regime.ts";
+import { hasWitness, isLeaving, membersOf, openConfEpoch, regimeCommitted, requestEngagements } from "./regime.ts";
 import { broadcastAppend, maybeSendAppend } from "./replication.ts";
 import { type Config, configText, confStateOf, isJoint } from "./tracker/config.ts";
 import type { ProgressMap } from "./tracker/tracker.ts";
@@ -93,6 +93,7 @@ function confChangeProblem(r: Raft, change: ConfChange): string | undefined {
     return `possible unapplied conf change at index ${r.pendingConfIndex} (applied to ${r.log.applied})`;
   }
   if (joint && !leaves) return "must transition out of joint config first";
+  if (joint && isLeaving(r)) return "leader is not among the incoming voters; transfer leadership first";
   if (!joint && leaves) return "not in joint state; refusing empty conf change";
   return undefined;
 }

@@ -159,7 +159,7 @@ export const pairSoloRules: PairSoloRules = {
    * witness without the leader's own disk would be no majority, should the leader restart without its unsynced tail.
    */
   commitIndex(view) {
-    const { leader, halves, self, lastIndex } = view;
+    const { leader, halves, self } = view;
     const full = (id: number): number => (id === self ? view.selfDurable : view.isWitness(id) ? 0 : view.match(id));
     const index = (acked: (id: number) => number): number => {
       let least = Number.MAX_SAFE_INTEGER;

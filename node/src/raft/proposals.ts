@@ -4,7 +4,7 @@ import { encodeConfChange, LEAVE_JOINT } from "./confchange/codec.ts";
 import { hex, refusalTexts } from "./describe.ts";
 import { localMessage, type Message, message } from "./messages.ts";
 import type { Raft } from "./raft.ts";
-import { enterSoloIfDue } from "./regime.ts";
+import { enterSoloIfDue, isLeaving } from "./regime.ts";
 import { broadcastAppend } from "./replication.ts";
 import { payloadSize } from "./sizes.ts";
 import { configText } from "./tracker/config.ts";
@@ -55,7 +55,7 @@ export function appliedTo(r: Raft, index: number, bytes: number): void {
   const applied = Math.max(index, r.log.applied);
   r.log.appliedTo(applied, bytes);
   const { config } = r.tracker;
-  if (!config.autoLeave || applied < r.pendingConfIndex || r.state !== "StateLeader") return;
+  if (!config.autoLeave || applied < r.pendingConfIndex || r.state !== "StateLeader" || isLeaving(r)) return;
   // May be dropped while leadership is being transferred; then the next applied entry tries again.
   const refusal = proposeConfChange(r, "EntryConfChangeV2", encodeConfChange(LEAVE_JOINT));
   if (refusal === undefined) {

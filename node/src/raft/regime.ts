@@ -1,7 +1,7 @@
 import { noBytes } from "../base/bytes.ts";
 import { maybeCommit } from "./conf.ts";
 import { hex } from "./describe.ts";
-import { type Message, message } from "./messages.ts";
+import { localMessage, type Message, message } from "./messages.ts";
 import { type LeaderEpoch, type Members, Mode, pairSoloRules } from "./pairsolo.ts";
 import { appendEntries, nextEntry } from "./proposals.ts";
 import { sortedIds } from "./quorum/majority.ts";
@@ -72,6 +72,17 @@ export function tickRegime(r: Raft): void {
   if (r.leadTransferee !== NONE && hasWitness(r) && !isPresent(r, r.leadTransferee)) r.leadTransferee = NONE;
   enterSoloIfDue(r);
   enterPairIfDue(r);
+  handOverIfLeaving(r);
+}
+
+/**
+ * Whether this leader is about to be removed by the joint configuration it is in, because leadership moved while the
+ * change was under way. It must not leave the configuration itself: the witness would stay bound to a log whose holder
+ * may not campaign any more.
+ */
+export function isLeaving(r: Raft): boolean {
+  const { voters } = r.tracker.config;
+  return hasWitness(r) && voters.outgoing.size > 0 && !voters.incoming.has(r.id);
 }
 
 /** PAIR → SOLO, when the peer is silent and something waits for it. */
@@ -164,6 +175,18 @@ function enterPairIfDue(r: Raft): void {
   const lacking = pairSoloRules.lacksPeer(r.members, caughtUp);
   const dwelt = regime.modeTicks >= regime.dwellTicks;
   if (pairSoloRules.enterPair({ mode: regime.leader.mode, lacking, dwelt })) changeMode(r, regime, Mode.PAIR);
+}
+
+function handOverIfLeaving(r: Raft): void {
+  if (!isLeaving(r) || r.leadTransferee !== NONE || r.regime?.leader.mode !== Mode.PAIR) return;
+  const { progress, config } = r.tracker;
+  for (const id of config.voters.incoming) {
+    const replica = progress.get(id);
+    if (replica === undefined || replica.isWitness || replica.state !== "StateReplicate" || !isPresent(r, id)) continue;
+    if (replica.match + r.settings.pairLagMax < r.log.lastIndex()) continue;
+    r.step(localMessage("MsgTransferLeader", id));
+    return;
+  }
 }
 
 function changeMode(r: Raft, regime: Regime, mode: Mode): void {
