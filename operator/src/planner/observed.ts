@@ -69,6 +69,9 @@ export interface ObservedRule {
   regions: readonly string[];
   copiesDeclared: number;
   state: string;
+  /** As the map has them, passed on unchanged: the log says them, not the operator. */
+  generation: number;
+  members: readonly string[];
 }
 
 export interface Observed {

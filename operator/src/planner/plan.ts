@@ -78,7 +78,8 @@ function bootstrapActions(system: DesiredGroup, desired: Desired, world: Bootstr
   }
   const silent: string[] = [];
   for (const [box, role] of system.members) {
-    const up = role === "witness" ? observed.workloads.get(box)?.running === true : observed.boxes.has(box);
+    const up =
+      role === "witness" ? observed.workloads.get(box)?.running === true : observed.boxes.get(box)?.state === "empty";
     if (!up) silent.push(box);
   }
   if (silent.length > 0)

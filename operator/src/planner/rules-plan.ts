@@ -19,6 +19,8 @@ export function ruleOf(zone: DesiredZone, desired: Desired, log: number): Observ
     regions: policy.regions,
     copiesDeclared: policy.mode === "strong_ha" ? voters : 1,
     state: "active",
+    generation: 0,
+    members: [],
   };
 }
 

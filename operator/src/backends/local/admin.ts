@@ -1,0 +1,99 @@
+// Admin calls to boxes over the peer port with the operator's certificate. The box's own certificate must carry its name.
+import { type CallOptions, Metadata, type ServiceError } from "@grpc/grpc-js";
+import { type ErrorCode, errorCodes, messageOf, NexusError } from "@nexus-federation/node/base/errors.ts";
+import { channelOptions, credentialsToBox } from "@nexus-federation/node/transport/channel.ts";
+import type { Credentials } from "@nexus-federation/node/transport/credentials.ts";
+import { AdminClient, type AdminReply, type StatusReply } from "@nexus-federation/proto/admin.ts";
+
+/** Calls whose answer is an AdminReply. */
+export type ChangeName =
+  | "bootstrap"
+  | "registerBox"
+  | "ensureZone"
+  | "installRules"
+  | "proposeMembership"
+  | "setPolicy"
+  | "transfer"
+  | "drain"
+  | "destroyZone";
+type RequestOf<Name extends ChangeName> = Parameters<AdminClient[Name]>[0];
+
+export interface AdminSettings {
+  federation: string;
+  statusTimeoutMs: number;
+  changeTimeoutMs: number;
+}
+
+/** Channels to boxes, one each, made on first use. */
+export class Admin {
+  readonly #own: Credentials;
+  readonly #settings: AdminSettings;
+  readonly #wallMs: () => number;
+  readonly #channels = new Map<string, { endpoint: string; client: AdminClient }>();
+
+  constructor(own: Credentials, wallMs: () => number, settings: AdminSettings) {
+    this.#own = own;
+    this.#wallMs = wallMs;
+    this.#settings = settings;
+  }
+
+  /** Undefined when the box does not answer in time. */
+  status(box: string, endpoint: string): Promise<StatusReply | undefined> {
+    return new Promise((resolve) => {
+      const options = { deadline: this.#wallMs() + this.#settings.statusTimeoutMs };
+      this.#client(box, endpoint).status({ zones: true }, new Metadata(), options, (error, reply) =>
+        resolve(error ? undefined : reply),
+      );
+    });
+  }
+
+  /** Throws NexusError with the refusal's code; ZONE_UNAVAILABLE when the box cannot be reached. */
+  change<Name extends ChangeName>(
+    target: { box: string; endpoint: string },
+    name: Name,
+    request: RequestOf<Name>,
+  ): Promise<AdminReply> {
+    return new Promise((resolve, reject) => {
+      const client = this.#client(target.box, target.endpoint);
+      const call = client[name] as unknown as (
+        request: RequestOf<Name>,
+        metadata: Metadata,
+        options: Partial<CallOptions>,
+        done: (error: ServiceError | null, reply: AdminReply) => void,
+      ) => void;
+      call.call(
+        client,
+        request,
+        new Metadata(),
+        { deadline: this.#wallMs() + this.#settings.changeTimeoutMs },
+        (error, reply) => {
+          if (error) reject(new NexusError("ZONE_UNAVAILABLE", `${target.box}: ${messageOf(error)}`, { cause: error }));
+          else if (reply.failure) reject(new NexusError(codeOf(reply.failure.code), reply.failure.message));
+          else resolve(reply);
+        },
+      );
+    });
+  }
+
+  #client(box: string, endpoint: string): AdminClient {
+    const kept = this.#channels.get(box);
+    if (kept?.endpoint === endpoint) return kept.client;
+    kept?.client.close();
+    const client = new AdminClient(
+      endpoint,
+      credentialsToBox(this.#own, this.#settings.federation, box),
+      channelOptions,
+    );
+    this.#channels.set(box, { endpoint, client });
+    return client;
+  }
+
+  close(): void {
+    for (const { client } of this.#channels.values()) client.close();
+    this.#channels.clear();
+  }
+}
+
+function codeOf(code: string): ErrorCode {
+  return (errorCodes as readonly string[]).includes(code) ? (code as ErrorCode) : "INTERNAL";
+}

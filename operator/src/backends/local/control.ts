@@ -1,0 +1,114 @@
+// The supervisor's door: a unix socket in the folder, one JSON value a line each way, open to the folder's owner only.
+import { createHash } from "node:crypto";
+import { chmodSync, rmSync } from "node:fs";
+import { connect, createServer, type Server, type Socket } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { type ErrorCode, messageOf, NexusError } from "@nexus-federation/node/base/errors.ts";
+import type { LoadFault, SourceFile } from "../../api/load.ts";
+import type { Folder } from "./folder.ts";
+import type { ApplyOutcome, LocalStatus } from "./status.ts";
+
+export type ControlRequest =
+  | { verb: "status" }
+  | { verb: "apply"; files: SourceFile[] }
+  | { verb: "delete"; files: SourceFile[] }
+  /** Answers when nothing is left to do, or with what there is when the time is over. */
+  | { verb: "settle"; timeoutMs: number }
+  | { verb: "down"; deleteData: boolean };
+
+export interface ControlAnswers {
+  status: LocalStatus;
+  apply: ApplyOutcome;
+  delete: ApplyOutcome;
+  settle: LocalStatus;
+  down: { stopped: true };
+}
+type Verb = ControlRequest["verb"];
+
+type ControlReply =
+  | { ok: true; value: unknown }
+  | { ok: false; code: ErrorCode; message: string; faults?: LoadFault[] };
+
+export type ControlHandlers = {
+  [V in Verb]: (request: Extract<ControlRequest, { verb: V }>) => Promise<ControlAnswers[V]>;
+};
+
+/** A line above this ends the connection. */
+export const lineBytesMax = 64 * 1024 * 1024;
+/** Paths of unix sockets are short; a longer one moves to the system's folder for temporary files. */
+const socketPathMax = 100;
+
+export function socketPath(folder: Folder): string {
+  if (Buffer.byteLength(folder.socket) <= socketPathMax) return folder.socket;
+  return join(tmpdir(), `nexus-${createHash("sha256").update(folder.root).digest("hex").slice(0, 24)}.sock`);
+}
+
+/** Listens; the caller has made sure that no other supervisor does. */
+export async function serveControl(folder: Folder, handlers: ControlHandlers): Promise<Server> {
+  const path = socketPath(folder);
+  rmSync(path, { force: true });
+  const server = createServer((socket) => serveConnection(socket, handlers));
+  await new Promise<void>((resolve, reject) => server.once("error", reject).listen(path, resolve));
+  chmodSync(path, 0o600);
+  return server;
+}
+
+function serveConnection(socket: Socket, handlers: ControlHandlers): void {
+  socket.on("error", () => socket.destroy());
+  eachLine(socket, async (line) => {
+    const reply = await answer(line, handlers);
+    if (!socket.destroyed) socket.write(`${JSON.stringify(reply)}\n`);
+  });
+}
+
+async function answer(line: string, handlers: ControlHandlers): Promise<ControlReply> {
+  try {
+    const request = JSON.parse(line) as ControlRequest;
+    const handler = handlers[request.verb] as ((request: ControlRequest) => Promise<unknown>) | undefined;
+    if (!handler)
+      throw new NexusError("INVALID", `the supervisor knows no verb "${request.verb}"; it may be of another version`);
+    return { ok: true, value: await handler(request) };
+  } catch (error) {
+    return { ok: false, code: error instanceof NexusError ? error.code : "INTERNAL", message: messageOf(error) };
+  }
+}
+
+/** Asks the folder's supervisor. Throws its refusal, or ZONE_UNAVAILABLE when none is running. */
+export function callSupervisor<R extends ControlRequest>(
+  folder: Folder,
+  request: R,
+): Promise<ControlAnswers[R["verb"]]> {
+  return new Promise((resolve, reject) => {
+    const socket = connect(socketPath(folder));
+    const fail = (cause?: unknown) =>
+      reject(
+        new NexusError("ZONE_UNAVAILABLE", `no federation is up in ${folder.root}; start it with nexus up -f FILE`, {
+          cause,
+        }),
+      );
+    socket.once("error", fail);
+    socket.once("close", fail);
+    socket.once("connect", () => socket.write(`${JSON.stringify(request)}\n`));
+    eachLine(socket, async (line) => {
+      const reply = JSON.parse(line) as ControlReply;
+      if (reply.ok) resolve(reply.value as ControlAnswers[R["verb"]]);
+      else reject(new NexusError(reply.code, reply.message));
+      socket.destroy();
+    });
+  });
+}
+
+/** One line after the other, in order. */
+function eachLine(socket: Socket, handle: (line: string) => Promise<void>): void {
+  let rest = "";
+  let turn = Promise.resolve();
+  socket.setEncoding("utf8");
+  socket.on("data", (text: string) => {
+    rest += text;
+    if (rest.length > lineBytesMax) return void socket.destroy();
+    const lines = rest.split("\n");
+    rest = lines.pop() ?? "";
+    for (const line of lines) if (line.trim() !== "") turn = turn.then(() => handle(line));
+  });
+}

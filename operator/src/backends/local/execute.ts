@@ -1,0 +1,189 @@
+// Actions to admin calls. Paced by subject: the same deed is not tried again before its effect could have been seen, and
+// a refused one ever later, so that an impossible wish costs next to nothing.
+import { Backoff } from "@nexus-federation/node/base/backoff.ts";
+import { fromHex, noBytes } from "@nexus-federation/node/base/bytes.ts";
+import type { Clock, Random } from "@nexus-federation/node/base/clock.ts";
+import { messageOf, NexusError } from "@nexus-federation/node/base/errors.ts";
+import type { BoxRecord, ZoneRule } from "@nexus-federation/proto/records.ts";
+import { type Action, subjectOf } from "../../planner/actions.ts";
+import type { Desired } from "../../planner/desired.ts";
+import { systemZone } from "../../planner/names.ts";
+import type { Observed, ObservedRule } from "../../planner/observed.ts";
+import type { Admin } from "./admin.ts";
+
+export interface World {
+  desired: Desired;
+  observed: Observed;
+}
+
+/** Why a deed failed last. */
+export interface Problem {
+  subject: string;
+  message: string;
+}
+
+/** Time in which the effect of a deed should be seen. */
+const settleMs = 1000;
+const retry = { firstMs: 250, maxMs: 5000, factor: 2 };
+
+type AdminAction = Exclude<Action, { type: "ensureWorkload" | "removeWorkload" | "raiseCondition" }>;
+
+export class Executor {
+  readonly #admin: Admin;
+  readonly #clock: Clock;
+  readonly #random: Random;
+  readonly #report: (line: string) => void;
+  readonly #pace = new Map<string, { notBeforeMs: number; backoff: Backoff; problem: string }>();
+
+  /** `report` is told each deed as it is done or refused. */
+  constructor(needs: { admin: Admin; clock: Clock; random: Random; report: (line: string) => void }) {
+    this.#admin = needs.admin;
+    this.#clock = needs.clock;
+    this.#random = needs.random;
+    this.#report = needs.report;
+  }
+
+  /** Deeds that were refused or failed and are still wanted. */
+  get problems(): Problem[] {
+    return [...this.#pace].flatMap(([subject, { problem }]) => (problem === "" ? [] : [{ subject, message: problem }]));
+  }
+
+  /** Executes what is due: federation-wide deeds in order, logs beside each other, the rule map last. */
+  async run(actions: readonly Action[], world: World): Promise<void> {
+    const wanted = actions.filter(
+      (action): action is AdminAction => !["ensureWorkload", "removeWorkload", "raiseCondition"].includes(action.type),
+    );
+    const subjects = new Set(wanted.map(subjectOf));
+    for (const subject of this.#pace.keys()) if (!subjects.has(subject)) this.#pace.delete(subject);
+    const phases: AdminAction[][] = [[], [], []];
+    for (const action of wanted) phases[phaseOf(action)]!.push(action);
+    for (const action of phases[0]!) await this.#try(action, world);
+    const kept = await Promise.all(phases[1]!.map((action) => this.#try(action, world)));
+    // A rule must not be installed before the log holds its policy.
+    if (kept.every((done, index) => done || phases[1]![index]!.type !== "setPolicy")) {
+      for (const action of phases[2]!) await this.#try(action, world);
+    }
+  }
+
+  /** True when it is done now, or was a moment ago. */
+  async #try(action: AdminAction, world: World): Promise<boolean> {
+    const subject = subjectOf(action);
+    const pace = this.#pace.get(subject) ?? { notBeforeMs: 0, backoff: new Backoff(this.#random, retry), problem: "" };
+    this.#pace.set(subject, pace);
+    if (this.#clock.now() < pace.notBeforeMs) return pace.problem === "";
+    try {
+      await this.#execute(action, world);
+      this.#report(subject);
+      pace.problem = "";
+      pace.notBeforeMs = this.#clock.now() + settleMs;
+      return true;
+    } catch (error) {
+      if (pace.problem !== messageOf(error)) this.#report(`${subject}: ${messageOf(error)}`);
+      pace.problem = messageOf(error);
+      pace.notBeforeMs = this.#clock.now() + pace.backoff.nextMs();
+      return false;
+    }
+  }
+
+  async #execute(action: AdminAction, world: World): Promise<void> {
+    const { observed } = world;
+    const to = (box: string) => ({ box, endpoint: peerEndpoint(observed, box) });
+    const system = () => to(observed.logs.get(systemZone)?.leader ?? "");
+    switch (action.type) {
+      case "bootstrap": {
+        const boxes = action.members.map(({ box }) => recordOf(box, world));
+        const { members, timing } = action;
+        await this.#admin.change(to(action.on), "bootstrap", {
+          federation: world.desired.federation,
+          members,
+          timing,
+          boxes,
+        });
+        return;
+      }
+      case "registerBox":
+        await this.#admin.change(system(), "registerBox", { box: recordOf(action.box, world) });
+        return;
+      case "ensureZone": {
+        const { zone, members, timing, group, rule } = action;
+        await this.#admin.change(system(), "ensureZone", {
+          zone,
+          members,
+          timing,
+          group,
+          rule: wireRule(rule, observed),
+        });
+        return;
+      }
+      case "installRules":
+        await this.#admin.change(system(), "installRules", {
+          expectedEpoch: action.expectedEpoch,
+          rules: action.rules.map((rule) => wireRule(rule, observed)),
+        });
+        return;
+      case "proposeMembership": {
+        const { zone, revision, hash, members, expectedConfigIndex } = action;
+        await this.#admin.change(to(action.leader), "proposeMembership", {
+          zone,
+          revision,
+          hash,
+          members,
+          expectedConfigIndex,
+        });
+        return;
+      }
+      case "setPolicy":
+        await this.#admin.change(to(action.leader), "setPolicy", {
+          zone: action.zone,
+          rule: wireRule(action.rule, observed),
+        });
+        return;
+      case "transfer":
+        await this.#admin.change(to(action.from), "transfer", { zone: action.zone, box: action.to });
+        return;
+      case "setDrain":
+        await this.#admin.change(to(action.box), "drain", { on: action.on });
+        return;
+      case "destroyZone":
+        await this.#admin.change(system(), "destroyZone", { zone: action.zone, confirm: action.zone });
+    }
+  }
+}
+
+function phaseOf(action: AdminAction): 0 | 1 | 2 {
+  if (action.type === "bootstrap" || action.type === "registerBox") return 0;
+  return action.type === "installRules" ? 2 : 1;
+}
+
+function peerEndpoint(observed: Observed, box: string): string {
+  const endpoint = observed.workloads.get(box)?.peerEndpoint ?? observed.registered.get(box)?.peerEndpoint;
+  if (!endpoint) throw new NexusError("ZONE_UNAVAILABLE", `no address of box "${box}" is known`);
+  return endpoint;
+}
+
+function recordOf(name: string, { desired, observed }: World): BoxRecord {
+  const box = desired.boxes.get(name);
+  const workload = observed.workloads.get(name);
+  return {
+    name,
+    incarnation: Buffer.from(fromHex(observed.boxes.get(name)?.incarnation ?? "") ?? noBytes),
+    region: box?.region ?? "",
+    role: box?.role ?? "Data",
+    peerEndpoint: workload?.peerEndpoint ?? "",
+    clientEndpoint: workload?.clientEndpoint ?? "",
+    featureLevel: 1,
+    cluster: box?.cluster ?? "default",
+  };
+}
+
+/** Generation and members as the log says them now, else as the map had them. */
+function wireRule(rule: ObservedRule, observed: Observed): ZoneRule {
+  const log = observed.logs.get(rule.zone);
+  const full = log && [...log.members].filter(([, member]) => member.role !== "witness").map(([box]) => box);
+  return {
+    ...rule,
+    regions: [...rule.regions],
+    generation: log?.generation ?? rule.generation,
+    members: full ?? [...rule.members],
+  };
+}

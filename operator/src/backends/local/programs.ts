@@ -1,0 +1,109 @@
+// How a box is run: its command line and the configuration file that it reads.
+import { existsSync } from "node:fs";
+import { rename } from "node:fs/promises";
+import { join, resolve } from "node:path";
+import { NexusError } from "@nexus-federation/node/base/errors.ts";
+import type { ChildSpec } from "./child.ts";
+import { type Folder, writePrivate } from "./folder.ts";
+import { type BoxPorts, loopback } from "./ports.ts";
+
+/** The checkout (or installed package) that this file belongs to. */
+export const programRoot = resolve(import.meta.dirname, "../../../..");
+
+export interface BoxProgram {
+  name: string;
+  role: "Data" | "Witness";
+  region: string;
+  cluster: string;
+  ports: BoxPorts;
+  /** Folder with ca.crt, tls.crt, tls.key. */
+  certificates: string;
+  /** Where other boxes are now; boxes learn of later ones from the system zone. */
+  peers: { box: string; endpoint: string }[];
+}
+
+/** A witness must run within 64 MiB: small heaps, no JIT threads, one arena. */
+const witnessFlags = [
+  "--max-semi-space-size=1",
+  "--max-old-space-size=24",
+  "--v8-pool-size=0",
+  "--lite-mode",
+  "--single-threaded",
+];
+const witnessEnvironment = { UV_THREADPOOL_SIZE: "1", MALLOC_ARENA_MAX: "1" };
+
+export class Programs {
+  readonly #folder: Folder;
+  readonly #federation: string;
+  readonly #detached: boolean;
+  #witness: Promise<string> | undefined;
+
+  constructor(folder: Folder, settings: { federation: string; detached: boolean }) {
+    this.#folder = folder;
+    this.#federation = settings.federation;
+    this.#detached = settings.detached;
+  }
+
+  /** Writes the configuration and answers what to run. */
+  async prepare(box: BoxProgram): Promise<ChildSpec> {
+    const config = this.#folder.config(box.name);
+    writePrivate(config, `${JSON.stringify(this.#configOf(box), null, 2)}\n`);
+    const common = {
+      name: box.name,
+      command: process.execPath,
+      logFile: this.#folder.log(box.name),
+      processFile: this.#folder.process(box.name),
+    };
+    if (box.role === "Data")
+      return { ...common, args: [join(programRoot, "node/src/box.ts"), "--config", config], env: {} };
+    this.#witness ??= bundleWitness(join(this.#folder.run, "witness.mjs"));
+    return { ...common, args: [...witnessFlags, await this.#witness, "--config", config], env: witnessEnvironment };
+  }
+
+  #configOf(box: BoxProgram): object {
+    const { name, role, region, cluster, ports, certificates, peers } = box;
+    return {
+      federation: this.#federation,
+      box: name,
+      role,
+      region,
+      cluster,
+      dir: this.#folder.box(name),
+      peer: { host: loopback, port: ports.peer },
+      ...(role === "Data" ? { client: { host: loopback, port: ports.client }, tokensFile: this.#folder.tokens } : {}),
+      tls: {
+        ca: join(certificates, "ca.crt"),
+        cert: join(certificates, "tls.crt"),
+        key: join(certificates, "tls.key"),
+      },
+      peers,
+      // The box stops when its stdin ends.
+      controlPipe: !this.#detached,
+    };
+  }
+}
+
+/** One file without types, as lite mode needs it; from a package that has no sources the one it was shipped with. */
+async function bundleWitness(target: string): Promise<string> {
+  const source = join(programRoot, "node/src/witness.ts");
+  const shipped = join(programRoot, "dist/witness.js");
+  if (!existsSync(source)) {
+    if (existsSync(shipped)) return shipped;
+    throw new NexusError("INTERNAL", `neither ${source} nor ${shipped} is there; install Nexus again`);
+  }
+  const { build } = await import("esbuild");
+  await build({
+    entryPoints: [source],
+    outfile: `${target}.new`,
+    bundle: true,
+    platform: "node",
+    format: "esm",
+    target: "node24",
+    logLevel: "silent",
+    banner: {
+      js: 'import { createRequire as nexusRequire } from "node:module"; const require = nexusRequire(import.meta.url);',
+    },
+  });
+  await rename(`${target}.new`, target);
+  return target;
+}

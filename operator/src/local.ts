@@ -1,0 +1,393 @@
+// `nexus up`: one federation on this machine. The problem: a laptop should run the same resources, planner and boxes as a
+// cluster, with nothing to install. Why not a fixed script that starts three processes: then changes, crashes and
+// restarts would have answers of their own. The sketch: a loop asks every box for its status, plans, executes, four times
+// a second while there is something to do; processes are children (backends/local/child.ts); apply, status and down
+// come over a unix socket in the folder.
+import { existsSync, readFileSync, rmSync } from "node:fs";
+import type { Server } from "node:net";
+import type { Clock, Random } from "@nexus-federation/node/base/clock.ts";
+import { messageOf, NexusError } from "@nexus-federation/node/base/errors.ts";
+import { systemClock, systemRandom } from "@nexus-federation/node/transport/system-clock.ts";
+import type { StatusReply } from "@nexus-federation/proto/admin.ts";
+import type { Condition } from "./api/conditions.ts";
+import { keyOf, type Resource } from "./api/kinds.ts";
+import { loadFiles, type SourceFile } from "./api/load.ts";
+import { Admin } from "./backends/local/admin.ts";
+import { callSupervisor, serveControl, socketPath } from "./backends/local/control.ts";
+import { Executor } from "./backends/local/execute.ts";
+import { Fleet } from "./backends/local/fleet.ts";
+import { Folder, writePrivate } from "./backends/local/folder.ts";
+import { ensureToken, Identities, type LocalContext, writeContext } from "./backends/local/identities.ts";
+import { observedOf } from "./backends/local/observe.ts";
+import { type ApplyOutcome, faultsIn, type LocalStatus, localStatus } from "./backends/local/status.ts";
+import { DesiredStore } from "./backends/local/store.ts";
+import type { Action } from "./planner/actions.ts";
+import { type Desired, desiredOf } from "./planner/desired.ts";
+import type { Observed } from "./planner/observed.ts";
+import { plan } from "./planner/plan.ts";
+
+export interface LocalSettings {
+  /** The federation's own folder. */
+  folder: string;
+  /** Trust domain. */
+  federation: string;
+  /** Processes outlive the supervisor; a later `up` adopts them. */
+  detached: boolean;
+  /** What happens, one line each, for progress. */
+  report?: (line: string) => void;
+}
+
+/** Time between two looks while something changes, and while nothing does. */
+const busyMs = 250;
+const idleMs = 1000;
+const adminTimes = { statusTimeoutMs: 1000, changeTimeoutMs: 5000 };
+const answerMs = 5000;
+
+/** Name of the federation that the files declare; `default` without a Federation resource. Faulty files say default too. */
+export function federationOf(files: readonly SourceFile[]): string {
+  const loaded = loadFiles(files);
+  if ("faults" in loaded) return "default";
+  for (const resource of loaded.resources) if (resource.kind === "Federation") return resource.spec.trustDomain;
+  return "default";
+}
+
+export class LocalRuntime {
+  readonly folder: Folder;
+  readonly #settings: LocalSettings;
+  readonly #clock: Clock;
+  readonly #store: DesiredStore;
+  readonly #fleet: Fleet;
+  readonly #admin: Admin;
+  readonly #executor: Executor;
+  readonly #context: Omit<LocalContext, "endpoints">;
+  readonly #conditions = new Map<string, Condition[]>();
+  #replies: ReadonlyMap<string, StatusReply> = new Map();
+  #observed: Observed;
+  #settled = false;
+  #stopping = false;
+  #wake: () => void = () => {};
+  #loop: Promise<void> = Promise.resolve();
+  #server: Server | undefined;
+  /** Called after each round; for those who wait for it to settle. */
+  readonly #rounds = new Set<() => void>();
+  #stopped: Promise<void> | undefined;
+
+  private constructor(
+    settings: LocalSettings,
+    parts: {
+      folder: Folder;
+      store: DesiredStore;
+      identities: Identities;
+      admin: Admin;
+      token: string;
+      clock: Clock;
+      random: Random;
+    },
+  ) {
+    const { folder, store, identities, admin, token, clock, random } = parts;
+    this.#settings = settings;
+    this.folder = folder;
+    this.#clock = clock;
+    this.#store = store;
+    this.#admin = admin;
+    this.#executor = new Executor({ admin, clock, random, report: (line) => this.#report(line) });
+    const changed = (box: string, view: { running: boolean; pid: number; lastExit: string }) => {
+      this.#report(view.running ? `${box} runs (pid ${view.pid})` : `${box} ${view.lastExit || "does not run"}`);
+      this.#wake();
+    };
+    this.#fleet = new Fleet({ clock, random, folder, identities, changed }, settings);
+    this.#context = { federation: settings.federation, token, ca: identities.caPem, dir: folder.root };
+    this.#observed = this.#observe();
+  }
+
+  /** Takes the folder. Refuses (ALREADY_EXISTS) when another supervisor has it. */
+  static async open(
+    settings: LocalSettings,
+    needs: { clock: Clock; random: Random } = { clock: systemClock, random: systemRandom },
+  ): Promise<LocalRuntime> {
+    const folder = new Folder(settings.folder);
+    folder.create();
+    if (await isUp(folder, needs.clock))
+      throw new NexusError(
+        "ALREADY_EXISTS",
+        `the federation of ${folder.root} is up already; change it with nexus apply`,
+      );
+    const now = needs.clock.wallMs();
+    const identities = await Identities.open(folder, settings.federation, now);
+    const admin = new Admin(await identities.operator(now), needs.clock.wallMs, {
+      federation: settings.federation,
+      ...adminTimes,
+    });
+    const store = new DesiredStore(folder.desired, settings.federation);
+    const token = ensureToken(folder, settings.federation, needs.random);
+    return new LocalRuntime(settings, { folder, store, identities, admin, token, ...needs });
+  }
+
+  /** Starts what was declared before together with `files`. When these are refused, nothing is started. */
+  async start(files: readonly SourceFile[]): Promise<ApplyOutcome> {
+    const outcome = this.#take(files);
+    if (outcome.refused.length > 0) return outcome;
+    this.#server = await serveControl(this.folder, {
+      status: async () => this.status(),
+      apply: (request) => this.apply(request.files),
+      delete: (request) => this.delete(request.files),
+      settle: (request) => this.settle(request.timeoutMs),
+      down: async ({ deleteData }) => {
+        await this.#halt();
+        // The answer leaves before the door closes.
+        this.#clock.after(50, () => void this.stop({ deleteData }));
+        return { stopped: true };
+      },
+    });
+    this.#loop = this.#run();
+    return this.#outcome(outcome);
+  }
+
+  /** Adds and replaces objects. Refused as a whole, or taken. */
+  async apply(files: readonly SourceFile[]): Promise<ApplyOutcome> {
+    const outcome = this.#take(files);
+    return outcome.refused.length > 0 ? outcome : this.#outcome(outcome);
+  }
+
+  /** Retires zones and mounts; boxes end when no member list names them. */
+  async delete(files: readonly SourceFile[]): Promise<ApplyOutcome> {
+    const loaded = this.#store.load(files);
+    if ("faults" in loaded) return refusedOutcome(loaded.faults);
+    const reasons = this.#store.deletionFaults(loaded.resources);
+    if (reasons.length > 0)
+      return refusedOutcome(reasons.map((reason) => ({ file: files[0]?.name ?? "", line: 1, field: "", reason })));
+    this.#store.delete(loaded.resources, this.#clock.wallMs());
+    return this.#outcome({ refused: [], taken: loaded.resources.map(keyOf), faults: [], notes: [] });
+  }
+
+  status(): LocalStatus {
+    return localStatus({
+      federation: this.#settings.federation,
+      folder: this.folder.root,
+      settled: this.#settled,
+      desired: this.#desired(),
+      observed: this.#observed,
+      replies: this.#replies,
+      children: this.#fleet.views,
+      problems: this.#executor.problems,
+    });
+  }
+
+  /** The status once nothing is left to do, or after `timeoutMs` as it is then. */
+  settle(timeoutMs: number): Promise<LocalStatus> {
+    return new Promise((resolve) => {
+      const done = () => {
+        timer.cancel();
+        this.#rounds.delete(check);
+        resolve(this.status());
+      };
+      const check = () => {
+        if (this.#settled || this.#stopping) done();
+      };
+      const timer = this.#clock.after(timeoutMs, done);
+      this.#rounds.add(check);
+    });
+  }
+
+  /** Resolves when the runtime has stopped, whoever asked for it. */
+  async finished(): Promise<void> {
+    await this.#loop;
+    await this.#stopped;
+  }
+
+  /** Stops every process (at most about five seconds) and lets the folder go. Idempotent. */
+  stop(options: { deleteData?: boolean } = {}): Promise<void> {
+    this.#stopped ??= this.#close(options);
+    return this.#stopped;
+  }
+
+  async #close(options: { deleteData?: boolean }): Promise<void> {
+    await this.#halt();
+    this.#admin.close();
+    await new Promise<void>((resolve) => (this.#server ? this.#server.close(() => resolve()) : resolve()));
+    rmSync(socketPath(this.folder), { force: true });
+    if (options.deleteData) rmSync(this.folder.root, { recursive: true, force: true });
+  }
+
+  async #halt(): Promise<void> {
+    this.#stopping = true;
+    this.#wake();
+    await Promise.all([this.#fleet.stop(), this.#loop]);
+    await this.#fleet.stop();
+  }
+
+  #take(files: readonly SourceFile[]): ApplyOutcome {
+    const loaded = this.#store.load(files);
+    if ("faults" in loaded) return refusedOutcome(loaded.faults);
+    this.#store.apply(loaded.resources, this.#clock.wallMs());
+    return { refused: [], taken: loaded.resources.map(keyOf), faults: [], notes: loaded.resources.flatMap(noteOf) };
+  }
+
+  /** The faults of the new declaration, from a plan of this moment. */
+  #outcome(outcome: ApplyOutcome): ApplyOutcome {
+    this.#settled = false;
+    this.#note(plan(this.#desired(), this.#observe(), this.#clock.wallMs()));
+    this.#wake();
+    return { ...outcome, faults: faultsIn(this.#conditions) };
+  }
+
+  #desired(): Desired {
+    return desiredOf(this.#settings.federation, this.#store.declared);
+  }
+
+  #observe(): Observed {
+    const knownFederation = existsSync(this.folder.identity) ? readFileSync(this.folder.identity, "utf8").trim() : "";
+    this.#observed = observedOf({
+      workloads: this.#fleet.workloads,
+      replies: this.#replies,
+      knownFederation,
+      conditions: this.#conditions,
+    });
+    return this.#observed;
+  }
+
+  async #run(): Promise<void> {
+    while (!this.#stopping) {
+      try {
+        await this.#round();
+      } catch (error) {
+        this.#report(`a round failed: ${messageOf(error)}`);
+      }
+      for (const told of [...this.#rounds]) told();
+      if (!this.#stopping) await this.#pause(this.#settled ? idleMs : busyMs);
+    }
+    for (const told of [...this.#rounds]) told();
+  }
+
+  #pause(delayMs: number): Promise<void> {
+    return new Promise((resolve) => {
+      const timer = this.#clock.after(delayMs, resolve);
+      this.#wake = () => {
+        timer.cancel();
+        resolve();
+      };
+    });
+  }
+
+  async #round(): Promise<void> {
+    this.#replies = await this.#ask();
+    if (this.#stopping) return;
+    const desired = this.#desired();
+    const observed = this.#observe();
+    if (observed.bootstrapped && observed.knownFederation === "")
+      writePrivate(this.folder.identity, `${this.#settings.federation}\n`);
+    const actions = plan(desired, observed, this.#clock.wallMs());
+    this.#note(actions);
+    const deeds = actions.filter((action) => action.type !== "raiseCondition");
+    for (const action of deeds) {
+      if (this.#stopping) return;
+      if (action.type === "ensureWorkload") await this.#fleet.ensure(action.box, desired);
+      if (action.type === "removeWorkload") await this.#removeBox(action.box);
+    }
+    await this.#executor.run(deeds, { desired, observed });
+    this.#forgetEnded(desired, observed);
+    this.#publish(desired);
+    const moving = [...this.#conditions.values()].some((list) =>
+      list.some((each) => each.type === "Reconciling" && each.status === "True"),
+    );
+    this.#settled = deeds.length === 0 && !moving;
+  }
+
+  /** Status of every running data box, asked at once. */
+  async #ask(): Promise<Map<string, StatusReply>> {
+    const desired = this.#desired();
+    const running = [...this.#fleet.workloads].filter(
+      ([box, workload]) => workload.running && desired.boxes.get(box)?.role !== "Witness",
+    );
+    const answers = await Promise.all(
+      running.map(async ([box, { peerEndpoint }]) => [box, await this.#admin.status(box, peerEndpoint)] as const),
+    );
+    const replies = new Map<string, StatusReply>();
+    for (const [box, reply] of answers) {
+      if (!reply) continue;
+      replies.set(box, reply);
+      this.#fleet.confirm(box);
+    }
+    return replies;
+  }
+
+  #note(actions: readonly Action[]): void {
+    for (const action of actions) {
+      if (action.type !== "raiseCondition") continue;
+      const { object, condition } = action;
+      const others = (this.#conditions.get(object) ?? []).filter((each) => each.type !== condition.type);
+      this.#conditions.set(object, [...others, condition]);
+      if (condition.type === "Ready") this.#report(`${object}: ${condition.message}`);
+    }
+    for (const action of actions)
+      if (action.type !== "raiseCondition" && action.type !== "ensureWorkload") this.#report(subjectOf(action));
+    const known = new Set(["Federation/federation", ...this.#store.declared.map(({ resource }) => keyOf(resource))]);
+    for (const object of this.#conditions.keys()) if (!known.has(object)) this.#conditions.delete(object);
+  }
+
+  async #removeBox(box: string): Promise<void> {
+    await this.#fleet.remove(box);
+    this.#store.forget("Box", box);
+  }
+
+  #forgetEnded(desired: Desired, observed: Observed): void {
+    if (!observed.systemServes) return;
+    const now = this.#clock.wallMs();
+    for (const { resource, deleted } of this.#store.declared) {
+      if (!deleted) continue;
+      const zone = resource.kind === "ConsensusZone" ? desired.zones.get(resource.metadata.name) : undefined;
+      const over = zone && now >= zone.retiredAtMs + zone.retentionMs && !observed.logs.has(zone.name);
+      if (over || resource.kind === "Mount") this.#store.forget(resource.kind, resource.metadata.name);
+    }
+    for (const box of desired.boxes.values())
+      if (box.deleted && !observed.workloads.has(box.name)) this.#store.forget("Box", box.name);
+  }
+
+  /** Where clients find the federation now. */
+  #publish(desired: Desired): void {
+    const endpoints = [...this.#fleet.workloads]
+      .filter(([box]) => desired.boxes.get(box)?.role === "Data")
+      .map(([, workload]) => workload.clientEndpoint);
+    if (endpoints.length > 0) writeContext(this.folder, { ...this.#context, endpoints });
+  }
+
+  #report(line: string): void {
+    this.#settings.report?.(line);
+  }
+}
+
+function refusedOutcome(refused: ApplyOutcome["refused"]): ApplyOutcome {
+  return { refused, taken: [], faults: [], notes: [] };
+}
+
+/** Fields that only Kubernetes knows. */
+function noteOf(resource: Resource): string[] {
+  if (resource.kind !== "Box") return [];
+  const { spec } = resource;
+  const passed = [
+    spec.endpoints && "endpoints",
+    spec.service && "service",
+    spec.podTemplate && "podTemplate",
+    spec.image && "image",
+    spec.storage.storageClassName !== "" && "storage.storageClassName",
+  ].filter((each) => typeof each === "string");
+  return passed.length > 0
+    ? [`${keyOf(resource)}: ${passed.join(", ")} ${passed.length === 1 ? "is" : "are"} passed over by local processes.`]
+    : [];
+}
+
+/** Whether a supervisor answers on the folder's socket, or holds it without answering in time. */
+async function isUp(folder: Folder, clock: Clock): Promise<boolean> {
+  if (!existsSync(socketPath(folder))) return false;
+  return new Promise<boolean>((resolve) => {
+    const timer = clock.after(answerMs, () => resolve(true));
+    const done = (up: boolean) => {
+      timer.cancel();
+      resolve(up);
+    };
+    callSupervisor(folder, { verb: "status" }).then(
+      () => done(true),
+      () => done(false),
+    );
+  });
+}
