@@ -26,7 +26,6 @@ export function lockVerbs(program: Command): void {
     .option("--wait <duration>", "queue for it so long instead of refusing when it is held")
     .option("--semaphore <n>", "a semaphore with n holders instead of a mutex")
     .option("--owner <label>", "label shown to others")
-    .passThroughOptions()
     .action(verb(lock));
 }
 
