@@ -1,6 +1,7 @@
 import {
   constants,
   fstat,
+  fsync,
   mkdirSync,
   close as nodeClose,
   open as nodeOpen,
@@ -18,6 +19,7 @@ const readAt = promisify(nodeRead);
 const openFile = promisify(nodeOpen);
 const statFile = promisify(fstat);
 const closeFile = promisify(nodeClose);
+const syncFile = promisify(fsync);
 const zeroes = new Uint8Array(1 << 20);
 
 /** A folder of the real file system. Writes go through libuv's thread pool with O_DSYNC: the event loop never waits. */
@@ -40,6 +42,7 @@ export class NodeDisk implements Disk {
     if (options.createBytes !== undefined) await this.#create(path, options.createBytes);
     return this.#guard(`open ${name}`, async () => {
       const fd = await openFile(path, constants.O_RDWR | constants.O_DSYNC);
+      await syncFile(fd);
       const { size } = await statFile(fd);
       return new NodeFile(name, fd, size);
     });

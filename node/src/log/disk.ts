@@ -5,7 +5,8 @@ export interface Disk {
   list(): Promise<string[]>;
   /**
    * Opens an existing file, or with `createBytes` makes one of exactly that many zero bytes that replaces any file of
-   * the name; its name and size are durable when this resolves. NOT_FOUND when absent; DISK_FULL leaves no file behind
+   * the name; its name and size are durable when this resolves. So is what an existing file holds, also what a process
+   * that was killed had not yet synced: what a start has read must not vanish at a later power cut. NOT_FOUND when absent; DISK_FULL leaves no file behind
    * (after a crash a shorter one may be there).
    */
   open(name: string, options?: { createBytes?: number }): Promise<DiskFile>;

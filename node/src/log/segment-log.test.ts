@@ -74,7 +74,7 @@ describe("damage", () => {
   });
 
   test("any flipped bit in acknowledged frames but the last is found, or harms nothing", async () => {
-    const { disk, file } = await threeWrites();
+    const { file } = await threeWrites();
     const lastFrame = file.lastIndexOf("NFRM");
     const random = seededRandom(5);
     const pristine = Buffer.from(file);

@@ -80,7 +80,7 @@ export class BoxDatabase {
     database.#checkFormat();
     database.#sweep();
     for (const id of database.states()) {
-      const position = database.position(id);
+      const position = unlessCorrupt(() => database.position(id));
       if (position !== undefined) database.#applied.set(positionKey(id), position.appliedIndex);
     }
     await database.flush();
@@ -108,34 +108,32 @@ export class BoxDatabase {
     for (const space of [positionSpace, stateSpace]) {
       let from = space.from;
       for (;;) {
-        const [first] = store.scan({ from, to: space.to, limit: 1 });
+        const [first] = store.keys({ from, to: space.to, limit: 1 });
         if (first === undefined) break;
-        const id = parseStateId(first.key);
-        const prefix = first.key.slice(0, 17);
-        if (this.live(id.log, id.generation).slot !== id.slot) store.deleteRange(prefix, afterPrefix(prefix));
+        const id = parseStateId(first);
+        const prefix = first.slice(0, 17);
+        const live = unlessCorrupt(() => this.live(id.log, id.generation));
+        if (live !== undefined && live.slot !== id.slot) store.deleteRange(prefix, afterPrefix(prefix));
         from = afterPrefix(prefix);
       }
     }
   }
 
-  /** The live states. */
+  /** The live states; slot 0 for one whose pointer is damaged: reading it is CORRUPT. */
   states(): StateId[] {
     const { store } = this.#needs;
     const found = new Map<StateKey, StateId>();
-    for (const { key } of store.scan(pointerSpace)) {
-      const { log, generation } = parsePointerKey(key);
-      found.set(pointerKey(log, generation), this.live(log, generation));
-    }
-    for (const { key } of store.scan(positionSpace)) {
-      const { log, generation } = parseStateId(key);
-      found.set(pointerKey(log, generation), this.live(log, generation));
+    const logs = [...store.keys(pointerSpace).map(parsePointerKey), ...store.keys(positionSpace).map(parseStateId)];
+    for (const { log, generation } of logs) {
+      const id = unlessCorrupt(() => this.live(log, generation)) ?? { log, generation, slot: 0 };
+      found.set(pointerKey(log, generation), id);
     }
     return [...found.values()];
   }
 
-  /** The state that is live, or would be: slot 0 before anything was written. */
+  /** The state that is live, or would be: slot 0 before anything was written. Throws CORRUPT naming the log. */
   live(log: number, generation: number): StateId {
-    const pointer = this.#needs.store.get(pointerKey(log, generation));
+    const pointer = namingLog({ log, generation }, () => this.#needs.store.get(pointerKey(log, generation)));
     const slot = pointer === undefined ? 0 : Buffer.from(pointer).readUInt32BE(0);
     return { log, generation, slot };
   }
@@ -259,6 +257,16 @@ export class BoxDatabase {
     if (!this.#isFatal) await this.flush();
     this.#timer?.cancel();
     await this.#needs.store.close();
+  }
+}
+
+/** Damage of one log must not keep the box from starting: whoever opens that log meets it again. */
+function unlessCorrupt<T>(read: () => T): T | undefined {
+  try {
+    return read();
+  } catch (error) {
+    if (error instanceof NexusError && error.code === "CORRUPT") return undefined;
+    throw error;
   }
 }
 

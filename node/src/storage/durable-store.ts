@@ -4,6 +4,8 @@ import type { ScanRange, StateKey, StatePair, StateStore, StateWrite } from "../
 
 /** A StateStore whose writes outlive the process at once, and a power cut after `flush`. */
 export interface DurableStore extends StateStore {
+  /** The keys alone; unlike a scan it does not stumble over a damaged value. */
+  keys(range: ScanRange): StateKey[];
   /** Deletes all keys from `from` up to, not including, `to`. */
   deleteRange(from: StateKey, to: StateKey): void;
   /** Resolves when everything written before the call is durable. */
@@ -35,6 +37,9 @@ export class MemoryDurableStore implements DurableStore {
   }
   scan(range: ScanRange): Iterable<StatePair> {
     return this.#now.scan(range);
+  }
+  keys(range: ScanRange): StateKey[] {
+    return Array.from(this.#now.scan(range), (pair) => pair.key);
   }
   write(batch: readonly StateWrite[]): void {
     this.#now.write(batch);

@@ -85,12 +85,17 @@ export class RocksStore implements DurableStore {
     return value;
   }
 
+  keys(range: ScanRange): StateKey[] {
+    const options = rangeOptions(range);
+    if (options === undefined) return [];
+    const { rows } = this.#db.querySync({ ...options, values: false });
+    return rows.filter((_, i) => i % 2 === 0).map((row) => row.toString("latin1"));
+  }
+
   scan(range: ScanRange): Iterable<StatePair> {
-    const { from, to, limit, reverse = false } = range;
-    if ((limit !== undefined && limit <= 0) || (to !== undefined && to <= from)) return [];
-    const options: RangeOptions = { gte: bytesOf(from), reverse, keyEncoding: "buffer", valueEncoding: "buffer" };
-    if (to !== undefined) options.lt = bytesOf(to);
-    if (limit !== undefined) options.limit = limit;
+    const options = rangeOptions(range);
+    if (options === undefined) return [];
+    const { limit } = range;
     if (limit !== undefined && limit <= rowsAtOnce) return pairs(this.#db.querySync(options).rows);
     return this.#longScan(options);
   }
@@ -167,6 +172,15 @@ export class RocksStore implements DurableStore {
     this.#db.detachResource(this.#batch);
     await this.#db.close();
   }
+}
+
+/** Undefined for a range that is empty by itself. */
+function rangeOptions({ from, to, limit, reverse = false }: ScanRange): RangeOptions | undefined {
+  if ((limit !== undefined && limit <= 0) || (to !== undefined && to <= from)) return undefined;
+  const options: RangeOptions = { gte: bytesOf(from), reverse, keyEncoding: "buffer", valueEncoding: "buffer" };
+  if (to !== undefined) options.lt = bytesOf(to);
+  if (limit !== undefined) options.limit = limit;
+  return options;
 }
 
 async function syncFile(path: string): Promise<void> {

@@ -9,6 +9,7 @@ declare module "@nxtedition/rocksdb" {
     reverse?: boolean;
     keyEncoding?: "buffer";
     valueEncoding?: "buffer";
+    values?: boolean;
     fillCache?: boolean;
     highWaterMarkBytes?: number;
   }

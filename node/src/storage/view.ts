@@ -46,7 +46,7 @@ export class StateView implements StateStore {
 }
 
 /** Runs `read`; a CORRUPT error then says whose data it was. */
-export function namingLog<T>(id: StateId, read: () => T): T {
+export function namingLog<T>(id: Pick<StateId, "log" | "generation">, read: () => T): T {
   try {
     return read();
   } catch (error) {

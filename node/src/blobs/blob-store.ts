@@ -1,0 +1,49 @@
+// Content of objects, cut into chunks that are named by what they hold.
+//
+// The problem: content is too large for log entries, yet a member may acknowledge an entry only when it holds every byte
+// that the entry refers to, over power cuts, and must never serve bytes that rotted. Files named by upload would need a
+// table that says which are complete. So a chunk's name is its digest: it is there whole or not at all, writing it twice
+// is harmless, every read proves itself. What is there is known in memory, because the write path asks synchronously.
+
+import { createHash } from "node:crypto";
+import { assert } from "../base/assert.ts";
+
+/** Bytes of a chunk at most. */
+export const chunkBytesMax = 1 << 20;
+/** First byte of an address: how the digest was made. */
+export const sha256Algorithm = 1;
+export const addressBytes = 33;
+
+export interface BlobInfo {
+  address: Uint8Array;
+  sizeBytes: number;
+  /** Wall time of the last put. */
+  storedMs: number;
+}
+
+/** Chunks by address: algorithm byte, then the digest. */
+export interface BlobStore {
+  /** Durable when resolved. INVALID when the bytes are not those of the address; DISK_FULL. Putting again renews the age. */
+  put(address: Uint8Array, bytes: Uint8Array): Promise<void>;
+  /** Undefined when absent. CORRUPT when the stored bytes are not those of the address; the chunk is then absent. */
+  get(address: Uint8Array): Promise<Uint8Array | undefined>;
+  /** True from the moment a put has become durable. */
+  has(address: Uint8Array): boolean;
+  /** An absent chunk is no error. */
+  delete(address: Uint8Array): Promise<void>;
+  /** Everything that is there when it is read, in any order. */
+  list(): AsyncIterable<BlobInfo>;
+}
+
+export function addressOf(bytes: Uint8Array): Uint8Array {
+  const address = new Uint8Array(addressBytes);
+  address[0] = sha256Algorithm;
+  address.set(createHash("sha256").update(bytes).digest(), 1);
+  return address;
+}
+
+/** The address as a string for maps: one character a byte. */
+export function blobKey(address: Uint8Array): string {
+  assert(address.length === addressBytes && address[0] === sha256Algorithm, "a chunk address is 01 and a SHA-256");
+  return Buffer.from(address.buffer, address.byteOffset, address.byteLength).toString("latin1");
+}

@@ -1,0 +1,182 @@
+import { createHash } from "node:crypto";
+import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import fc from "fast-check";
+import { afterAll, describe, expect, test } from "vitest";
+import { hexOf, joinBytes, utf8 } from "../base/bytes.ts";
+import { addressOf, type BlobStore, chunkBytesMax } from "./blob-store.ts";
+import { Chunker, chunkStream } from "./chunker.ts";
+import { LocalBlobs } from "./local-blobs.ts";
+import { MemoryBlobs } from "./memory-blobs.ts";
+import { ChunkPins, collectOrphans } from "./orphans.ts";
+
+const folder = mkdtempSync(join(tmpdir(), "nexus-blobs-"));
+afterAll(() => rmSync(folder, { recursive: true, force: true }));
+const clock = { now: 1_000_000, wallMs: () => clock.now };
+const place = () => mkdtempSync(join(folder, "store-"));
+const pathOf = (root: string, address: Uint8Array) => {
+  const name = hexOf(address);
+  return join(root, name.slice(2, 4), name.slice(4, 6), name);
+};
+
+const stores: [string, () => Promise<BlobStore>][] = [
+  ["MemoryBlobs", async () => new MemoryBlobs(clock)],
+  ["LocalBlobs", () => LocalBlobs.open(place(), clock)],
+];
+
+describe.each(stores)("the BlobStore port as %s", (_name, open) => {
+  test("a chunk is read back, known, listed and deleted", async () => {
+    const store = await open();
+    const bytes = utf8("content");
+    const address = addressOf(bytes);
+    expect(store.has(address)).toBe(false);
+
+    await store.put(address, bytes);
+
+    expect(store.has(address)).toBe(true);
+    expect(Buffer.from((await store.get(address))!)).toEqual(Buffer.from(bytes));
+    for await (const info of store.list()) expect(info).toEqual({ address, sizeBytes: 7, storedMs: clock.now });
+    await store.delete(address);
+    await store.delete(address);
+    expect(store.has(address)).toBe(false);
+    expect(await store.get(address)).toBeUndefined();
+  });
+
+  test("bytes that are not those of the address are refused with INVALID, too many with TOO_LARGE", async () => {
+    const store = await open();
+    const large = new Uint8Array(chunkBytesMax + 1);
+
+    await expect(store.put(addressOf(utf8("a")), utf8("b"))).rejects.toMatchObject({ code: "INVALID" });
+    await expect(store.put(addressOf(large), large)).rejects.toMatchObject({ code: "TOO_LARGE" });
+  });
+
+  test("puts and deletions of one chunk at once end as the last call says", async () => {
+    const store = await open();
+    const bytes = utf8("contended");
+    const address = addressOf(bytes);
+
+    await Promise.all([
+      store.put(address, bytes),
+      store.delete(address),
+      store.put(address, bytes),
+      store.put(address, bytes),
+    ]);
+
+    expect(store.has(address)).toBe(true);
+    expect(await store.get(address)).toHaveLength(9);
+  });
+
+  test("orphans go once they are old, unless referenced or pinned", async () => {
+    const store = await open();
+    const pins = new ChunkPins();
+    const put = async (text: string) => {
+      await store.put(addressOf(utf8(text)), utf8(text));
+      return addressOf(utf8(text));
+    };
+    const [orphan, referenced, pinned, renewed] = [await put("o"), await put("r"), await put("p"), await put("n")];
+    const release = pins.pin([pinned]);
+    clock.now += 10_000;
+    await put("n");
+    const rules = {
+      pins,
+      minAgeMs: 5000,
+      deletionsMax: 100,
+      isReferenced: (a: Uint8Array) => hexOf(a) === hexOf(referenced),
+    };
+
+    const first = await collectOrphans(store, { ...rules, nowMs: clock.now });
+
+    expect(first).toEqual({ deleted: 1, deletedBytes: 1, isComplete: true });
+    expect([orphan, referenced, pinned, renewed].map((a) => store.has(a))).toEqual([false, true, true, true]);
+    release();
+    clock.now += 10_000;
+    const second = await collectOrphans(store, { ...rules, nowMs: clock.now, deletionsMax: 1 });
+    expect(second).toMatchObject({ deleted: 1, isComplete: false });
+  });
+});
+
+describe("LocalBlobs", () => {
+  test("knows after a restart what was put, and forgets what was half written", async () => {
+    const root = place();
+    const first = await LocalBlobs.open(root, clock);
+    const bytes = Array.from({ length: 50 }, (_, i) => utf8(`chunk ${i}`));
+    await Promise.all(bytes.map((each) => first.put(addressOf(each), each)));
+    writeFileSync(join(root, "writing", "999"), "half");
+
+    const second = await LocalBlobs.open(root, clock);
+
+    expect(second.count).toBe(50);
+    expect(bytes.every((each) => second.has(addressOf(each)))).toBe(true);
+    expect(readdirSync(join(root, "writing"))).toEqual([]);
+    expect(await second.freeBytes()).toBeGreaterThan(0);
+  });
+
+  test("a damaged chunk is CORRUPT once, set aside, then absent, and can be put again", async () => {
+    const root = place();
+    const store = await LocalBlobs.open(root, clock);
+    const bytes = utf8("precious");
+    const address = addressOf(bytes);
+    await store.put(address, bytes);
+    writeFileSync(pathOf(root, address), "pRecious");
+
+    await expect(store.get(address)).rejects.toMatchObject({ code: "CORRUPT" });
+
+    expect(store.has(address)).toBe(false);
+    expect(await store.get(address)).toBeUndefined();
+    expect(readFileSync(join(root, "quarantine", hexOf(address))).toString()).toBe("pRecious");
+    await store.put(address, bytes);
+    expect(await store.get(address)).toHaveLength(8);
+  });
+
+  test("a chunk whose file vanished is CORRUPT, not silently absent", async () => {
+    const root = place();
+    const store = await LocalBlobs.open(root, clock);
+    await store.put(addressOf(utf8("x")), utf8("x"));
+    rmSync(pathOf(root, addressOf(utf8("x"))));
+
+    await expect(store.get(addressOf(utf8("x")))).rejects.toMatchObject({ code: "CORRUPT" });
+  });
+});
+
+describe("chunking", () => {
+  test("however a content arrives, its chunks join to it and its etag is its SHA-256", () => {
+    fc.assert(
+      fc.property(fc.array(fc.uint8Array({ maxLength: 50 })), fc.integer({ min: 1, max: 40 }), (pieces, chunkBytes) => {
+        const chunker = new Chunker(chunkBytes);
+        const chunks = pieces.flatMap((piece) => [...chunker.push(piece)]);
+        const { rest, etag, sizeBytes } = chunker.finish();
+        if (rest) chunks.push(rest);
+
+        const whole = joinBytes(...pieces);
+        expect(joinBytes(...chunks.map((chunk) => chunk.bytes))).toEqual(whole);
+        expect(chunks.slice(0, -1).every((chunk) => chunk.bytes.length === chunkBytes)).toBe(true);
+        expect(sizeBytes).toBe(whole.length);
+        expect(hexOf(etag)).toBe(createHash("sha256").update(whole).digest("hex"));
+      }),
+    );
+  });
+
+  test("a stream never has more puts under way than allowed, and a failed put ends it", async () => {
+    let underWay = 0;
+    let most = 0;
+    let read = 0;
+    async function* source() {
+      for (; read < 100; read++) yield new Uint8Array(10).fill(read);
+    }
+    const slow = async () => {
+      most = Math.max(most, ++underWay);
+      await new Promise((resolve) => setImmediate(resolve));
+      underWay--;
+    };
+
+    const content = await chunkStream(source(), slow, { parallelPuts: 3, chunkBytes: 25 });
+
+    expect(most).toBe(3);
+    expect(content.chunks.map((chunk) => chunk.sizeBytes)).toEqual(Array.from({ length: 40 }, () => 25));
+    read = 0;
+    const failing = chunkStream(source(), () => Promise.reject(new Error("full")), { parallelPuts: 1, chunkBytes: 25 });
+    await expect(failing).rejects.toThrow("full");
+    expect(read).toBeLessThan(10);
+  });
+});
