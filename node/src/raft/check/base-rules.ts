@@ -1,7 +1,7 @@
 import type { Mode, PairSoloRules } from "../pairsolo.ts";
 import { pairSoloRules } from "../pairsolo.ts";
 import { type WitnessRules, witnessRules } from "../witness.ts";
-import { type Held, Kind, type Member, type Message, Role, type State, unpack, W } from "./base-state.ts";
+import { type Held, Kind, lastEpoch, type Member, type Message, Role, type State, unpack, W } from "./base-state.ts";
 
 /** What processes and disks do around the rules, so that a mutant can do it wrongly. */
 export interface World {
@@ -13,6 +13,8 @@ export interface World {
   afterMemberLoss(lost: Member): Member | undefined;
   /** Whether the change of mode is written into the log. */
   writesEpochChange(mode: Mode): boolean;
+  /** The last epoch that a candidate names. */
+  candidateEpoch(member: Member): number;
 }
 
 export const world: World = {
@@ -20,6 +22,7 @@ export const world: World = {
   afterWitnessLoss: () => undefined,
   afterMemberLoss: () => undefined,
   writesEpochChange: () => true,
+  candidateEpoch: lastEpoch,
 };
 
 export interface BaseRules {

@@ -11,7 +11,6 @@ import {
   encodePlain,
   entryAt,
   Kind,
-  lastEpoch,
   lastTerm,
   lengthOf,
   type Member,
@@ -196,7 +195,10 @@ export class BaseModel implements Model<State> {
     const { term } = member;
     const a = lastTerm(member);
     send(next, pack({ kind: Kind.Vote, from: i, to: 1 - i, term, a, b: member.length, log: 0 }));
-    send(next, pack({ kind: Kind.WitnessVote, from: i, to: W, term, a, b: lastEpoch(member), log: 0 }));
+    send(
+      next,
+      pack({ kind: Kind.WitnessVote, from: i, to: W, term, a, b: this.rules.world.candidateEpoch(member), log: 0 }),
+    );
     return next;
   }
 
