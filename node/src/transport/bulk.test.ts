@@ -6,6 +6,7 @@ import { bulkSettings, GrpcBulk } from "./bulk-client.ts";
 import { serveBulk } from "./bulk-server.ts";
 import { boxCredentials, peerSettings, selfOf } from "./federation.fixture.ts";
 import { Listener } from "./listener.ts";
+import { MemoryNetwork } from "./memory.ts";
 import { MemoryBulk } from "./memory-bulk.ts";
 import { MemoryHub } from "./memory-hub.ts";
 import type { BulkClient, BulkServer, ChunkName, Remote, SnapshotStart } from "./ports.ts";
@@ -178,8 +179,8 @@ describeBulk("bulk over gRPC", grpcBench);
 describeBulk("bulk in memory", async () => {
   const hub = new MemoryHub(systemClock, systemRandom);
   const shelf = new Shelf();
-  hub.join(selfOf("b"), "b:1").bulkServer = shelf;
-  const network = hub.join(selfOf("a"), "a:1");
+  new MemoryNetwork(hub, selfOf("b"), "b:1").bulkServer = shelf;
+  const network = new MemoryNetwork(hub, selfOf("a"), "a:1");
   for (const box of ["b", "gone"]) {
     network.setPeer({ box, endpoint: `${box}:1`, incarnation: selfOf(box).incarnation, services: [] });
   }

@@ -3,8 +3,8 @@
 
 import { assert } from "../base/assert.ts";
 import type { Clock, Random } from "../base/clock.ts";
-import { MemoryNetwork } from "./memory.ts";
-import type { SelfAddress, Service } from "./ports.ts";
+import type { MemoryNetwork } from "./memory.ts";
+import type { Service } from "./ports.ts";
 
 export interface MemoryFaults {
   /** One-way delay, uniform in [min, max]. */
@@ -46,12 +46,10 @@ export class MemoryHub {
     this.faults = faults;
   }
 
-  /** A process that comes up under its endpoint ("host:port"); the former one there must be down. */
-  join(self: SelfAddress, endpoint: string): MemoryNetwork {
-    assert(!this.#endpoints.has(endpoint), `one process at ${endpoint}`);
-    const network = new MemoryNetwork(this, self, endpoint);
-    this.#endpoints.set(endpoint, network);
-    return network;
+  /** A process comes up under its endpoint ("host:port"); the former one there must be down. */
+  enter(network: MemoryNetwork): void {
+    assert(!this.#endpoints.has(network.endpoint), `one process at ${network.endpoint}`);
+    this.#endpoints.set(network.endpoint, network);
   }
 
   at(endpoint: string): MemoryNetwork | undefined {

@@ -3,6 +3,7 @@ import { must } from "../base/assert.ts";
 import type { Clock, Random } from "../base/clock.ts";
 import { describeCompliance, LinkLog, ServeLog } from "./compliance.fixture.ts";
 import { selfOf } from "./federation.fixture.ts";
+import { MemoryNetwork } from "./memory.ts";
 import { MemoryHub } from "./memory-hub.ts";
 
 /** Virtual time: `step` runs the next due callback. */
@@ -63,7 +64,7 @@ describe("the in-memory network", () => {
     return {
       async start(self, serve) {
         const endpoint = `memory:${++ports}`;
-        const network = hub.join(self, endpoint);
+        const network = new MemoryNetwork(hub, self, endpoint);
         for (const [service, handler] of Object.entries(serve)) network.onServe(service as never, handler);
         return { network, endpoint, stop: () => network.stop() };
       },
@@ -76,8 +77,8 @@ describe("the in-memory network", () => {
     const { clock, hub, settle } = makeHub(seed);
     const serve = new ServeLog();
     const log = new LinkLog();
-    hub.join(selfOf("b"), "b:1").onServe("raft", serve);
-    const a = hub.join(selfOf("a"), "a:1");
+    new MemoryNetwork(hub, selfOf("b"), "b:1").onServe("raft", serve);
+    const a = new MemoryNetwork(hub, selfOf("a"), "a:1");
     a.onLink("raft", log);
     a.setPeer({ box: "b", endpoint: "b:1", incarnation: selfOf("b").incarnation, services: ["raft"] });
     await settle(() => a.isUp("raft", "b"));

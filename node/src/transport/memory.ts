@@ -89,6 +89,7 @@ export class MemoryNetwork implements PeerNetwork {
     this.hub = hub;
     this.self = self;
     this.endpoint = endpoint;
+    hub.enter(this);
   }
 
   onLink(service: Service, handler: LinkHandler): void {

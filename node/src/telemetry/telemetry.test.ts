@@ -1,0 +1,125 @@
+import { describe, expect, test } from "vitest";
+import type { Clock } from "../base/clock.ts";
+import { createLogger, roomLog } from "./log.ts";
+import { LoopDelay } from "./loop-delay.ts";
+import { createMetrics, type MetricDefinition, metricList } from "./metrics.ts";
+
+const definitions: MetricDefinition[] = Object.values(metricList);
+
+describe("metrics", () => {
+  test("every name is nexus_snake_case and given once", () => {
+    const names = definitions.map(({ name }) => name);
+
+    for (const name of names) expect(name).toMatch(/^nexus_[a-z]+(_[a-z]+)*$/);
+    expect(new Set(names).size).toBe(names.length);
+  });
+
+  test("seconds and bytes are named in full at the end, counters of ours end in _total or the seeds' name", () => {
+    const seeds = /(election_count|writes_local|writes_replicated|messages_sent|messages_received)$/;
+    for (const { name, unit, kind } of definitions) {
+      if (unit === "seconds") expect(name).toMatch(/_seconds$/);
+      if (unit === "bytes") expect(name).toMatch(/_bytes(_total)?$/);
+      if (kind === "counter") expect(seeds.test(name) || name.endsWith("_total"), name).toBe(true);
+    }
+  });
+
+  test("each help is a sentence", () => {
+    for (const { help } of definitions) expect(help).toMatch(/^[A-Z0-9].*\.$/);
+  });
+
+  test("labels that grow with callers' input are not used", () => {
+    const labels = new Set(definitions.flatMap((definition) => definition.labels));
+
+    for (const label of ["path", "client", "token", "address", "user"]) expect(labels).not.toContain(label);
+  });
+
+  test("the page holds what was counted", async () => {
+    const metrics = createMetrics({ processMetrics: false });
+
+    metrics.refused.inc({ code: "NO_LEADER" });
+    metrics.raftTerm.set({ zone: "docs" }, 4);
+    metrics.fsync.observe(0.0003);
+
+    const page = await metrics.registry.metrics();
+    expect(page).toContain('nexus_refused_total{code="NO_LEADER"} 1');
+    expect(page).toContain('nexus_raft_term{zone="docs"} 4');
+    expect(page).toContain('nexus_log_fsync_seconds_bucket{le="0.0005"} 1');
+  });
+
+  test("two boxes in one process do not share a registry", () => {
+    expect(() => [createMetrics({ processMetrics: false }), createMetrics({ processMetrics: false })]).not.toThrow();
+  });
+});
+
+describe("the log", () => {
+  test("a line is one JSON object with box, room, a constant message and fields, without secrets", () => {
+    const lines: string[] = [];
+    const destination = { write: (line: string) => void lines.push(line) };
+    const root = createLogger({ level: "info", fields: { box: "a" }, destination });
+
+    roomLog(root, "transport").warn({ peer: "b", token: "geheim" }, "peer is not reachable");
+    roomLog(root, "transport").debug("not shown");
+
+    expect(lines).toHaveLength(1);
+    expect(JSON.parse(lines[0]!)).toMatchObject({
+      ...{ level: "warn", box: "a", room: "transport", peer: "b", token: "[secret]", msg: "peer is not reachable" },
+    });
+  });
+});
+
+describe("the delay of the event loop", () => {
+  function bench() {
+    const timers: (() => void)[] = [];
+    const clock: Clock = {
+      now: () => 0,
+      wallMs: () => 0,
+      defer: () => {},
+      after: (_delayMs, fn) => {
+        timers.push(fn);
+        return { cancel: () => timers.splice(timers.indexOf(fn), 1) };
+      },
+    };
+    const histogram = {
+      max: 0,
+      percentile: (percent: number) => (percent === 50 ? 10e6 : 40e6),
+      reset: () => {
+        histogram.max = 0;
+      },
+      enable: () => true,
+      disable: () => true,
+    };
+    return { delay: new LoopDelay(clock, histogram), histogram, pass: () => timers.shift()?.(), timers };
+  }
+
+  test("is read per window, without the sampling period", () => {
+    const { delay, histogram, pass } = bench();
+    delay.start();
+
+    histogram.max = 210e6;
+    pass();
+
+    expect(delay.reading).toEqual({ p50Ms: 0, p99Ms: 30, maxMs: 200 });
+  });
+
+  test("a long block counts as recent at once and is forgotten after five windows", () => {
+    const { delay, histogram, pass } = bench();
+    delay.start();
+
+    histogram.max = 510e6;
+    expect(delay.recentMaxMs).toBe(500);
+    for (let i = 0; i < 5; i++) pass();
+    expect(delay.recentMaxMs).toBe(500);
+    pass();
+
+    expect(delay.recentMaxMs).toBe(0);
+  });
+
+  test("stops its timer", () => {
+    const { delay, timers } = bench();
+    delay.start();
+
+    delay.stop();
+
+    expect(timers).toHaveLength(0);
+  });
+});
