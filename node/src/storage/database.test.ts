@@ -192,6 +192,10 @@ test("damage in a state is CORRUPT and names the log", async () => {
   const error = expect.objectContaining({ code: "CORRUPT", message: expect.stringContaining("log 42") });
   expect(() => again.view(id).get("a")).toThrow(error);
   expect(() => [...again.view(id).scan({ from: "" })]).toThrow(error);
+  const next = again.beside(42, 1);
+  again.commit([{ id: next, writes: [put("a", "re-replicated")], position: at(5) }]);
+  await again.install(next);
+  expect(Buffer.from(again.view(again.live(42, 1)).get("a")!).toString()).toBe("re-replicated");
   await again.close();
 });
 

@@ -16,6 +16,7 @@ import {
   afterPrefix,
   boxFormatVersion,
   formatKey,
+  logPrefix,
   parsePointerKey,
   parseStateId,
   pointerKey,
@@ -140,9 +141,16 @@ export class BoxDatabase {
 
   /** An empty state beside the live one, to be filled and installed. What was there of an attempt before is deleted. */
   beside(log: number, generation: number): StateId {
-    const id = { log, generation, slot: this.live(log, generation).slot + 1 };
+    const live = unlessCorrupt(() => this.live(log, generation))?.slot ?? this.#highestSlot(log, generation);
+    const id = { log, generation, slot: live + 1 };
     this.#delete(id);
     return id;
+  }
+
+  #highestSlot(log: number, generation: number): number {
+    const prefix = logPrefix("\x03", log, generation);
+    const [last] = this.#needs.store.keys({ from: prefix, to: afterPrefix(prefix), reverse: true, limit: 1 });
+    return last === undefined ? 0 : parseStateId(last).slot;
   }
 
   view(id: StateId): StateView {
@@ -228,20 +236,24 @@ export class BoxDatabase {
 
   /** Makes a filled state the live one; durable when resolved. The former one is deleted. */
   async install(id: StateId): Promise<void> {
-    const former = this.live(id.log, id.generation);
-    assert(former.slot !== id.slot, "only a state beside the live one is installed");
+    const former = unlessCorrupt(() => this.live(id.log, id.generation));
+    assert(former?.slot !== id.slot, "only a state beside the live one is installed");
     await this.flush();
     this.#needs.store.write([{ key: pointerKey(id.log, id.generation), value: Buffer.from(u32(id.slot), "latin1") }]);
     await this.flush();
-    this.#delete(former);
+    if (former !== undefined) this.#delete(former);
   }
 
-  /** Deletes a log's state in all slots. */
+  /** Deletes a log's state in all slots, damaged or not. */
   drop(log: number, generation: number): void {
-    const live = this.live(log, generation);
-    this.#delete(live);
-    this.#delete({ ...live, slot: live.slot + 1 });
-    this.#needs.store.write([{ key: pointerKey(log, generation), value: undefined }]);
+    const { store } = this.#needs;
+    store.write([{ key: pointerKey(log, generation), value: undefined }]);
+    for (const space of ["\x02", "\x03"] as const) {
+      const prefix = logPrefix(space, log, generation);
+      for (const known of this.#applied.keys()) if (known.startsWith(prefix)) this.#applied.delete(known);
+      for (const known of this.#synced.keys()) if (known.startsWith(prefix)) this.#synced.delete(known);
+      store.deleteRange(prefix, afterPrefix(prefix));
+    }
   }
 
   #delete(id: StateId): void {

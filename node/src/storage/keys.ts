@@ -38,6 +38,11 @@ export function statePrefix(id: StateId): StateKey {
   return `\x03${idKey(id)}`;
 }
 
+/** Prefix of the keys of all slots of a log, in position space (02) or state space (03). */
+export function logPrefix(space: "\x02" | "\x03", log: number, generation: number): StateKey {
+  return space + u64(log) + u32(generation);
+}
+
 function idKey(id: StateId): StateKey {
   return u64(id.log) + u32(id.generation) + u32(id.slot);
 }
