@@ -1,8 +1,8 @@
 import type { Operation } from "@nexus-federation/proto/command.ts";
 import type { ZoneRule } from "@nexus-federation/proto/records.ts";
 import { isRefusal } from "../base/errors.ts";
-import { exclusionsOf } from "../tree/rules.ts";
 import { parsePattern } from "../tree/pattern.ts";
+import { exclusionsOf } from "../tree/rules.ts";
 
 /** One command of a hand-over in one zone. Repeating it changes nothing. */
 export interface HandoverStep {

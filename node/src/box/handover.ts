@@ -5,7 +5,7 @@
 // whoever leads the system zone goes on after a crash. A refusal that will not pass gives everything back and aborts.
 import type { RuleMap, ZoneRule } from "@nexus-federation/proto/records.ts";
 import type { Clock, Timer } from "../base/clock.ts";
-import { type Refusal, errorKinds, isRefusal, refuse } from "../base/errors.ts";
+import { errorKinds, isRefusal, type Refusal, refuse } from "../base/errors.ts";
 import type { Groups } from "../group/api.ts";
 import { type Ask, refusalIn } from "./ask.ts";
 import { systemLog } from "./directory.ts";

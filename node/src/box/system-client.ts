@@ -10,7 +10,10 @@ const commandMs = 5_000;
 /** Changes the system zone from any box. */
 export async function systemCommand(ask: Ask, op: NonNullable<SystemCommand["op"]>): Promise<SystemReply | Refusal> {
   const operation: Operation = { op: { $case: "system", value: { op } } };
-  const response = await ask({ $case: "mutate", value: operation }, { zone: systemZone, options: { timeoutMs: commandMs } });
+  const response = await ask(
+    { $case: "mutate", value: operation },
+    { zone: systemZone, options: { timeoutMs: commandMs } },
+  );
   const refused = refusalIn(response);
   if (refused !== undefined) return refused;
   if (response.result?.$case === "system") return response.result.value;

@@ -1,0 +1,260 @@
+import type {
+  AdminReply,
+  BootstrapRequest,
+  DestroyZoneRequest,
+  DisruptionRequest,
+  EnsureZoneRequest,
+  InstallRulesRequest,
+  ProposeMembershipRequest,
+  RegisterBoxRequest,
+  SetPolicyRequest,
+  TransferRequest,
+} from "@nexus-federation/proto/admin.ts";
+import { BootstrapRecord, type DeclaredReplica } from "@nexus-federation/proto/raft.ts";
+import { LogRecord } from "@nexus-federation/proto/records.ts";
+import { equalBytes, hexOf } from "../base/bytes.ts";
+import { type Clock, delay, type Random } from "../base/clock.ts";
+import { isRefusal, type Refusal, refuse } from "../base/errors.ts";
+import type { Groups } from "../group/api.ts";
+import { boxFor, doneReply, firstMembers, refusedReply, replyOf } from "./admin-replies.ts";
+import type { BoxDisk } from "./admin-status.ts";
+import { type Ask, noOptions, refusalIn } from "./ask.ts";
+import type { BoxIdentity } from "./box.ts";
+import { asBuffer } from "./content.ts";
+import { type Directory, systemLog, systemZone } from "./directory.ts";
+import type { Handover } from "./handover.ts";
+import type { Forward, SystemSource } from "./ports.ts";
+import { systemCommand } from "./system-client.ts";
+
+/** How long a call waits for a leader of a log that it has just made, ms. */
+const leaderWaitMs = 10_000;
+const leaderLookMs = 20;
+/** Time for the initiator of a log, which tells all members, ms. */
+const startMs = 15_000;
+
+export interface AdminCallNeeds {
+  identity: BoxIdentity;
+  disk: BoxDisk;
+  ask: Ask;
+  forward: Forward;
+  groups: Groups;
+  source: SystemSource;
+  directory: Directory;
+  handover: Handover;
+  clock: Clock;
+  random: Random;
+}
+
+/** The admin calls where they are executed: at the box that leads the log they concern. */
+export class AdminCalls {
+  readonly #needs: AdminCallNeeds;
+
+  constructor(needs: AdminCallNeeds) {
+    this.#needs = needs;
+  }
+
+  // On the box that founds the federation.
+
+  async bootstrap(request: BootstrapRequest): Promise<AdminReply> {
+    const { identity, disk, groups, random } = this.#needs;
+    if (request.federation !== identity.federation) {
+      return refusedReply(
+        refuse("INVALID", `this box belongs to federation ${identity.federation}, ${request.federation} came`),
+      );
+    }
+    const own = request.boxes.find((box) => box.name === identity.box);
+    if (own === undefined || !equalBytes(own.incarnation, disk.incarnation)) {
+      return refusedReply(refuse("INVALID", `boxes: ${identity.box} has incarnation ${hexOf(disk.incarnation)}`));
+    }
+    const members = firstMembers(request.members, request.boxes);
+    if (isRefusal(members)) return refusedReply(members);
+    const federationUid = disk.federationUid() || hexOf(random.bytes(16));
+    await disk.join(federationUid);
+    const { timing } = request;
+    const refused = await groups.bootstrap({
+      log: systemLog,
+      zone: systemZone,
+      federationUid,
+      generation: 1,
+      timing,
+      members,
+    });
+    if (refused !== undefined) return refusedReply(refused);
+    const leaderless = await this.#waitForLeader(systemLog);
+    if (leaderless !== undefined) return refusedReply(leaderless);
+    for (const box of request.boxes) {
+      const registered = await systemCommand(this.#needs.ask, { $case: "registerBox", value: { box, federationUid } });
+      if (isRefusal(registered)) return refusedReply(registered);
+    }
+    return doneReply({ log: systemLog, detail: federationUid });
+  }
+
+  async #waitForLeader(log: number): Promise<Refusal | undefined> {
+    const { clock, groups } = this.#needs;
+    const untilMs = clock.now() + leaderWaitMs;
+    while (clock.now() < untilMs) {
+      if ((groups.view(log)?.leaderBox ?? "") !== "") return undefined;
+      await delay(clock, leaderLookMs);
+    }
+    return refuse("NO_LEADER", `log ${log} has no leader yet; call again`);
+  }
+
+  // At the leader of the system zone.
+
+  async registerBox(request: RegisterBoxRequest): Promise<AdminReply> {
+    const system = this.#needs.source.system();
+    if (system === undefined || request.box === undefined) return refusedReply(noSystem());
+    const value = { box: request.box, federationUid: system.federationUid };
+    const reply = await systemCommand(this.#needs.ask, { $case: "registerBox", value });
+    return isRefusal(reply) ? refusedReply(reply) : doneReply();
+  }
+
+  async ensureZone(request: EnsureZoneRequest): Promise<AdminReply> {
+    const system = this.#needs.source.system();
+    if (system === undefined) return refusedReply(noSystem());
+    const known = system.logOfZone(request.zone);
+    const record = known ?? (await this.#createLog(request));
+    if (isRefusal(record)) return refusedReply(record);
+    // A log that has reported its members has begun; telling it to begin again would be refused there anyway.
+    const refused = record.configIndex === 0 ? await this.#startLog(record) : undefined;
+    return replyOf(refused, { log: record.log });
+  }
+
+  async #createLog(request: EnsureZoneRequest): Promise<LogRecord | Refusal> {
+    const system = this.#needs.source.system();
+    if (system === undefined) return noSystem();
+    const members = firstMembers(request.members, system.boxes());
+    if (isRefusal(members)) return members;
+    const { zone, timing, group } = request;
+    const log = { ...LogRecord.decode(new Uint8Array(0)), zone, members, timing, group };
+    const created = await systemCommand(this.#needs.ask, { $case: "createLog", value: { log } });
+    if (isRefusal(created)) return created;
+    return system.logOfZone(zone) ?? refuse("NO_LEADER", `zone ${zone} is created, but not seen here yet; call again`);
+  }
+
+  /** The first voter of the record is the one initiator, however often this is called. */
+  #startLog(record: LogRecord): Promise<Refusal | undefined> {
+    const { source, disk } = this.#needs;
+    const initiator = record.members.find((member) => member.role === "voter");
+    if (initiator === undefined) {
+      return Promise.resolve(refuse("INTERNAL", `log ${record.log} has no voter in its record`));
+    }
+    const { log, zone, generation, timing, members } = record;
+    const federationUid = source.system()?.federationUid || disk.federationUid();
+    const begin: BootstrapRecord = { log, zone, generation, timing, members, federationUid };
+    return this.#tell(initiator.box, "startZone", BootstrapRecord.encode(begin).finish(), () => this.startZone(begin));
+  }
+
+  /** Has a box execute a call on itself; `here` when it is this one. */
+  #tell(
+    box: string,
+    method: string,
+    body: Uint8Array,
+    here: () => Promise<Refusal | undefined>,
+  ): Promise<Refusal | undefined> {
+    const { identity, forward } = this.#needs;
+    if (box === identity.box) return here();
+    const options = { ...noOptions, timeoutMs: startMs, hops: [identity.box] };
+    const op = { $case: "admin" as const, value: { method, body: asBuffer(body) } };
+    return new Promise((resolve) => {
+      forward.send(box, { id: 0, options, zone: "", op }, startMs, (outcome) => {
+        if (outcome.kind === "answer") return resolve(refusalIn(outcome.response));
+        resolve(refuse("ZONE_UNAVAILABLE", `box ${box} could not be told (${method}): ${outcome.reason}`));
+      });
+    });
+  }
+
+  /** On the initiator. */
+  async startZone(begin: BootstrapRecord): Promise<Refusal | undefined> {
+    const { disk, groups } = this.#needs;
+    if (disk.federationUid() === "") await disk.join(begin.federationUid);
+    return groups.bootstrap(begin);
+  }
+
+  /** On a member of a destroyed zone. */
+  async dropZone({ log, zone }: LogRecord): Promise<Refusal | undefined> {
+    const { groups } = this.#needs;
+    const view = groups.view(log);
+    if (view === undefined) return undefined;
+    if (view.zone !== zone)
+      return refuse("PRECONDITION_FAILED", `log ${log} is that of zone ${view.zone}, not ${zone}`);
+    await groups.remove(log);
+    return undefined;
+  }
+
+  async installRules(request: InstallRulesRequest): Promise<AdminReply> {
+    const epoch = await this.#needs.handover.install(request.expectedEpoch, request.rules);
+    return isRefusal(epoch) ? refusedReply(epoch) : doneReply({ epoch });
+  }
+
+  /** The zone's rule with another mode, lock policy or preference; what it binds stays. */
+  async setPolicy(request: SetPolicyRequest): Promise<AdminReply> {
+    const map = this.#needs.source.system()?.ruleMap();
+    const wanted = request.rule;
+    if (map === undefined || wanted === undefined) return refusedReply(noSystem());
+    const before = map.rules.find((rule) => rule.zone === request.zone);
+    if (before === undefined) return refusedReply(refuse("NO_ZONE", `no rule binds zone ${request.zone}`));
+    const { zone, pattern, log, generation, members, state } = before;
+    const rule = { ...wanted, zone, pattern, log, generation, members, state };
+    const rules = map.rules.map((one) => (one.zone === zone ? rule : one));
+    return this.installRules({ expectedEpoch: map.epoch, rules });
+  }
+
+  async destroyZone(request: DestroyZoneRequest): Promise<AdminReply> {
+    const system = this.#needs.source.system();
+    if (system === undefined) return refusedReply(noSystem());
+    if (request.confirm !== request.zone) {
+      return refusedReply(refuse("INVALID", `confirm: repeat the zone's name, ${request.zone}, to destroy its data`));
+    }
+    const record = system.logOfZone(request.zone);
+    if (record === undefined) return refusedReply(refuse("NOT_FOUND", `no zone is named ${request.zone}`));
+    const value = { zone: request.zone, log: record.log };
+    const destroyed = await systemCommand(this.#needs.ask, { $case: "destroyZone", value });
+    if (isRefusal(destroyed)) return refusedReply(destroyed);
+    const body = LogRecord.encode(record).finish();
+    const boxes = record.members.filter((member) => member.role !== "witness").map((member) => member.box);
+    const told = await Promise.all(boxes.map((box) => this.#tell(box, "dropZone", body, () => this.dropZone(record))));
+    const open = told.flatMap((refused) => (refused === undefined ? [] : [refused.message]));
+    return doneReply({ log: record.log, detail: open.join("; ") });
+  }
+
+  async disruption(request: DisruptionRequest): Promise<AdminReply> {
+    const { box, holder, ttlMs, release } = request;
+    const reply = release
+      ? await systemCommand(this.#needs.ask, { $case: "releaseDisruption", value: { box, holder } })
+      : await systemCommand(this.#needs.ask, { $case: "acquireDisruption", value: { box, holder, ttlMs } });
+    return isRefusal(reply) ? refusedReply(reply) : doneReply();
+  }
+
+  // At the leader of the zone.
+
+  async proposeMembership(request: ProposeMembershipRequest): Promise<AdminReply> {
+    const { groups, directory } = this.#needs;
+    const rule = directory.zone(request.zone);
+    if (isRefusal(rule)) return refusedReply(rule);
+    const members: DeclaredReplica[] = [];
+    for (const declared of request.members) {
+      const record = boxFor(declared, directory.boxes);
+      if (isRefusal(record)) return refusedReply(record);
+      const incarnation = declared.role === "witness" ? Buffer.alloc(0) : record.incarnation;
+      members.push({ box: declared.box, role: declared.role, incarnation });
+    }
+    const { revision, hash } = request;
+    const expectedConfigIndex = request.expectedConfigIndex || undefined;
+    const refused = await groups.proposeMembership(rule.log, { revision, hash, members, expectedConfigIndex });
+    const configIndex = groups.view(rule.log)?.config.configIndex ?? 0;
+    return replyOf(refused, { log: rule.log, configIndex });
+  }
+
+  async transfer(request: TransferRequest): Promise<AdminReply> {
+    const { groups, directory } = this.#needs;
+    const rule = directory.zone(request.zone);
+    if (isRefusal(rule)) return refusedReply(rule);
+    const refused = await groups.transfer(rule.log, request.box || undefined);
+    return replyOf(refused, { log: rule.log, detail: groups.view(rule.log)?.leaderBox ?? "" });
+  }
+}
+
+function noSystem(): Refusal {
+  return refuse("NO_LEADER", "this box does not know the system zone's state; call again");
+}

@@ -1,0 +1,154 @@
+import {
+  AdminReply,
+  type BackupFrame,
+  type BackupRequest,
+  type BootstrapRequest,
+  DestroyZoneRequest,
+  DisruptionRequest,
+  type DrainRequest,
+  EnsureZoneRequest,
+  type IdentifyReply,
+  type IdentifyRequest,
+  InstallRulesRequest,
+  ProposeMembershipRequest,
+  RegisterBoxRequest,
+  SetPolicyRequest,
+  type StatusReply,
+  type StatusRequest,
+  TransferRequest,
+} from "@nexus-federation/proto/admin.ts";
+import { BootstrapRecord } from "@nexus-federation/proto/raft.ts";
+import { LogRecord } from "@nexus-federation/proto/records.ts";
+import { isRefusal, type Refusal, refuse } from "../base/errors.ts";
+import { failureOf } from "../zones/answers.ts";
+import type { AdminCalls } from "./admin-calls.ts";
+import { callAt, doneReply, refusedReply } from "./admin-replies.ts";
+import { healthOf, identifyReply, type StatusNeeds, statusReply } from "./admin-status.ts";
+import type { BoxHealth, Caller } from "./api.ts";
+import type { Ask } from "./ask.ts";
+import type { Backups } from "./backup.ts";
+import type { AdminSide } from "./box.ts";
+import { systemZone } from "./directory.ts";
+
+/** Time for handing leadership over when a box drains, ms. */
+const drainMs = 5_000;
+
+interface Codec<T> {
+  encode(message: T): { finish(): Uint8Array };
+  decode(bytes: Uint8Array): T;
+}
+
+export interface AdminNeeds {
+  status: StatusNeeds;
+  calls: AdminCalls;
+  backups: Backups;
+  ask: Ask;
+  drain(timeoutMs: number): Promise<void>;
+}
+
+type Remote = (calls: AdminCalls, body: Uint8Array) => Promise<AdminReply | Refusal | undefined>;
+
+/** What a box executes for others: the methods that must run where a log is led, and those for this very box. */
+const remote: Record<string, Remote> = {
+  registerBox: (calls, body) => calls.registerBox(RegisterBoxRequest.decode(body)),
+  ensureZone: (calls, body) => calls.ensureZone(EnsureZoneRequest.decode(body)),
+  installRules: (calls, body) => calls.installRules(InstallRulesRequest.decode(body)),
+  setPolicy: (calls, body) => calls.setPolicy(SetPolicyRequest.decode(body)),
+  destroyZone: (calls, body) => calls.destroyZone(DestroyZoneRequest.decode(body)),
+  disruption: (calls, body) => calls.disruption(DisruptionRequest.decode(body)),
+  proposeMembership: (calls, body) => calls.proposeMembership(ProposeMembershipRequest.decode(body)),
+  transfer: (calls, body) => calls.transfer(TransferRequest.decode(body)),
+  startZone: (calls, body) => calls.startZone(BootstrapRecord.decode(body)),
+  dropZone: (calls, body) => calls.dropZone(LogRecord.decode(body)),
+};
+
+/** The Admin service's meaning. Calls go to the box that must execute them; rights are checked here, at the edge. */
+export class Admin implements AdminSide {
+  readonly #needs: AdminNeeds;
+
+  constructor(needs: AdminNeeds) {
+    this.#needs = needs;
+  }
+
+  health(): BoxHealth {
+    return healthOf(this.#needs.status);
+  }
+  status(request: StatusRequest, _caller: Caller): StatusReply {
+    return statusReply(this.#needs.status, request.zones);
+  }
+  identify(_request: IdentifyRequest, _caller: Caller): IdentifyReply {
+    return identifyReply(this.#needs.status);
+  }
+
+  async bootstrap(request: BootstrapRequest, caller: Caller): Promise<AdminReply> {
+    const denied = caller.check("admin", "/");
+    return denied === undefined ? this.#needs.calls.bootstrap(request) : refusedReply(denied);
+  }
+  registerBox(request: RegisterBoxRequest, caller: Caller): Promise<AdminReply> {
+    return this.#at(systemZone, "registerBox", { codec: RegisterBoxRequest, request, caller });
+  }
+  ensureZone(request: EnsureZoneRequest, caller: Caller): Promise<AdminReply> {
+    return this.#at(systemZone, "ensureZone", { codec: EnsureZoneRequest, request, caller });
+  }
+  installRules(request: InstallRulesRequest, caller: Caller): Promise<AdminReply> {
+    return this.#at(systemZone, "installRules", { codec: InstallRulesRequest, request, caller });
+  }
+  setPolicy(request: SetPolicyRequest, caller: Caller): Promise<AdminReply> {
+    return this.#at(systemZone, "setPolicy", { codec: SetPolicyRequest, request, caller });
+  }
+  destroyZone(request: DestroyZoneRequest, caller: Caller): Promise<AdminReply> {
+    return this.#at(systemZone, "destroyZone", { codec: DestroyZoneRequest, request, caller });
+  }
+  disruption(request: DisruptionRequest, caller: Caller): Promise<AdminReply> {
+    return this.#at(systemZone, "disruption", { codec: DisruptionRequest, request, caller });
+  }
+  proposeMembership(request: ProposeMembershipRequest, caller: Caller): Promise<AdminReply> {
+    return this.#at(request.zone, "proposeMembership", { codec: ProposeMembershipRequest, request, caller });
+  }
+  transfer(request: TransferRequest, caller: Caller): Promise<AdminReply> {
+    return this.#at(request.zone, "transfer", { codec: TransferRequest, request, caller });
+  }
+
+  /** Hands all leadership over and refuses proposals until the box restarts. */
+  async drain(request: DrainRequest, caller: Caller): Promise<AdminReply> {
+    const denied = caller.check("admin", "/");
+    if (denied !== undefined) return refusedReply(denied);
+    if (!request.on) {
+      const draining = this.#needs.status.draining();
+      return draining
+        ? refusedReply(refuse("UNSUPPORTED_IN_MODE", "a drained box serves again after a restart"))
+        : doneReply();
+    }
+    await this.#needs.drain(drainMs);
+    return doneReply();
+  }
+
+  async *backup(request: BackupRequest, caller: Caller): AsyncGenerator<BackupFrame, void, void> {
+    const denied = caller.check("admin", "/");
+    if (denied === undefined) return yield* this.#needs.backups.backup(request.zone);
+    yield { header: undefined, data: Buffer.alloc(0), last: true, digest: Buffer.alloc(0), failure: failureOf(denied) };
+  }
+  async restore(frames: AsyncIterable<BackupFrame>, caller: Caller): Promise<AdminReply> {
+    const denied = caller.check("admin", "/");
+    return denied === undefined ? this.#needs.backups.restore(frames) : refusedReply(denied);
+  }
+
+  async execute(_zone: string, method: string, body: Uint8Array): Promise<Uint8Array | Refusal> {
+    const run = remote[method];
+    if (run === undefined) return refuse("VERSION", `this box does not know the admin call ${method}`);
+    const reply = await run(this.#needs.calls, body);
+    if (reply === undefined) return AdminReply.encode(doneReply()).finish();
+    return isRefusal(reply) ? reply : AdminReply.encode(reply).finish();
+  }
+
+  /** Executes a call at the box that leads the zone's log. */
+  async #at<T>(
+    zone: string,
+    method: string,
+    call: { codec: Codec<T>; request: T; caller: Caller },
+  ): Promise<AdminReply> {
+    const denied = call.caller.check("admin", "/");
+    if (denied !== undefined) return refusedReply(denied);
+    return callAt(this.#needs.ask, { zone, method }, call.codec.encode(call.request).finish());
+  }
+}
