@@ -1,6 +1,7 @@
 import type { Refusal } from "../base/errors.ts";
 import type { Command, Reply } from "@nexus-federation/proto/command.ts";
 import type { DeclaredReplica, GroupConfig } from "@nexus-federation/proto/raft.ts";
+import type { Effect } from "../machine/api.ts";
 import type { LogMember } from "@nexus-federation/proto/records.ts";
 
 /** What zone engines see of the multi-Raft host. Calls are synchronous; answers come by callback, in turn order. */
@@ -46,7 +47,11 @@ export interface Groups {
   /** Observers. Each is called synchronously within the host's turn and must not throw. */
   onLeadership(listener: (log: number, view: GroupView) => void): void;
   onApplied(listener: (log: number, applied: AppliedBatch) => void): void;
+  /** Waiting lock requests that were granted, or never will be; told on every replica, once the grant is in the store. */
+  onLocks(listener: (log: number, events: readonly LockEvent[]) => void): void;
 }
+
+export type LockEvent = Extract<Effect, { kind: "lock-granted" | "wait-ended" }>;
 
 export interface Proposal {
   command: Command;

@@ -139,6 +139,11 @@ export interface GroupConfig {
     | undefined;
   /** incarnations that may never come back */
   banned: Buffer[];
+  /** name of the zone behind the log */
+  zone: string;
+  /** region | wan | json of explicit durations */
+  timing: string;
+  federationUid: string;
 }
 
 /** What a declaration asks the members to be; stands in the log until reached, so that any leader finishes it. */
@@ -169,6 +174,33 @@ export interface ConfigChangeData {
 export interface ConfigChangeStep {
   kind: number;
   replica: number;
+}
+
+/** Bootstrap of a log: what its initiator decided, once, and sends to the other members. */
+export interface BootstrapRecord {
+  log: number;
+  zone: string;
+  federationUid: string;
+  generation: number;
+  timing: string;
+  members: LogMember[];
+}
+
+/** What a box remembers of every log it ever knew, apart from the log itself. */
+export interface HostRecord {
+  log: number;
+  generation: number;
+  /** own replica id; a lower one is dead for good */
+  replica: number;
+  /** tombstone */
+  removed: boolean;
+  /** this box bootstraps the log and has not yet told everybody */
+  initiated: BootstrapRecord | undefined;
+  federationUid: string;
+}
+
+export interface HostRecords {
+  records: HostRecord[];
 }
 
 function createBaseRaftEntry(): RaftEntry {
@@ -1264,6 +1296,9 @@ function createBaseGroupConfig(): GroupConfig {
     configIndex: 0,
     target: undefined,
     banned: [],
+    zone: "",
+    timing: "",
+    federationUid: "",
   };
 }
 
@@ -1321,6 +1356,15 @@ export const GroupConfig: MessageFns<GroupConfig> = {
     }
     for (const v of message.banned) {
       writer.uint32(90).bytes(v!);
+    }
+    if (message.zone !== "") {
+      writer.uint32(98).string(message.zone);
+    }
+    if (message.timing !== "") {
+      writer.uint32(106).string(message.timing);
+    }
+    if (message.federationUid !== "") {
+      writer.uint32(114).string(message.federationUid);
     }
     return writer;
   },
@@ -1474,6 +1518,30 @@ export const GroupConfig: MessageFns<GroupConfig> = {
             }
 
             message.banned.push(Buffer.from(reader.bytes()));
+            continue;
+          }
+          case 12: {
+            if (tag !== 98) {
+              break;
+            }
+
+            message.zone = reader.string();
+            continue;
+          }
+          case 13: {
+            if (tag !== 106) {
+              break;
+            }
+
+            message.timing = reader.string();
+            continue;
+          }
+          case 14: {
+            if (tag !== 114) {
+              break;
+            }
+
+            message.federationUid = reader.string();
             continue;
           }
         }
@@ -1757,6 +1825,254 @@ export const ConfigChangeStep: MessageFns<ConfigChangeStep> = {
             }
 
             message.replica = longToNumber(reader.uint64());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+};
+
+function createBaseBootstrapRecord(): BootstrapRecord {
+  return { log: 0, zone: "", federationUid: "", generation: 0, timing: "", members: [] };
+}
+
+export const BootstrapRecord: MessageFns<BootstrapRecord> = {
+  encode(message: BootstrapRecord, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.log !== 0) {
+      writer.uint32(8).uint64(message.log);
+    }
+    if (message.zone !== "") {
+      writer.uint32(18).string(message.zone);
+    }
+    if (message.federationUid !== "") {
+      writer.uint32(26).string(message.federationUid);
+    }
+    if (message.generation !== 0) {
+      writer.uint32(32).uint32(message.generation);
+    }
+    if (message.timing !== "") {
+      writer.uint32(42).string(message.timing);
+    }
+    for (const v of message.members) {
+      LogMember.encode(v!, writer.uint32(50).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): BootstrapRecord {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseBootstrapRecord();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.log = longToNumber(reader.uint64());
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.zone = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.federationUid = reader.string();
+            continue;
+          }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.generation = reader.uint32();
+            continue;
+          }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.timing = reader.string();
+            continue;
+          }
+          case 6: {
+            if (tag !== 50) {
+              break;
+            }
+
+            message.members.push(LogMember.decode(reader, reader.uint32()));
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+};
+
+function createBaseHostRecord(): HostRecord {
+  return { log: 0, generation: 0, replica: 0, removed: false, initiated: undefined, federationUid: "" };
+}
+
+export const HostRecord: MessageFns<HostRecord> = {
+  encode(message: HostRecord, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.log !== 0) {
+      writer.uint32(8).uint64(message.log);
+    }
+    if (message.generation !== 0) {
+      writer.uint32(16).uint32(message.generation);
+    }
+    if (message.replica !== 0) {
+      writer.uint32(24).uint64(message.replica);
+    }
+    if (message.removed !== false) {
+      writer.uint32(32).bool(message.removed);
+    }
+    if (message.initiated !== undefined) {
+      BootstrapRecord.encode(message.initiated, writer.uint32(42).fork()).join();
+    }
+    if (message.federationUid !== "") {
+      writer.uint32(50).string(message.federationUid);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): HostRecord {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseHostRecord();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.log = longToNumber(reader.uint64());
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.generation = reader.uint32();
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.replica = longToNumber(reader.uint64());
+            continue;
+          }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.removed = reader.bool();
+            continue;
+          }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.initiated = BootstrapRecord.decode(reader, reader.uint32());
+            continue;
+          }
+          case 6: {
+            if (tag !== 50) {
+              break;
+            }
+
+            message.federationUid = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+};
+
+function createBaseHostRecords(): HostRecords {
+  return { records: [] };
+}
+
+export const HostRecords: MessageFns<HostRecords> = {
+  encode(message: HostRecords, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    for (const v of message.records) {
+      HostRecord.encode(v!, writer.uint32(10).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): HostRecords {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseHostRecords();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.records.push(HostRecord.decode(reader, reader.uint32()));
             continue;
           }
         }

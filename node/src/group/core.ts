@@ -1,0 +1,58 @@
+import type { LogMember } from "@nexus-federation/proto/records.ts";
+import { equalBytes } from "../base/bytes.ts";
+import { isLocalTarget, type Message } from "../raft/messages.ts";
+import type { GroupView } from "./api.ts";
+import { isWitness, memberOf } from "./config.ts";
+import type { Liveness } from "./liveness.ts";
+import type { Outbox } from "./outbox.ts";
+import type { HostNeeds } from "./ports.ts";
+import type { Records } from "./records.ts";
+import type { Replica } from "./replica.ts";
+import type { HostSettings } from "./settings.ts";
+import type { Turns } from "./turns.ts";
+
+/** This box and its disk's incarnation. */
+export interface SelfIdentity {
+  box: string;
+  incarnation: Uint8Array;
+}
+
+/** What the parts of the host share. Built by GroupHost, which alone adds and removes replicas. */
+export interface HostCore {
+  readonly self: SelfIdentity;
+  readonly needs: HostNeeds;
+  readonly settings: HostSettings;
+  readonly replicas: Map<number, Replica>;
+  readonly turns: Turns;
+  readonly outbox: Outbox;
+  readonly liveness: Liveness;
+  readonly records: Records;
+  view(replica: Replica): GroupView;
+  /** Sends to a replica of a log, by whatever way its kind needs. */
+  route(replica: Replica, message: Message): void;
+}
+
+/** Hands a message to the core of a replica, outside of delivery: a local event. */
+export function stepLocal(core: HostCore, replica: Replica, message: Message): void {
+  replica.node.step(message);
+  core.turns.mark(replica);
+}
+
+/** Where the full member or stranger behind a replica id is reached; undefined for witnesses and unknown ids. */
+export function boxOf(replica: Replica, to: number): string | undefined {
+  if (isLocalTarget(to) || isWitness(replica.config, to)) return undefined;
+  return memberOf(replica.config, to)?.box ?? replica.strangers.get(to)?.box;
+}
+
+export function isSelf(self: SelfIdentity, member: Pick<LogMember, "box" | "incarnation">): boolean {
+  return member.box === self.box && equalBytes(member.incarnation, self.incarnation);
+}
+
+/** Boxes of the other full members. */
+export function peerBoxes(core: HostCore, replica: Replica): string[] {
+  const boxes = new Set<string>();
+  for (const member of replica.config.members) {
+    if (member.role !== "witness" && member.box !== core.self.box) boxes.add(member.box);
+  }
+  return [...boxes];
+}

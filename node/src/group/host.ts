@@ -1,0 +1,510 @@
+import { BootstrapRecord, GroupConfig } from "@nexus-federation/proto/raft.ts";
+import { type Refusal, refuse } from "../base/errors.ts";
+import type { RecoveredGroup } from "../log/replay.ts";
+import type { Effect } from "../machine/api.ts";
+import { type Message, message } from "../raft/messages.ts";
+import type { LinkHandler, Remote, ServeHandler, SnapshotStart } from "../transport/ports.ts";
+import type {
+  AppliedBatch,
+  BootstrapCall,
+  CopyDemand,
+  Groups,
+  GroupView,
+  LockEvent,
+  MembershipCall,
+  Proposal,
+} from "./api.ts";
+import { Bootstraps } from "./bootstrap.ts";
+import { ChunkHold } from "./chunk-hold.ts";
+import { compactIfDue } from "./compaction.ts";
+import { firstConfig, isWitness, replicaOf } from "./config.ts";
+import { boxOf, type HostCore, type SelfIdentity } from "./core.ts";
+import { Delivery } from "./delivery.ts";
+import { Drain } from "./drain.ts";
+import { Liveness } from "./liveness.ts";
+import { MembershipDriver } from "./membership.ts";
+import { Outbox } from "./outbox.ts";
+import { notApplied } from "./pending.ts";
+import type { HostNeeds, ReplicaState } from "./ports.ts";
+import { Probes } from "./probes.ts";
+import { proposalRefusal } from "./admission.ts";
+import { openReplica } from "./recovery.ts";
+import { Records, recordsGroup } from "./records.ts";
+import type { Replica } from "./replica.ts";
+import { defaultSettings, type HostSettings } from "./settings.ts";
+import { Snapshots } from "./snapshots.ts";
+import { Ticker } from "./ticker.ts";
+import { Turns } from "./turns.ts";
+import { viewOf } from "./view.ts";
+import { WitnessClient } from "./witness-client.ts";
+import type { WireMessage } from "./wire.ts";
+
+type LeadershipListener = (log: number, view: GroupView) => void;
+type AppliedListener = (log: number, applied: AppliedBatch) => void;
+type LockListener = (log: number, events: readonly LockEvent[]) => void;
+
+/** All groups of a box. See turns.ts for how they run. */
+export class GroupHost implements Groups {
+  readonly #core: HostCore;
+  readonly #delivery: Delivery;
+  readonly #hold: ChunkHold;
+  readonly #ticker: Ticker;
+  readonly #snapshots: Snapshots;
+  readonly #witnesses: WitnessClient;
+  readonly #membership: MembershipDriver;
+  readonly #bootstraps: Bootstraps;
+  readonly #probes: Probes;
+  readonly #drain: Drain;
+  readonly #leadershipListeners: LeadershipListener[] = [];
+  readonly #appliedListeners: AppliedListener[] = [];
+  readonly #lockListeners: LockListener[] = [];
+  #lockEvents = new Map<number, LockEvent[]>();
+  #nextAskMs = new Map<number, number>();
+  #stopped = false;
+
+  /** `recovered`: what the segment log held when it was opened. */
+  constructor(
+    self: SelfIdentity,
+    needs: HostNeeds,
+    init: {
+      recovered: Iterable<RecoveredGroup>;
+      /** Acknowledged data of unknown groups was lost: those that are not in `recovered` count as corrupt. */
+      corrupt?: string | undefined;
+      settings?: Partial<HostSettings> | undefined;
+    },
+  ) {
+    const settings = { ...defaultSettings, ...init.settings };
+    const recovered = [...init.recovered];
+    const liveness = new Liveness(needs.clock);
+    const stored = recovered.find((group) => group.group === recordsGroup)?.snapshotMeta;
+    this.#core = {
+      self,
+      needs,
+      settings,
+      replicas: new Map(),
+      liveness,
+      records: new Records(stored),
+      outbox: new Outbox(needs.network, (box) => liveness.sent(box)),
+      turns: new Turns(needs, settings, this.#hooks()),
+      view: (replica) => viewOf(replica, self.box),
+      route: (replica, m) => this.#route(replica, m),
+    };
+    const core = this.#core;
+    this.#witnesses = new WitnessClient(core, (replica, m) => this.#delivery.enqueuePrepared(replica, m));
+    this.#hold = new ChunkHold(core, (replica, m) => this.#delivery.enqueuePrepared(replica, m));
+    this.#snapshots = new Snapshots(core, () => this.#delivery);
+    this.#ticker = new Ticker(core, { ticked: (replica, nowMs) => this.#ticked(replica, nowMs) });
+    this.#membership = new MembershipDriver(core, this.#witnesses);
+    this.#probes = new Probes(core);
+    this.#drain = new Drain(core);
+    this.#bootstraps = new Bootstraps(core, this.#witnesses, {
+      begin: (record, initiated, done) => this.#begin(record, initiated, done),
+      told: (log) => this.#told(log),
+    });
+    this.#delivery = new Delivery(core, this.#hold, {
+      create: (from, wire) => this.#create(from, wire),
+      hostMessage: (from, wire) => this.#hostMessage(from, wire),
+      askReplacement: (from, replica) => this.#askReplacement(from.box, replica),
+      wake: (replica) => this.#ticker.wake(replica),
+      quiesce: (replica) => this.#ticker.quiesce(replica),
+    });
+    this.#recover(recovered, init.corrupt);
+  }
+
+  start(): void {
+    const { network } = this.#core.needs;
+    network.onServe("raft", this.serveHandler);
+    network.onLink("raft", this.#linkHandler("raft"));
+    network.onLink("witness", this.#linkHandler("witness"));
+    this.#core.turns.start();
+    for (const record of this.#core.records.all()) {
+      if (record.initiated !== undefined && !record.removed) this.#bootstraps.resume(record.initiated, () => {});
+    }
+    for (const replica of this.#core.replicas.values()) this.#core.turns.mark(replica);
+  }
+
+  /** Nothing is answered after this; callers that wait get UNKNOWN_OUTCOME or NO_LEADER. */
+  stop(): void {
+    if (this.#stopped) return;
+    this.#stopped = true;
+    this.#core.turns.stop();
+    this.#snapshots.stop();
+    for (const replica of this.#core.replicas.values()) replica.abandon(notApplied(""));
+  }
+
+  readonly serveHandler: ServeHandler = {
+    admit: () => undefined,
+    frame: (session, bytes) => this.#delivery.enqueue(session.remote, bytes),
+    closed: () => {},
+  };
+
+  #linkHandler(service: "raft" | "witness"): LinkHandler {
+    return {
+      up: (remote) => this.#linkChanged(service, remote.box, true),
+      down: (box) => this.#linkChanged(service, box, false),
+      frame: (remote, bytes) => {
+        if (service === "witness") this.#witnesses.frame(remote, bytes);
+      },
+    };
+  }
+
+  #linkChanged(service: "raft" | "witness", box: string, up: boolean): void {
+    if (this.#stopped) return;
+    if (service === "witness") {
+      if (!up) this.#witnesses.down(box);
+      return;
+    }
+    for (const replica of this.#core.replicas.values()) {
+      for (const member of replica.config.members) {
+        if (member.box === box && member.role !== "witness") replica.node.setPeerDown(member.replica, !up);
+      }
+    }
+    if (up) return;
+    this.#delivery.unreachable(box);
+    this.#ticker.wakeLedBy(box);
+  }
+
+  #hooks() {
+    return {
+      deliver: () => this.#delivery.deliverAll(),
+      tick: () => {
+        this.#ticker.tick();
+        const now = this.#core.needs.clock.now();
+        this.#witnesses.tick(now);
+        this.#bootstraps.tick(now);
+        this.#drain.tick(now);
+      },
+      route: (replica: Replica, m: Message) => this.#route(replica, m),
+      sendAll: () => {
+        this.#core.outbox.sendAll();
+        this.#witnesses.sendAll();
+        this.#tellLocks();
+      },
+      leadership: (replica: Replica) => this.#leadership(replica),
+      applied: (replica: Replica, events: number) => this.#applied(replica, events),
+      effect: (replica: Replica, effect: Effect) => this.#effect(replica, effect),
+      membership: (replica: Replica) => this.#membership.changed(replica),
+      fatal: (error: unknown) => {
+        this.stop();
+        this.#core.needs.onFatal(error);
+      },
+    };
+  }
+
+  #route(replica: Replica, m: Message): void {
+    if (m.type === "MsgSnap") {
+      this.#snapshots.send(replica, m);
+      return;
+    }
+    if (isWitness(replica.config, m.to)) {
+      this.#witnesses.ask(replica, m);
+      return;
+    }
+    const box = boxOf(replica, m.to);
+    if (box === undefined || box === this.#core.self.box) return;
+    this.#core.outbox.add(box, { log: replica.log, generation: replica.generation, message: m });
+  }
+
+  #leadership(replica: Replica): void {
+    this.#ticker.wake(replica);
+    const now = this.#core.needs.clock.now();
+    if (replica.ready) replica.locks.start(replica.state.heldLocks(), now);
+    const view = this.#core.view(replica);
+    for (const listener of this.#leadershipListeners) listener(replica.log, view);
+  }
+
+  #applied(replica: Replica, events: number): void {
+    const batch = { index: replica.applied, events };
+    for (const listener of this.#appliedListeners) listener(replica.log, batch);
+  }
+
+  #effect(replica: Replica, effect: Effect): void {
+    if (replica.isLeader) replica.locks.observe(effect, this.#core.needs.clock.now());
+    if (effect.kind !== "lock-granted" && effect.kind !== "wait-ended") return;
+    if (effect.kind === "lock-granted" && !effect.waited) return;
+    const events = this.#lockEvents.get(replica.log) ?? [];
+    events.push(effect);
+    this.#lockEvents.set(replica.log, events);
+  }
+
+  #tellLocks(): void {
+    if (this.#lockEvents.size === 0) return;
+    const told = this.#lockEvents;
+    this.#lockEvents = new Map();
+    for (const [log, events] of told) for (const listener of this.#lockListeners) listener(log, events);
+  }
+
+  #ticked(replica: Replica, nowMs: number): void {
+    if (replica.mute) {
+      for (const { box, role } of replica.config.members) {
+        if (role !== "witness" && box !== this.#core.self.box) this.#askReplacement(box, replica);
+      }
+      return;
+    }
+    replica.expire(nowMs);
+    if (replica.reads.retry(nowMs, replica.timing.heartbeatMs)) this.#core.turns.mark(replica);
+    for (const command of replica.isLeader ? replica.locks.due(nowMs) : []) {
+      this.propose(replica.log, { command, timeoutMs: 5_000, done: () => {} });
+    }
+    this.#membership.tick(replica, nowMs);
+    this.#probes.tick(replica, nowMs);
+    compactIfDue(this.#core, replica, this.#snapshots.floor(replica.log));
+  }
+
+  // Replicas come and go.
+
+  #recover(recovered: RecoveredGroup[], corrupt: string | undefined): void {
+    const groups = new Map<number, RecoveredGroup>();
+    for (const group of recovered) if (group.group !== recordsGroup) groups.set(group.group, group);
+    for (const record of this.#core.records.all()) {
+      if (record.removed) continue;
+      const { log, generation } = record;
+      const unknown = { group: log, generation, hardState: { term: 0, vote: 0, commit: 0 }, entries: [] };
+      const lost = corrupt === undefined ? undefined : { ...unknown, snapshotMeta: undefined, corrupt };
+      const group = groups.get(log) ?? lost;
+      const state = this.#core.needs.states.open(log, generation);
+      this.#open({ log, generation, replica: record.replica, group, state });
+    }
+    this.#core.needs.states.commit();
+  }
+
+  #open(init: {
+    log: number;
+    generation: number;
+    replica: number;
+    group: RecoveredGroup | undefined;
+    state: ReplicaState;
+  }): Replica {
+    const { self, settings, needs, turns } = this.#core;
+    const { log, generation, replica: id, group: recovered, state } = init;
+    const mayStartSnapshot = () => this.#snapshots.mayStart();
+    const { replica, repair } = openReplica(
+      { self, settings, random: needs.random, logger: needs.logger, mayStartSnapshot },
+      { log, generation, replica: id, recovered, state },
+    );
+    if (repair !== undefined) turns.write([repair], () => {});
+    this.#core.replicas.set(log, replica);
+    turns.mark(replica);
+    return replica;
+  }
+
+  /** A log begins here: everything of it is durable, with the record that it was known, before anything runs. */
+  #begin(record: BootstrapRecord, initiated: boolean, done: () => void): void {
+    const { log, generation, members, zone, timing, federationUid } = record;
+    const { self, records, turns, needs } = this.#core;
+    const config = firstConfig(members, { zone, timing, federationUid });
+    const conf = GroupConfig.encode(config).finish();
+    const replica = replicaOf(config, self.box, self.incarnation);
+    const hardState = { term: 1, vote: 0, commit: 1 };
+    const snapshotMeta = { index: 1, term: 1, epoch: 0, conf };
+    const remembered = { log, generation, replica, removed: false, federationUid };
+    const known = records.set({ ...remembered, initiated: initiated ? record : undefined });
+    turns.write([known, { group: log, generation, reset: true, hardState, snapshotMeta }], () => {
+      const state = needs.states.open(log, generation);
+      const group = { group: log, generation, hardState, snapshotMeta, entries: [] };
+      this.#open({ log, generation, replica, group, state });
+      needs.states.commit();
+      done();
+    });
+  }
+
+  #told(log: number): void {
+    const record = this.#core.records.get(log);
+    if (record === undefined) return;
+    this.#core.turns.write([this.#core.records.set({ ...record, initiated: undefined })], () => {});
+  }
+
+  /** A leader calls for a replica that is not here: a new learner, or the successor of one that is gone or lost data. */
+  #create(_from: Remote, wire: WireMessage): Replica | undefined {
+    const { records, replicas, settings, needs, turns } = this.#core;
+    const { type, to } = wire.message;
+    const { log, generation } = wire;
+    const current = replicas.get(log);
+    const mayCall = type === "MsgApp" || type === "MsgHeartbeat" || type === "MsgSnap";
+    const known = records.of(log, generation);
+    if (!mayCall || log === recordsGroup || generation < known.generation) return current;
+    if (to <= known.replica || (current === undefined && replicas.size >= settings.logsMax)) return current;
+    if (current !== undefined) {
+      if (current.inFlight > 0 || current.installing) return undefined;
+      this.#forget(current);
+      current.state.destroy();
+    }
+    const record = records.set({ ...known, generation, replica: to, removed: false, initiated: undefined });
+    turns.write([record, { group: log, generation, removeGroup: true }], () => {});
+    const state = needs.states.open(log, generation);
+    return this.#open({ log, generation, replica: to, group: undefined, state });
+  }
+
+  #forget(replica: Replica): void {
+    this.#ticker.wake(replica);
+    this.#core.replicas.delete(replica.log);
+    this.#core.turns.forget(replica);
+    this.#hold.forget(replica);
+    this.#membership.forget(replica);
+    this.#probes.forget(replica);
+    replica.abandon(notApplied(""));
+  }
+
+  remove(log: number): Promise<void> {
+    const { records, turns, replicas } = this.#core;
+    const record = records.get(log);
+    if (record === undefined || record.removed) return Promise.resolve();
+    const replica = replicas.get(log);
+    if (replica !== undefined) this.#forget(replica);
+    const { generation } = record;
+    const tombstone = records.set({ ...record, removed: true, initiated: undefined });
+    return new Promise((resolve) => {
+      turns.write([tombstone, { group: log, generation, removeGroup: true }], () => {
+        replica?.state.destroy();
+        resolve();
+      });
+    });
+  }
+
+  #hostMessage(from: Remote, wire: WireMessage): void {
+    switch (wire.host) {
+      case "HostBootstrap":
+        this.#bootstraps.receive(from, wire);
+        return;
+      case "HostBootstrapResp":
+        this.#bootstraps.receiveAnswer(from, wire);
+        return;
+      case "HostReseed": {
+        const replica = this.#core.replicas.get(wire.log);
+        const member = replica?.config.members.find((one) => one.replica === wire.message.from);
+        if (replica === undefined || member?.box !== from.box || member.role === "witness") return;
+        replica.lost.add(member.replica);
+        this.#ticker.wake(replica);
+        return;
+      }
+      default:
+        return;
+    }
+  }
+
+  /** At most once a second and log. */
+  #askReplacement(box: string, replica: Replica): void {
+    const now = this.#core.needs.clock.now();
+    const key = replica.log;
+    if (now < (this.#nextAskMs.get(key) ?? 0)) return;
+    this.#nextAskMs.set(key, now + 1_000);
+    const { log, generation } = replica;
+    for (const to of new Set([box, ...replica.config.members.map((member) => member.box)])) {
+      if (to === this.#core.self.box) continue;
+      const m = message("MsgHup", 0);
+      m.from = replica.id;
+      this.#core.outbox.add(to, { log, generation, message: m, host: "HostReseed" });
+    }
+  }
+
+  receiveSnapshot(from: Remote, start: SnapshotStart, data: AsyncIterable<Uint8Array>): Promise<Refusal | undefined> {
+    return this.#snapshots.receive(from, start, data);
+  }
+
+  // The seam to zones.
+
+  has(log: number): boolean {
+    return this.#core.replicas.has(log);
+  }
+
+  logs(): number[] {
+    return [...this.#core.replicas.keys()];
+  }
+
+  view(log: number): GroupView | undefined {
+    const replica = this.#core.replicas.get(log);
+    return replica === undefined ? undefined : this.#core.view(replica);
+  }
+
+  propose(log: number, proposal: Proposal): void {
+    const replica = this.#core.replicas.get(log);
+    const refusal = proposalRefusal(this.#core, replica, { proposal, draining: this.#drain.active });
+    if (refusal !== undefined || replica === undefined) {
+      proposal.done({ kind: "refused", refusal: refusal ?? notApplied("") });
+      return;
+    }
+    if (replica.quiet) this.#ticker.wake(replica);
+    replica.proposals.add(proposal, this.#core.needs.clock.now());
+    this.#core.turns.mark(replica);
+  }
+
+  readIndex(log: number, done: (refusal: Refusal | undefined, index: number) => void, timeoutMs: number): void {
+    const replica = this.#core.replicas.get(log);
+    if (replica === undefined || replica.mute) {
+      done(notApplied(""), 0);
+      return;
+    }
+    if (replica.quiet) this.#ticker.wake(replica);
+    replica.reads.add(this.#core.needs.clock.now() + timeoutMs, done);
+    this.#core.turns.mark(replica);
+  }
+
+  stalenessMs(log: number): number {
+    const replica = this.#core.replicas.get(log);
+    return replica === undefined || replica.mute ? Number.POSITIVE_INFINITY : this.#probes.stalenessMs(replica);
+  }
+
+  whenApplied(log: number, index: number, done: (refusal: Refusal | undefined) => void, timeoutMs: number): void {
+    const replica = this.#core.replicas.get(log);
+    if (replica === undefined || replica.mute) done(notApplied(""));
+    else if (replica.applied >= index) done(undefined);
+    else replica.appliedWaiters.add(index, this.#core.needs.clock.now() + timeoutMs, done);
+  }
+
+  whenDurable(
+    log: number,
+    index: number,
+    demand: CopyDemand,
+    done: (refusal: Refusal | undefined) => void,
+    timeoutMs: number,
+  ): void {
+    const replica = this.#core.replicas.get(log);
+    if (replica === undefined || !replica.isLeader) {
+      done(notApplied(replica?.leaderBox ?? ""));
+      return;
+    }
+    const wanted = { index, copies: demand.copies };
+    if (replica.isDurable(wanted)) done(undefined);
+    else replica.durableWaiters.add(wanted, this.#core.needs.clock.now() + timeoutMs, done);
+  }
+
+  transfer(log: number, toBox: string | undefined): Promise<Refusal | undefined> {
+    const replica = this.#core.replicas.get(log);
+    if (replica === undefined) return Promise.resolve(notApplied(""));
+    this.#ticker.wake(replica);
+    return this.#drain.transfer(replica, toBox);
+  }
+
+  proposeMembership(log: number, target: MembershipCall): Promise<Refusal | undefined> {
+    const replica = this.#core.replicas.get(log);
+    if (replica === undefined) return Promise.resolve(notApplied(""));
+    this.#ticker.wake(replica);
+    return this.#membership.propose(replica, target);
+  }
+
+  /** True on the leader once the members are what was declared. */
+  membershipReached(log: number): boolean {
+    const replica = this.#core.replicas.get(log);
+    return replica?.ready === true && this.#membership.isReached(replica);
+  }
+
+  bootstrap(call: BootstrapCall): Promise<Refusal | undefined> {
+    if (this.#stopped) return Promise.resolve(refuse("ZONE_UNAVAILABLE", "the host has stopped"));
+    return this.#bootstraps.start(call);
+  }
+
+  drain(timeoutMs: number): Promise<void> {
+    for (const replica of this.#core.replicas.values()) this.#ticker.wake(replica);
+    return this.#drain.begin(timeoutMs);
+  }
+
+  onLeadership(listener: LeadershipListener): void {
+    this.#leadershipListeners.push(listener);
+  }
+  onApplied(listener: AppliedListener): void {
+    this.#appliedListeners.push(listener);
+  }
+  onLocks(listener: LockListener): void {
+    this.#lockListeners.push(listener);
+  }
+}

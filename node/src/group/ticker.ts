@@ -1,0 +1,132 @@
+import { message } from "../raft/messages.ts";
+import type { ProgressMap } from "../raft/tracker/tracker.ts";
+import { isJoint, isWitness } from "./config.ts";
+import { type HostCore, peerBoxes } from "./core.ts";
+import type { Replica } from "./replica.ts";
+
+/** Ticks that a blocked loop may have missed before nobody's silence is believed. */
+const missedTicksMax = 5;
+
+export interface TickerHooks {
+  /** Once a tick for every replica that ticks. */
+  ticked(replica: Replica, nowMs: number): void;
+}
+
+/**
+ * The core's clock. One tick at most per turn, whatever time has passed: a loop that was blocked has not heard its
+ * leaders, and must not hold that against them. Idle groups stop ticking; see liveness.ts for what wakes them.
+ */
+export class Ticker {
+  readonly #core: HostCore;
+  readonly #hooks: TickerHooks;
+  #lastMs: number;
+  #ticks = 0;
+
+  constructor(core: HostCore, hooks: TickerHooks) {
+    this.#core = core;
+    this.#hooks = hooks;
+    this.#lastMs = core.needs.clock.now();
+  }
+
+  tick(): void {
+    const { clock } = this.#core.needs;
+    const now = clock.now();
+    if (now - this.#lastMs > missedTicksMax * this.#core.settings.tickMs) this.#core.liveness.forgive();
+    this.#lastMs = now;
+    this.#ticks++;
+    for (const replica of this.#core.replicas.values()) {
+      if (replica.mute) {
+        this.#hooks.ticked(replica, now);
+        continue;
+      }
+      if (!replica.quiet) this.#tickOne(replica);
+      if (!replica.quiet || replica.reads.count > 0 || replica.locks.count > 0) this.#hooks.ticked(replica, now);
+    }
+    if (this.#ticks % 5 === 0) this.#signs();
+  }
+
+  #tickOne(replica: Replica): void {
+    const { raft } = replica.node;
+    // A leader that cannot write must not keep others from leading.
+    if (raft.state === "StateLeader" && this.#core.turns.stallMs > replica.timing.electionMs) this.#stepDown(replica);
+    replica.node.tick();
+    if (replica.node.hasReady()) this.#core.turns.mark(replica);
+    if (raft.state === "StateLeader" && isIdle(replica)) this.#count(replica);
+    else replica.idleTicks = 0;
+  }
+
+  #stepDown(replica: Replica): void {
+    const { raft } = replica.node;
+    if (raft.tracker.config.voters.incoming.size < 2) return;
+    replica.node.stepDown();
+    this.#core.turns.mark(replica);
+  }
+
+  #count(replica: Replica): void {
+    const { quiesceAfterElections, tickMs } = this.#core.settings;
+    if (quiesceAfterElections === 0) return;
+    replica.idleTicks++;
+    if (replica.idleTicks * tickMs < quiesceAfterElections * replica.timing.electionMs) return;
+    const { raft } = replica.node;
+    const last = raft.log.lastIndex();
+    for (const member of replica.config.members) {
+      if (member.replica === replica.id || member.role === "witness") continue;
+      const farewell = message("MsgHeartbeat", member.replica);
+      farewell.from = replica.id;
+      farewell.term = raft.term;
+      farewell.commit = last;
+      farewell.index = last;
+      farewell.logTerm = raft.term;
+      const { log, generation } = replica;
+      this.#core.outbox.add(member.box, { log, generation, message: farewell, quiesce: true });
+    }
+    this.quiesce(replica);
+  }
+
+  quiesce(replica: Replica): void {
+    if (replica.quiet) return;
+    replica.quiet = true;
+    replica.quietBoxes = peerBoxes(this.#core, replica);
+    for (const box of replica.quietBoxes) this.#core.liveness.addQuiet(box, 1);
+  }
+
+  wake(replica: Replica): void {
+    for (const box of replica.quietBoxes) this.#core.liveness.addQuiet(box, -1);
+    replica.quietBoxes = [];
+    replica.quiet = false;
+    replica.idleTicks = 0;
+  }
+
+  /** A box fell silent or its stream broke: groups that it leads count time again. */
+  wakeLedBy(box: string): void {
+    for (const replica of this.#core.replicas.values()) {
+      if (replica.quiet && replica.leaderBox === box) this.wake(replica);
+    }
+  }
+
+  #signs(): void {
+    const { liveness, outbox } = this.#core;
+    for (const box of liveness.toSend(50)) outbox.addLife(box);
+    for (const box of liveness.fellSilent(300)) this.wakeLedBy(box);
+  }
+}
+
+/** Everything is on every member, and nobody wants anything. The last entry is of this term, so committing is over. */
+function isIdle(replica: Replica): boolean {
+  const { raft } = replica.node;
+  const last = raft.log.lastIndex();
+  if (raft.log.applied !== last || raft.log.committed !== last || raft.log.term(last) !== raft.term) return false;
+  if (replica.proposals.count + replica.reads.count + replica.locks.count + replica.durableWaiters.count > 0) {
+    return false;
+  }
+  if (isJoint(replica.config) || raft.leadTransferee !== 0) return false;
+  return allMatched(replica, raft.tracker.progress, last);
+}
+
+function allMatched(replica: Replica, progress: ProgressMap, last: number): boolean {
+  for (const [id, { match, state }] of progress) {
+    if (id === replica.id || isWitness(replica.config, id)) continue;
+    if (match !== last || state !== "StateReplicate") return false;
+  }
+  return true;
+}

@@ -1,0 +1,294 @@
+import type { Clock } from "../base/clock.ts";
+import { NexusError } from "../base/errors.ts";
+import type { LogWrite } from "../log/records.ts";
+import type { Effect } from "../machine/api.ts";
+import type { Message } from "../raft/messages.ts";
+import type { Outcome } from "./api.ts";
+import type { DurableLog, States } from "./ports.ts";
+import type { Replica, TurnOutput } from "./replica.ts";
+
+/** What a turn asks of the host around it. */
+export interface TurnHooks {
+  /** Messages that arrived go to their replicas. */
+  deliver(): void;
+  /** One tick of the core's clock. After `deliver`, so that a blocked loop hears its leaders before it counts time. */
+  tick(): void;
+  /** A message for another box. */
+  route(replica: Replica, message: Message): void;
+  /** What was routed leaves. */
+  sendAll(): void;
+  leadership(replica: Replica): void;
+  applied(replica: Replica, events: number): void;
+  effect(replica: Replica, effect: Effect): void;
+  membership(replica: Replica): void;
+  fatal(error: unknown): void;
+}
+
+interface Work {
+  replica: Replica;
+  message: Message;
+}
+
+/** One durable write, with the work whose responses it releases. */
+interface Append {
+  works: Work[];
+  writes: LogWrite[];
+  startedMs: number;
+  durable: boolean;
+  /** Refused for lack of room, as all behind it were: given again, in order, when none is under way. */
+  refused: boolean;
+}
+
+/** Pause before writes that found no room are given again, ms. */
+const retryMs = 200;
+
+export interface TurnNeeds {
+  clock: Clock;
+  log: DurableLog;
+  states: States;
+}
+
+export interface TurnSettings {
+  tickMs: number;
+  appendsMax: number;
+}
+
+/**
+ * The loop that runs all groups of a box.
+ *
+ * Problem: a thousand groups that each write, send and apply by themselves cost a thousand durable writes and small
+ * packets where one would do, and answers that overtake their writes are lies. So nothing happens when it arrives: it is
+ * queued, and a turn, run once what the event loop had is in, takes it all: messages, finished writes, a tick,
+ * proposals. Then every group that moved says what it wants, and that becomes one write of the log (several may be under
+ * way, in order), one frame a peer, one batch of the store; then the answers go out.
+ */
+export class Turns implements TurnOutput {
+  readonly #needs: TurnNeeds;
+  readonly #settings: TurnSettings;
+  readonly #hooks: TurnHooks;
+  #dirty = new Set<Replica>();
+  #applying = new Set<Replica>();
+  #scheduled = false;
+  #stopped = false;
+  #tickDue = false;
+  /** Writes found no room; nothing new is begun before they went through. */
+  #retrying = false;
+  /** Handed to the log, oldest first. */
+  #appends: Append[] = [];
+  #gathered: { works: Work[]; writes: LogWrite[] } = { works: [], writes: [] };
+  /** Writes of others than replicas (bootstrap records), to go with the next append. */
+  #extra: { writes: LogWrite[]; done: () => void }[] = [];
+  #extraDone: { append: Append; done: () => void }[] = [];
+  #installed: { work: Work; write: LogWrite }[] = [];
+
+  constructor(needs: TurnNeeds, settings: TurnSettings, hooks: TurnHooks) {
+    this.#needs = needs;
+    this.#settings = settings;
+    this.#hooks = hooks;
+  }
+
+  start(): void {
+    this.#arm();
+  }
+
+  stop(): void {
+    this.#stopped = true;
+  }
+
+  /** Age of the oldest write under way, ms; 0 when there is none. */
+  get stallMs(): number {
+    const oldest = this.#appends[0];
+    return oldest === undefined ? 0 : this.#needs.clock.now() - oldest.startedMs;
+  }
+
+  /** The replica has something to do. */
+  mark(replica: Replica): void {
+    this.#dirty.add(replica);
+    this.schedule();
+  }
+
+  schedule(): void {
+    if (this.#scheduled || this.#stopped) return;
+    this.#scheduled = true;
+    this.#needs.clock.defer(() => this.#run());
+  }
+
+  /** Writes of the host itself, in order with those of the replicas. */
+  write(writes: LogWrite[], done: () => void): void {
+    this.#extra.push({ writes, done });
+    this.schedule();
+  }
+
+  forget(replica: Replica): void {
+    this.#dirty.delete(replica);
+  }
+
+  #arm(): void {
+    this.#needs.clock.after(this.#settings.tickMs, () => {
+      if (this.#stopped) return;
+      this.#tickDue = true;
+      this.schedule();
+      this.#arm();
+    });
+  }
+
+  #run(): void {
+    this.#scheduled = false;
+    if (this.#stopped) return;
+    this.#hooks.deliver();
+    this.#settle();
+    if (this.#tickDue) {
+      this.#tickDue = false;
+      this.#hooks.tick();
+    }
+    if (this.#appends.length < this.#settings.appendsMax && !this.#retrying) this.#collect();
+    this.#apply();
+    this.#hooks.sendAll();
+  }
+
+  #collect(): void {
+    const { clock } = this.#needs;
+    const dirty = this.#dirty;
+    this.#dirty = new Set();
+    const now = clock.now();
+    const wall = clock.wallMs();
+    for (const replica of dirty) {
+      replica.flush(now, wall);
+      replica.collect(this);
+      if (replica.hasApplies) this.#applying.add(replica);
+    }
+    this.#issue();
+    this.#settle();
+    for (const replica of dirty) this.#again(replica);
+  }
+
+  #again(replica: Replica): void {
+    if (!replica.installing && replica.node.hasReady()) this.mark(replica);
+  }
+
+  #issue(): void {
+    const { works, writes } = this.#gathered;
+    const extra = this.#extra;
+    for (const { work, write } of this.#installed) {
+      works.push(work);
+      writes.push(write);
+    }
+    for (const item of extra) writes.push(...item.writes);
+    if (works.length === 0 && writes.length === 0 && extra.length === 0) return;
+    this.#installed = [];
+    this.#extra = [];
+    this.#gathered = { works: [], writes: [] };
+    const startedMs = this.#needs.clock.now();
+    const append: Append = { works, writes, startedMs, durable: writes.length === 0, refused: false };
+    this.#appends.push(append);
+    for (const { done } of extra) this.#extraDone.push({ append, done });
+    if (!append.durable) this.#write(append);
+  }
+
+  #write(append: Append): void {
+    append.refused = false;
+    this.#needs.log.append(append.writes).then(
+      () => {
+        append.durable = true;
+        this.schedule();
+      },
+      (error: unknown) => {
+        const mayRetry = error instanceof NexusError && (error.code === "DISK_FULL" || error.code === "OVERLOADED");
+        if (!mayRetry) return this.#hooks.fatal(error);
+        append.refused = true;
+        if (!this.#retrying) this.#retryLater();
+      },
+    );
+  }
+
+  #retryLater(): void {
+    this.#retrying = true;
+    this.#needs.clock.after(retryMs, () => {
+      if (this.#stopped) return;
+      if (this.#appends.some((append) => !append.durable && !append.refused)) return this.#retryLater();
+      this.#retrying = false;
+      for (const append of this.#appends) if (append.refused) this.#write(append);
+    });
+  }
+
+  /** Finished writes release what waited for them, in the order in which they were begun. */
+  #settle(): void {
+    while (this.#appends[0]?.durable === true) {
+      const append = this.#appends.shift() as Append;
+      for (const { replica, message } of append.works) {
+        replica.inFlight--;
+        if (message.snapshot !== undefined) replica.installing = false;
+        replica.appended(message, this);
+        this.#again(replica);
+      }
+      const finished = this.#extraDone.filter((item) => item.append === append);
+      if (finished.length === 0) continue;
+      this.#extraDone = this.#extraDone.filter((item) => item.append !== append);
+      for (const { done } of finished) done();
+    }
+    if (this.#dirty.size > 0) this.schedule();
+  }
+
+  #apply(): void {
+    if (this.#applying.size === 0) return;
+    const applying = this.#applying;
+    this.#applying = new Set();
+    for (const replica of applying) replica.applyAll(this);
+    try {
+      this.#needs.states.commit();
+    } catch (error) {
+      this.#hooks.fatal(error);
+      return;
+    }
+    for (const replica of applying) {
+      replica.answerAll(this);
+      this.#again(replica);
+    }
+  }
+
+  append(replica: Replica, message: Message, write: LogWrite | undefined): void {
+    replica.inFlight++;
+    const work = { replica, message };
+    if (message.snapshot !== undefined && write !== undefined) {
+      this.#install(work, write);
+      return;
+    }
+    this.#gathered.works.push(work);
+    if (write !== undefined) this.#gathered.writes.push(write);
+  }
+
+  /** State first, then log: an applied index above the log's end is understood at a start, one below its begin is not. */
+  #install(work: Work, write: LogWrite): void {
+    const { replica } = work;
+    replica.installing = true;
+    const { prepared } = replica;
+    if (prepared === undefined) return;
+    prepared.restore.install().then(
+      () => {
+        this.#installed.push({ work, write });
+        this.#dirty.add(replica);
+        this.schedule();
+      },
+      (error: unknown) => this.#hooks.fatal(error),
+    );
+  }
+
+  send(replica: Replica, message: Message): void {
+    this.#hooks.route(replica, message);
+  }
+  answer(done: (outcome: Outcome) => void, outcome: Outcome): void {
+    done(outcome);
+  }
+  leadership(replica: Replica): void {
+    this.#hooks.leadership(replica);
+  }
+  applied(replica: Replica, events: number): void {
+    this.#hooks.applied(replica, events);
+  }
+  effect(replica: Replica, effect: Effect): void {
+    this.#hooks.effect(replica, effect);
+  }
+  membership(replica: Replica): void {
+    this.#hooks.membership(replica);
+  }
+}

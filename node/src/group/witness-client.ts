@@ -1,0 +1,133 @@
+import { WitnessBatch, WitnessBatchReply, type WitnessReply, type WitnessRequest } from "@nexus-federation/proto/raft.ts";
+import type { LogMember } from "@nexus-federation/proto/records.ts";
+import { type Refusal, refuse } from "../base/errors.ts";
+import type { Message } from "../raft/messages.ts";
+import { witnessResponse } from "../raft/witness-vote.ts";
+import type { Remote } from "../transport/ports.ts";
+import { memberOf } from "./config.ts";
+import type { HostCore } from "./core.ts";
+import type { Replica } from "./replica.ts";
+
+interface Asked {
+  box: string;
+  sentMs: number;
+  /** Told of the answer; undefined when none came. */
+  answered: (reply: WitnessReply | undefined) => void;
+}
+
+/** Requests without an answer that are remembered; the oldest is given up beyond that (raft repeats). */
+const askedMax = 65_536;
+/** An answer that takes longer is of no use any more, ms. */
+const answerMs = 5_000;
+
+/**
+ * Asks witnesses for all groups: one batch a witness box and turn. A request names the incarnation of the group's own
+ * record there, which the configuration entry fixed when the witness joined.
+ */
+export class WitnessClient {
+  readonly #core: HostCore;
+  readonly #deliver: (replica: Replica, message: Message) => void;
+  readonly #asked = new Map<number, Asked>();
+  #batches = new Map<string, WitnessRequest[]>();
+  #sequence: number;
+
+  constructor(core: HostCore, deliver: (replica: Replica, message: Message) => void) {
+    this.#core = core;
+    this.#deliver = deliver;
+    this.#sequence = Math.floor(core.needs.random.unit() * 2 ** 40);
+  }
+
+  /** The core wants something of a witness. */
+  ask(replica: Replica, request: Message): void {
+    const member = memberOf(replica.config, request.to);
+    const op = this.#operation(request);
+    if (member === undefined || op === undefined) return;
+    const { log, generation } = replica;
+    const incarnation = Buffer.from(member.incarnation);
+    this.#push(member.box, { log, generation, incarnation, op }, (reply) => {
+      if (reply === undefined || reply.error !== "") return;
+      const response = witnessResponse(request, reply.term, reply.ok);
+      if (response !== undefined && this.#core.replicas.get(log) === replica) this.#deliver(replica, response);
+    });
+  }
+
+  /** Draws a fresh record of the group at a witness: its incarnation. */
+  join(box: string, group: { log: number; generation: number }): Promise<Buffer | Refusal> {
+    return new Promise((resolve) => {
+      const request = { ...group, incarnation: Buffer.alloc(0), op: { $case: "join", value: {} } as const };
+      this.#push(box, request, (reply) => {
+        if (reply === undefined) resolve(refuse("ZONE_UNAVAILABLE", `witness ${box} did not answer`));
+        else if (!reply.ok) resolve(refuse("ZONE_UNAVAILABLE", `witness ${box} refused to join: ${reply.error}`));
+        else resolve(Buffer.from(reply.incarnation));
+      });
+      this.#core.turns.schedule();
+    });
+  }
+
+  /** The group has no more use for the record; nobody waits for it. */
+  forget(member: LogMember, group: { log: number; generation: number }): void {
+    const incarnation = Buffer.from(member.incarnation);
+    this.#push(member.box, { ...group, incarnation, op: { $case: "forget", value: {} } }, () => {});
+  }
+
+  sendAll(): void {
+    if (this.#batches.size === 0) return;
+    const batches = this.#batches;
+    this.#batches = new Map();
+    for (const [box, requests] of batches) {
+      const sent = this.#core.needs.network.send("witness", box, WitnessBatch.encode({ requests }).finish());
+      if (!sent) for (const { sequence } of requests) this.#answer(sequence, undefined);
+    }
+  }
+
+  frame(from: Remote, bytes: Uint8Array): void {
+    for (const reply of WitnessBatchReply.decode(bytes).replies) {
+      if (this.#asked.get(reply.sequence)?.box === from.box) this.#answer(reply.sequence, reply);
+    }
+  }
+
+  /** The stream to a witness broke: what was asked on it has no answer. */
+  down(box: string): void {
+    for (const [sequence, asked] of this.#asked) if (asked.box === box) this.#answer(sequence, undefined);
+  }
+
+  tick(nowMs: number): void {
+    for (const [sequence, asked] of this.#asked) {
+      if (asked.sentMs + answerMs > nowMs) return;
+      this.#answer(sequence, undefined);
+    }
+  }
+
+  #push(box: string, request: Omit<WitnessRequest, "sequence">, answered: Asked["answered"]): void {
+    const sequence = this.#sequence++;
+    if (this.#asked.size >= askedMax) this.#answer(this.#asked.keys().next().value ?? 0, undefined);
+    this.#asked.set(sequence, { box, sentMs: this.#core.needs.clock.now(), answered });
+    const batch = this.#batches.get(box);
+    if (batch === undefined) this.#batches.set(box, [{ ...request, sequence }]);
+    else batch.push({ ...request, sequence });
+  }
+
+  #answer(sequence: number, reply: WitnessReply | undefined): void {
+    const asked = this.#asked.get(sequence);
+    if (asked === undefined) return;
+    this.#asked.delete(sequence);
+    asked.answered(reply);
+  }
+
+  #operation(request: Message): WitnessRequest["op"] {
+    const self = Buffer.from(this.#core.self.incarnation);
+    const { term, epoch } = request;
+    switch (request.type) {
+      case "MsgWitnessVote": {
+        const value = { term, candidate: self, lastTerm: request.logTerm, lastEpoch: epoch, pre: request.pre };
+        return { $case: "vote", value };
+      }
+      case "MsgWitnessEngage":
+        return { $case: "engage", value: { term, leader: self, epoch } };
+      case "MsgWitnessPing":
+        return { $case: "ping", value: { term } };
+      default:
+        return undefined;
+    }
+  }
+}
