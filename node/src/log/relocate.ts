@@ -2,7 +2,7 @@ import { must } from "../base/assert.ts";
 import { NexusError } from "../base/errors.ts";
 import type { Entry } from "../raft/types.ts";
 import type { DiskFile } from "./disk.ts";
-import { aligned, frameHeaderBytes, readFrame, readSegmentHeader, segmentHeaderBytes } from "./format.ts";
+import { aligned, findFrame, frameHeaderBytes, readSegmentHeader, segmentHeaderBytes } from "./format.ts";
 import { type GroupIndex, type GroupIndexes, groupKey } from "./group-index.ts";
 import { entryBytes, type LogRecord, readRecord, readRecordHeader } from "./records.ts";
 
@@ -20,10 +20,14 @@ export class Relocation {
     this.segment = segment;
   }
 
-  /** Reads the segment. `stepBytes` bounds one step, but for a single larger entry. */
-  static async plan(indexes: GroupIndexes, file: DiskFile, options: { segment: number; stepBytes: number }) {
+  /** Reads the segment up to `endOffset`. `stepBytes` bounds one step, but for a single larger entry. */
+  static async plan(
+    indexes: GroupIndexes,
+    file: DiskFile,
+    options: { segment: number; endOffset: number; stepBytes: number },
+  ) {
     const relocation = new Relocation(indexes, options.segment);
-    const view = await file.read(0, file.sizeBytes);
+    const view = await file.read(0, options.endOffset);
     const newest = newestEntries(Buffer.from(view.buffer, view.byteOffset, view.byteLength), options.segment);
     for (const [key, index] of indexes.all) {
       if (index.oldestSegment === options.segment) relocation.#plan(index, newest.get(key), options.stepBytes);
@@ -80,12 +84,12 @@ function consecutive(entries: Entry[]): Entry[][] {
 
 /** By group key and index, the last entry written in the segment. */
 function newestEntries(bytes: Buffer, segment: number): Map<number, Map<number, Entry>> {
-  const salt = must(readSegmentHeader(bytes), `header of segment ${segment}`).salt;
+  const salt = readSegmentHeader(bytes)?.salt;
+  if (salt === undefined) return new Map();
   const newest = new Map<number, Map<number, Entry>>();
-  let offset = segmentHeaderBytes;
-  for (let frame = readFrame(bytes, { segment, offset }, salt); frame; ) {
-    const end = offset + frame.lengthBytes;
-    for (let at = offset + frameHeaderBytes; at < end; ) {
+  for (let frame = findFrame(bytes, { segment, offset: segmentHeaderBytes }, salt); frame; ) {
+    const end = frame.place.offset + frame.lengthBytes;
+    for (let at = frame.place.offset + frameHeaderBytes; at < end; ) {
       const header = must(readRecordHeader(bytes, at, end), "header of a record in a sound frame");
       const record = must(readRecord(bytes, at, header), "record in a sound frame");
       for (const entry of record.entries ?? []) {
@@ -99,8 +103,8 @@ function newestEntries(bytes: Buffer, segment: number): Map<number, Map<number, 
       }
       at = header.end;
     }
-    offset = aligned(end);
-    frame = readFrame(bytes, { segment, offset }, salt);
+    // Not simply the next: groups that lost data in a damaged frame were reset since, the others' frames follow it.
+    frame = findFrame(bytes, { segment, offset: aligned(end) }, salt);
   }
   return newest;
 }

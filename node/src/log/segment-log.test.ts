@@ -237,6 +237,39 @@ describe("reclamation", () => {
     expect(groups.get(groupKey(1, 1))!.entries.map((entry) => entry.index)).toEqual([195, 196, 197, 198, 199]);
   });
 
+  test("a damaged segment stays as long as a group is marked, and is relocated around the damage once it was reset", async () => {
+    const disk = new MemoryDisk();
+    const opened = await SegmentLog.open(disk, small);
+    await opened.log.append([write(1, 1)]);
+    await opened.log.append([write(7, 1, { hardState: { term: 3, vote: 2, commit: 1 } })]);
+    await opened.log.close();
+    disk.flipBit(segmentName(1), Buffer.from(disk.files.get(segmentName(1))!).indexOf(Buffer.alloc(50, 17)), 0);
+
+    const fill = async (log: SegmentLog, from: number) => {
+      for (let i = from; i < from + 100; i++) {
+        const more = { entries: entries(i, 1, 1, 500), snapshotMeta: i > from ? meta(i - 1) : undefined };
+        await log.append([write(2, i, more)]);
+        await turns();
+      }
+    };
+    const marked = await SegmentLog.open(disk, small);
+    await fill(marked.log, 1);
+    await marked.log.close();
+    expect(disk.files.has(segmentName(1))).toBe(true);
+
+    const again = await SegmentLog.open(disk, small);
+    expect(again.groups.get(groupKey(1, 1))!.corrupt).toBeDefined();
+    await again.log.append([{ group: 1, generation: 1, reset: true, snapshotMeta: meta(4) }]);
+    await fill(again.log, 101);
+    await again.log.close();
+
+    const { groups, log } = await SegmentLog.open(disk, small);
+    expect(disk.files.has(segmentName(1))).toBe(false);
+    expect(log.segmentCount).toBeLessThan(8);
+    expect(groups.get(groupKey(7, 1))).toMatchObject({ corrupt: undefined, entries: entries(1, 1, 7 * 16 + 1) });
+    expect(groups.get(groupKey(1, 1))).toMatchObject({ corrupt: undefined, snapshotMeta: meta(4) });
+  });
+
   test("a removed group is gone after a start", async () => {
     const disk = new MemoryDisk();
     const { log } = await SegmentLog.open(disk, small);

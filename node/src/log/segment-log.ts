@@ -282,8 +282,8 @@ export class SegmentLog {
   async #planRelocation(segment: number): Promise<void> {
     this.#relocation = "planning";
     try {
-      const file = await this.#segments.openOldest();
-      const options = { segment, stepBytes: this.#settings.relocationStepBytes };
+      const { file, endOffset } = await this.#segments.openOldest();
+      const options = { segment, endOffset, stepBytes: this.#settings.relocationStepBytes };
       this.#relocation = await Relocation.plan(this.#indexes, file, options);
       await file.close();
       this.#run();

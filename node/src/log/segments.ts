@@ -1,7 +1,7 @@
 import { must } from "../base/assert.ts";
 import { messageOf } from "../base/errors.ts";
 import type { Disk, DiskFile } from "./disk.ts";
-import { segmentName } from "./format.ts";
+import { readSegmentHeader, segmentHeaderBytes, segmentName } from "./format.ts";
 
 /** The segment files of a log: the one being written, those before it, and one prepared ahead. */
 export class Segments {
@@ -65,8 +65,15 @@ export class Segments {
     }
   }
 
-  openOldest(): Promise<DiskFile> {
-    return this.#disk.open(segmentName(must(this.used[0], "oldest segment")));
+  /** The oldest segment, and where its last frame ends by the header of the one after it. */
+  async openOldest(): Promise<{ file: DiskFile; endOffset: number }> {
+    const oldest = must(this.used[0], "oldest segment");
+    const next = await this.#disk.open(segmentName(oldest + 1));
+    const header = await next.read(0, segmentHeaderBytes);
+    await next.close();
+    const file = await this.#disk.open(segmentName(oldest));
+    const bytes = Buffer.from(header.buffer, header.byteOffset, header.byteLength);
+    return { file, endOffset: readSegmentHeader(bytes)?.previousEnd ?? file.sizeBytes };
   }
 
   async close(): Promise<void> {
