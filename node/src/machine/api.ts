@@ -1,5 +1,5 @@
-import type { Reply } from "../../../proto/gen/nexus/v1/command.ts";
-import type { ChunkRef, Event, FileInfo, LockGrant } from "../../../proto/gen/nexus/v1/records.ts";
+import type { Reply } from "@nexus-federation/proto/command.ts";
+import type { ChunkRef, Event, FileInfo, LockGrant } from "@nexus-federation/proto/records.ts";
 import type { Refusal } from "../base/errors.ts";
 
 /** A committed entry of the zone's log. `data` is an encoded Command; empty = no-op. */

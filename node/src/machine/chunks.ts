@@ -1,5 +1,5 @@
-import type { DropChunks } from "../../../proto/gen/nexus/v1/command.ts";
-import type { ChunkRef } from "../../../proto/gen/nexus/v1/records.ts";
+import type { DropChunks } from "@nexus-federation/proto/command.ts";
+import type { ChunkRef } from "@nexus-federation/proto/records.ts";
 import { assert } from "../base/assert.ts";
 import { hexOf } from "../base/bytes.ts";
 import { type Refusal, refuse } from "../base/errors.ts";

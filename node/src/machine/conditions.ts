@@ -1,4 +1,4 @@
-import type { Precondition } from "../../../proto/gen/nexus/v1/command.ts";
+import type { Precondition } from "@nexus-federation/proto/command.ts";
 import { equalBytes, hexOf } from "../base/bytes.ts";
 import { type Refusal, refuse } from "../base/errors.ts";
 import { show } from "../tree/path.ts";

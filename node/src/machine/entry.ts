@@ -1,4 +1,4 @@
-import type { ChunkRef, FileInfo } from "../../../proto/gen/nexus/v1/records.ts";
+import type { ChunkRef, FileInfo } from "@nexus-federation/proto/records.ts";
 import { assert } from "../base/assert.ts";
 import { noBytes } from "../base/bytes.ts";
 import { nameOf } from "../tree/path.ts";

@@ -1,4 +1,4 @@
-import type { Event } from "../../../proto/gen/nexus/v1/records.ts";
+import type { Event } from "@nexus-federation/proto/records.ts";
 import { assert } from "../base/assert.ts";
 import { ByteReader, ByteWriter } from "./codec.ts";
 import { decodeEntry, infoOf } from "./entry.ts";

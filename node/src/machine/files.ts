@@ -1,4 +1,4 @@
-import type { DeletePath, MakeDirectory, SetMetadata, WriteFile } from "../../../proto/gen/nexus/v1/command.ts";
+import type { DeletePath, MakeDirectory, SetMetadata, WriteFile } from "@nexus-federation/proto/command.ts";
 import { type Refusal, refuse } from "../base/errors.ts";
 import { utf8Size } from "../tree/order.ts";
 import { nameOf, parentOf, show } from "../tree/path.ts";

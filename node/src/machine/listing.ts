@@ -1,4 +1,4 @@
-import type { FileInfo, Listing } from "../../../proto/gen/nexus/v1/records.ts";
+import type { FileInfo, Listing } from "@nexus-federation/proto/records.ts";
 import { noBytes } from "../base/bytes.ts";
 import { isRefusal, type Refusal, refuse } from "../base/errors.ts";
 import { joinPath, show } from "../tree/path.ts";
@@ -28,16 +28,9 @@ export function listDirectory(state: MachineState, path: string, options: ListOp
   if (isRefusal(place)) return place;
   if (!place) return notFound(path);
   if (place.entry.type !== "directory") return wrongType(path, place.entry, "directory");
-  const walk = {
-    state,
-    root: path,
-    options,
-    limit,
-    page: [] as FileInfo[],
-    scanned: 0,
-    last: "",
-    rolled: options.page ?? "",
-  };
+  const page = options.page ?? "";
+  const rolled = options.delimiter && page.endsWith(options.delimiter) ? page : "";
+  const walk: Walk = { state, root: path, options, limit, page: [], scanned: 0, last: "", rolled };
   const more = options.recursive ? deep(walk, place.entry.id, "", pageNames(options)) : flat(walk, place.entry.id);
   return { entries: walk.page, nextPage: more ? walk.last : "" };
 }

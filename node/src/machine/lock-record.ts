@@ -1,4 +1,4 @@
-import type { LockGrant } from "../../../proto/gen/nexus/v1/records.ts";
+import type { LockGrant } from "@nexus-federation/proto/records.ts";
 import { equalBytes } from "../base/bytes.ts";
 import { asBuffer, ByteReader, ByteWriter } from "./codec.ts";
 import { lockKey } from "./keys.ts";

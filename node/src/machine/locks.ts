@@ -5,8 +5,8 @@ import type {
   ExtendLock,
   LockWaiting,
   ReleaseLock,
-} from "../../../proto/gen/nexus/v1/command.ts";
-import type { LockGrant, LockState } from "../../../proto/gen/nexus/v1/records.ts";
+} from "@nexus-federation/proto/command.ts";
+import type { LockGrant, LockState } from "@nexus-federation/proto/records.ts";
 import { assert } from "../base/assert.ts";
 import { equalBytes } from "../base/bytes.ts";
 import { type Refusal, refuse } from "../base/errors.ts";

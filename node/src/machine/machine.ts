@@ -5,8 +5,8 @@
 // one batch a turn; time is the log's own (stamped into commands), ids are counters, nothing else is random. A command
 // runs in an undoable transaction: a refusal is an answer that changed nothing. Everything a follower needs to go on as
 // leader (remembered requests, fences, waiters, the feed's floor) is stored and so travels in the snapshot.
-import { Command, type Operation, type Reply } from "../../../proto/gen/nexus/v1/command.ts";
-import type { FileInfo, Listing, LockState } from "../../../proto/gen/nexus/v1/records.ts";
+import { Command, type Reply } from "@nexus-federation/proto/command.ts";
+import type { FileInfo, Listing, LockState } from "@nexus-federation/proto/records.ts";
 import { assert } from "../base/assert.ts";
 import { isRefusal, messageOf, type Refusal, refuse } from "../base/errors.ts";
 import type {
@@ -147,7 +147,7 @@ export class Machine {
     settlePolicy(state);
     trimFeed(state);
     const reply = this.#replyTo(outcome);
-    if (command.requestId.length > 0) remember(state, command.requestId, memoryOf(outcome, reply, command));
+    if (command.requestId.length > 0) remember(state, command.requestId, memoryOf(outcome, reply));
     state.commit();
     return { reply, effects: state.effects };
   }
@@ -159,7 +159,6 @@ export class Machine {
       const results = outcome.batch.map((done) => resultOf(done, generation));
       return { result: { $case: "batch", value: { results } } };
     }
-    if ("lock" in outcome) return outcome.reply;
     return outcome.reply;
   }
 
@@ -249,10 +248,8 @@ function decode(data: Uint8Array): Command | Refusal {
   }
 }
 
-function memoryOf(outcome: Exclude<Outcome, Refusal>, reply: Reply, command: Command) {
+function memoryOf(outcome: Exclude<Outcome, Refusal>, reply: Reply) {
   if ("done" in outcome) return { done: outcome.done };
-  if ("lock" in outcome) return { lockPath: outcome.lock.path, lockId: outcome.lock.lockId ?? command.requestId };
+  if ("lock" in outcome) return { lockPath: outcome.lock.path, lockId: outcome.lock.lockId };
   return { reply };
 }
-
-export type { Operation };

@@ -1,4 +1,4 @@
-import type { CopyFile, Precondition, Rename } from "../../../proto/gen/nexus/v1/command.ts";
+import type { CopyFile, Precondition, Rename } from "@nexus-federation/proto/command.ts";
 import { type Refusal, refuse } from "../base/errors.ts";
 import { isAtOrBelow, nameOf, parentOf, show } from "../tree/path.ts";
 import { chunkListOf, referAgain, releaseChunks } from "./chunks.ts";

@@ -1,4 +1,4 @@
-import type { Batch, Command, Operation, Reply } from "../../../proto/gen/nexus/v1/command.ts";
+import type { Batch, Command, Operation, Reply } from "@nexus-federation/proto/command.ts";
 import { unreachable } from "../base/assert.ts";
 import { isRefusal, type Refusal, refuse } from "../base/errors.ts";
 import { dropChunks } from "./chunks.ts";
@@ -50,7 +50,8 @@ export function runOperation(state: MachineState, command: Command, isSystem: bo
     case "raiseLevel":
       return asEmpty(raiseLevel(state, op.value));
     case "compactFeed":
-      return asEmpty(compactFeed(state, op.value.belowIndex) as undefined);
+      compactFeed(state, op.value.belowIndex);
+      return { reply: emptyReply };
     case "system": {
       if (!isSystem) return refuse("INVALID", "operation: only the system zone takes system commands");
       const answer = runSystemCommand(state, op.value);

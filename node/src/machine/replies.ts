@@ -1,5 +1,5 @@
-import type { Reply } from "../../../proto/gen/nexus/v1/command.ts";
-import type { Failure, OperationResult } from "../../../proto/gen/nexus/v1/records.ts";
+import type { Reply } from "@nexus-federation/proto/command.ts";
+import type { Failure, OperationResult } from "@nexus-federation/proto/records.ts";
 import type { Refusal } from "../base/errors.ts";
 import { infoOf } from "./entry.ts";
 import type { Done } from "./files.ts";

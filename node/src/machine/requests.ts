@@ -1,4 +1,4 @@
-import { type Command, Reply } from "../../../proto/gen/nexus/v1/command.ts";
+import { type Command, Reply } from "@nexus-federation/proto/command.ts";
 import { assert } from "../base/assert.ts";
 import { equalBytes } from "../base/bytes.ts";
 import { errorKinds, type Refusal, refuse } from "../base/errors.ts";

@@ -1,7 +1,7 @@
 import { assert } from "../base/assert.ts";
 import { ByteReader, ByteWriter } from "./codec.ts";
 import { binaryBytes, bytesOfBinary } from "./keys.ts";
-import type { StateStore, StateWrite } from "./store.ts";
+import type { StatePair, StateStore, StateWrite } from "./store.ts";
 
 /** Bytes after which a piece is handed over; one large value may make it longer. */
 const pieceBytes = 256 * 1024;
@@ -10,13 +10,17 @@ const format = 1;
 const batchPairs = 1024;
 
 /**
- * The whole state in key order, in pieces that each hold whole pairs. The same state gives the same bytes, whichever
+ * The whole state at the time of the call, in key order, in pieces that each hold whole pairs. The same state gives the same bytes, whichever
  * replica makes them; the caller adds the digest. Drain the machine first.
  */
-export function* snapshot(store: StateStore): Generator<Uint8Array, void, void> {
+export function snapshot(store: StateStore): Iterable<Uint8Array> {
+  return pieces(store.scan({ from: "" }));
+}
+
+function* pieces(pairs: Iterable<StatePair>): Generator<Uint8Array, void, void> {
   const writer = new ByteWriter().byte(format);
   let size = 0;
-  for (const { key, value } of store.scan({ from: "" })) {
+  for (const { key, value } of pairs) {
     writer.bytes(bytesOfBinary(key)).bytes(value);
     size += key.length + value.length;
     if (size < pieceBytes) continue;

@@ -1,4 +1,4 @@
-import { BoxRecord, LogRecord, RuleMap } from "../../../proto/gen/nexus/v1/records.ts";
+import { BoxRecord, LogRecord, RuleMap } from "@nexus-federation/proto/records.ts";
 import { textOf } from "../base/bytes.ts";
 import { ByteReader } from "./codec.ts";
 import {
@@ -69,7 +69,7 @@ export class SystemReads {
     return bytes && this.log(new ByteReader(bytes).varint());
   }
 
-  /** Index of the last entry that changed a map, a log or a box. */
+  /** Grows with every change of a map, a log or a box: index of the entry that made it. */
   get revision(): number {
     const bytes = this.#state.overlay.get(revisionKey);
     return bytes ? new ByteReader(bytes).varint() : 0;
@@ -78,16 +78,12 @@ export class SystemReads {
   /** The active map; epoch 0 without rules before the first. */
   ruleMap(): RuleMap {
     const bytes = this.#state.overlay.get(ruleMapKey);
-    const map = bytes ? RuleMap.decode(bytes) : { epoch: 0, rules: [], revision: 0 };
-    map.revision = this.revision;
-    return map;
+    return bytes ? RuleMap.decode(bytes) : { epoch: 0, rules: [] };
   }
 
   pendingMap(): RuleMap | undefined {
     const bytes = this.#state.overlay.get(pendingMapKey);
-    const map = bytes && RuleMap.decode(bytes);
-    if (map) map.revision = this.revision;
-    return map;
+    return bytes && RuleMap.decode(bytes);
   }
 
   /** Who may take a box down now or, when `untilMs` has passed, might last. */
@@ -103,4 +99,9 @@ export class SystemReads {
     for (const { value } of this.#state.overlay.scan({ from: prefix, to: after(prefix) })) out.push(decode(value));
     return out;
   }
+}
+
+export function putLog(state: MachineState, log: LogRecord): void {
+  state.overlay.put(logKey(log.log), LogRecord.encode(log).finish());
+  state.effects.push({ kind: "system-changed", what: "logs" });
 }

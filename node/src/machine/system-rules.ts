@@ -1,12 +1,11 @@
-import type { AbortRules, ActivateRules, BeginRules, SystemReply } from "../../../proto/gen/nexus/v1/command.ts";
-import { type LogRecord, RuleMap, type ZoneRule } from "../../../proto/gen/nexus/v1/records.ts";
+import type { AbortRules, ActivateRules, BeginRules, SystemReply } from "@nexus-federation/proto/command.ts";
+import { type LogRecord, RuleMap, type ZoneRule } from "@nexus-federation/proto/records.ts";
 import { equalBytes } from "../base/bytes.ts";
 import { type Refusal, refuse } from "../base/errors.ts";
 import { rulesProblem } from "../tree/rules.ts";
 import { pendingMapKey, ruleMapKey } from "./keys.ts";
 import type { MachineState } from "./state.ts";
-import { putLog } from "./system.ts";
-import { SystemReads } from "./system-reads.ts";
+import { putLog, SystemReads } from "./system-reads.ts";
 
 /** Rules of a map at most. */
 const rulesMax = 10_000;
@@ -113,9 +112,8 @@ function withMembers(rule: ZoneRule, log: LogRecord | undefined): ZoneRule {
   return { ...rule, members: serving.map((member) => member.box), generation: log.generation };
 }
 
-/** The revision is kept apart: it changes with every box and log. */
 function encodeMap(epoch: number, rules: ZoneRule[]): Uint8Array {
-  return RuleMap.encode({ epoch, rules, revision: 0 }).finish();
+  return RuleMap.encode({ epoch, rules }).finish();
 }
 
 function putMap(state: MachineState, key: string, bytes: Uint8Array): void {

@@ -8,16 +8,16 @@ import type {
   RemoveBox,
   SystemCommand,
   SystemReply,
-} from "../../../proto/gen/nexus/v1/command.ts";
-import { BoxRecord, LogRecord } from "../../../proto/gen/nexus/v1/records.ts";
+} from "@nexus-federation/proto/command.ts";
+import { BoxRecord, type LogRecord } from "@nexus-federation/proto/records.ts";
 import { unreachable } from "../base/assert.ts";
 import { equalBytes, hexOf, utf8 } from "../base/bytes.ts";
 import { type Refusal, refuse } from "../base/errors.ts";
 import { show, zoneNameProblem } from "../tree/path.ts";
 import { ByteWriter } from "./codec.ts";
-import { boxKey, disruptionKey, federationKey, logKey, revisionKey, tombstoneKey, zoneKey } from "./keys.ts";
+import { boxKey, disruptionKey, federationKey, revisionKey, tombstoneKey, zoneKey } from "./keys.ts";
 import type { MachineState } from "./state.ts";
-import { SystemReads } from "./system-reads.ts";
+import { putLog, SystemReads } from "./system-reads.ts";
 import { abortRules, activateRules, beginRules, showMembers } from "./system-rules.ts";
 
 /** Changes the system zone's tables: boxes, logs, rule maps, the disruption lock. */
@@ -144,11 +144,6 @@ function recordMembers(state: MachineState, operation: RecordMembers): SystemRep
   putLog(state, next);
   showMembers(state, next);
   return { ...done, log: log.log };
-}
-
-export function putLog(state: MachineState, log: LogRecord): void {
-  state.overlay.put(logKey(log.log), LogRecord.encode(log).finish());
-  state.effects.push({ kind: "system-changed", what: "logs" });
 }
 
 /** Frees the name. The number, which is part of the log's uid, is never used again. */

@@ -1,4 +1,4 @@
-import type { Cede, Own, RaiseLevel, SetPolicy } from "../../../proto/gen/nexus/v1/command.ts";
+import type { Cede, Own, RaiseLevel, SetPolicy } from "@nexus-federation/proto/command.ts";
 import { isRefusal, type Refusal, refuse } from "../base/errors.ts";
 import { joinPath, segmentsOf, show } from "../tree/path.ts";
 import { matchesPattern, type Pattern, parsePattern, reachesBelow, takesFrom } from "../tree/pattern.ts";

@@ -1,4 +1,4 @@
-import type { FileInfo, Listing } from "../../../proto/gen/nexus/v1/records.ts";
+import type { FileInfo, Listing } from "@nexus-federation/proto/records.ts";
 import { compareText } from "./order.ts";
 import { joinPath } from "./path.ts";
 import type { NameBelow } from "./rules.ts";

@@ -1,4 +1,4 @@
-import type { ZoneRule } from "../../../proto/gen/nexus/v1/records.ts";
+import type { ZoneRule } from "@nexus-federation/proto/records.ts";
 import { assert } from "../base/assert.ts";
 import { isRefusal, type Refusal, refuse } from "../base/errors.ts";
 import { compareText } from "./order.ts";
