@@ -19,6 +19,20 @@ export function credentialsToBox(own: Credentials, federation: string, box: stri
   });
 }
 
+/** What a client needs to trust a federation; with certificate and key it shows who it is. */
+export type ClientTrust = Pick<Credentials, "ca" | "crl"> & Partial<Credentials>;
+
+/** Credentials for the client port of any box of `federation`. */
+export function credentialsToFederation(trust: ClientTrust, federation: string): ChannelCredentials {
+  return grpcCredentials.createFromSecureContext(secureContextOf(trust), {
+    checkServerIdentity: (_host, certificate) => {
+      const identity = identityOfCertificate(certificate.subjectaltname);
+      if (identity?.kind === "box" && identity.federation === federation) return undefined;
+      return new Error(`a box of federation ${federation} was expected, the certificate names none`);
+    },
+  });
+}
+
 /**
  * One connection a channel, found dead within seconds, never through a proxy. The name sent in the TLS handshake is
  * fixed: an address there is forbidden, and nobody looks at it.

@@ -49,7 +49,7 @@ export function writeCredentials(folder: string, credentials: Credentials): void
 }
 
 /** TLS 1.3 only. Throws INVALID when certificate, key or list do not parse or do not belong together. */
-export function secureContextOf(credentials: Credentials): SecureContext {
+export function secureContextOf(credentials: Partial<Credentials>): SecureContext {
   try {
     return createSecureContext({ ...contextOptions(credentials), minVersion: "TLSv1.3" });
   } catch (cause) {
@@ -57,7 +57,7 @@ export function secureContextOf(credentials: Credentials): SecureContext {
   }
 }
 
-export function contextOptions(credentials: Credentials) {
+export function contextOptions(credentials: Partial<Credentials>) {
   const { ca, certificate, key, crl } = credentials;
   return { ca, cert: certificate, key, ...(crl === undefined ? {} : { crl }) };
 }

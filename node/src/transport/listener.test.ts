@@ -6,7 +6,7 @@ import tls from "node:tls";
 import { Client, credentials as grpcCredentials, Metadata, type ServiceError, status } from "@grpc/grpc-js";
 import { afterEach, describe, expect, test } from "vitest";
 import { Authority } from "./authority.ts";
-import { channelOptions, clientToBox } from "./channel.ts";
+import { channelOptions, clientToBox, credentialsToFederation } from "./channel.ts";
 import { type Credentials, peerIdentity } from "./credentials.ts";
 import { boxCredentials, peerSettings } from "./federation.fixture.ts";
 import { clientListenerLimits, Listener, type ListenerSettings } from "./listener.ts";
@@ -217,6 +217,20 @@ describe("the calling side", () => {
 
     expect(answer).toMatch(/^UNAVAILABLE/);
   });
+});
+
+test("a client with the authority alone reaches any box of the federation, and nobody else", async () => {
+  const box = await start(clientSettings());
+  const impostor = await start({
+    ...clientSettings(),
+    security: { kind: "tls", credentials: user, clientCertificate: "optional" },
+  });
+  const to = (port: number, federation: string) =>
+    new Client(`127.0.0.1:${port}`, credentialsToFederation({ ca: server.ca }, federation), channelOptions);
+
+  expect(await call(to(box.port, "acme"))).toBe("no body 2");
+  expect(await call(to(box.port, "globex"))).toContain("a box of federation globex was expected");
+  expect(await call(to(impostor.port, "acme"))).toMatch(/^UNAVAILABLE/);
 });
 
 describe("limits of a listener", () => {

@@ -93,6 +93,8 @@ export class Listener {
       "grpc.max_concurrent_streams": settings.callsPerConnectionMax,
       "grpc.max_metadata_size": headerBytesMax,
       "grpc.enable_channelz": 0,
+      "grpc.keepalive_time_ms": 30_000,
+      "grpc.keepalive_timeout_ms": 10_000,
       ...(settings.idleMs > 0 ? { "grpc.max_connection_idle_ms": settings.idleMs } : {}),
     });
     this.#injector = this.grpc.createConnectionInjector(ServerCredentials.createInsecure());

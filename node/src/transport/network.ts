@@ -87,6 +87,13 @@ export class GrpcNetwork implements PeerNetwork {
     return { out, in: this.#served.get(service)?.size ?? 0 };
   }
 
+  /** Messages dropped or pushed out by full queues, of the links that are open now. */
+  dropped(service: Service): number {
+    let count = 0;
+    for (const { links } of this.#peers.values()) count += links.get(service)?.writer.dropped ?? 0;
+    return count;
+  }
+
   async stop(): Promise<void> {
     if (this.#stopped) return;
     this.#stopped = true;
