@@ -23,6 +23,7 @@ import {
   type UntypedServiceImplementation,
 } from "@grpc/grpc-js";
 import { PeerBatch, RaftMessage, WitnessBatch, WitnessBatchReply } from "./raft.ts";
+import { Failure } from "./records.ts";
 import { RequestFrame, ResponseFrame } from "./request.ts";
 
 export const protobufPackage = "nexus.v1";
@@ -77,8 +78,7 @@ export interface SnapshotFrame {
 }
 
 export interface SnapshotDone {
-  ok: boolean;
-  error: string;
+  failure: Failure | undefined;
 }
 
 export interface ChunkFrame {
@@ -87,11 +87,11 @@ export interface ChunkFrame {
   data: Buffer;
   last: boolean;
   size: number;
+  failure: Failure | undefined;
 }
 
 export interface ChunkDone {
-  ok: boolean;
-  error: string;
+  failure: Failure | undefined;
 }
 
 export interface ChunkRequest {
@@ -595,16 +595,13 @@ export const SnapshotFrame: MessageFns<SnapshotFrame> = {
 };
 
 function createBaseSnapshotDone(): SnapshotDone {
-  return { ok: false, error: "" };
+  return { failure: undefined };
 }
 
 export const SnapshotDone: MessageFns<SnapshotDone> = {
   encode(message: SnapshotDone, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
-    if (message.ok !== false) {
-      writer.uint32(8).bool(message.ok);
-    }
-    if (message.error !== "") {
-      writer.uint32(18).string(message.error);
+    if (message.failure !== undefined) {
+      Failure.encode(message.failure, writer.uint32(26).fork()).join();
     }
     return writer;
   },
@@ -622,20 +619,12 @@ export const SnapshotDone: MessageFns<SnapshotDone> = {
       while (reader.pos < end) {
         const tag = reader.uint32();
         switch (tag >>> 3) {
-          case 1: {
-            if (tag !== 8) {
+          case 3: {
+            if (tag !== 26) {
               break;
             }
 
-            message.ok = reader.bool();
-            continue;
-          }
-          case 2: {
-            if (tag !== 18) {
-              break;
-            }
-
-            message.error = reader.string();
+            message.failure = Failure.decode(reader, reader.uint32());
             continue;
           }
         }
@@ -652,7 +641,7 @@ export const SnapshotDone: MessageFns<SnapshotDone> = {
 };
 
 function createBaseChunkFrame(): ChunkFrame {
-  return { address: Buffer.alloc(0), log: 0, data: Buffer.alloc(0), last: false, size: 0 };
+  return { address: Buffer.alloc(0), log: 0, data: Buffer.alloc(0), last: false, size: 0, failure: undefined };
 }
 
 export const ChunkFrame: MessageFns<ChunkFrame> = {
@@ -671,6 +660,9 @@ export const ChunkFrame: MessageFns<ChunkFrame> = {
     }
     if (message.size !== 0) {
       writer.uint32(40).uint32(message.size);
+    }
+    if (message.failure !== undefined) {
+      Failure.encode(message.failure, writer.uint32(50).fork()).join();
     }
     return writer;
   },
@@ -728,6 +720,14 @@ export const ChunkFrame: MessageFns<ChunkFrame> = {
             message.size = reader.uint32();
             continue;
           }
+          case 6: {
+            if (tag !== 50) {
+              break;
+            }
+
+            message.failure = Failure.decode(reader, reader.uint32());
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -742,16 +742,13 @@ export const ChunkFrame: MessageFns<ChunkFrame> = {
 };
 
 function createBaseChunkDone(): ChunkDone {
-  return { ok: false, error: "" };
+  return { failure: undefined };
 }
 
 export const ChunkDone: MessageFns<ChunkDone> = {
   encode(message: ChunkDone, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
-    if (message.ok !== false) {
-      writer.uint32(8).bool(message.ok);
-    }
-    if (message.error !== "") {
-      writer.uint32(18).string(message.error);
+    if (message.failure !== undefined) {
+      Failure.encode(message.failure, writer.uint32(26).fork()).join();
     }
     return writer;
   },
@@ -769,20 +766,12 @@ export const ChunkDone: MessageFns<ChunkDone> = {
       while (reader.pos < end) {
         const tag = reader.uint32();
         switch (tag >>> 3) {
-          case 1: {
-            if (tag !== 8) {
+          case 3: {
+            if (tag !== 26) {
               break;
             }
 
-            message.ok = reader.bool();
-            continue;
-          }
-          case 2: {
-            if (tag !== 18) {
-              break;
-            }
-
-            message.error = reader.string();
+            message.failure = Failure.decode(reader, reader.uint32());
             continue;
           }
         }
