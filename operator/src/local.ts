@@ -19,6 +19,7 @@ import { Fleet } from "./backends/local/fleet.ts";
 import { Folder, writePrivate } from "./backends/local/folder.ts";
 import { ensureToken, Identities, type LocalContext, writeContext } from "./backends/local/identities.ts";
 import { observedOf } from "./backends/local/observe.ts";
+import type { ProgramSettings } from "./backends/local/programs.ts";
 import { type ApplyOutcome, faultsIn, type LocalStatus, localStatus } from "./backends/local/status.ts";
 import { DesiredStore } from "./backends/local/store.ts";
 import type { Action } from "./planner/actions.ts";
@@ -26,20 +27,19 @@ import { type Desired, desiredOf } from "./planner/desired.ts";
 import type { Observed } from "./planner/observed.ts";
 import { plan } from "./planner/plan.ts";
 
-export interface LocalSettings {
+/** `federation` is the trust domain; `detached` processes outlive the supervisor, and a later `up` adopts them. */
+export interface LocalSettings extends ProgramSettings {
   /** The federation's own folder. */
   folder: string;
-  /** Trust domain. */
-  federation: string;
-  /** Processes outlive the supervisor; a later `up` adopts them. */
-  detached: boolean;
   /** What happens, one line each, for progress. */
   report?: (line: string) => void;
 }
 
 /** Time between two looks while something changes, and while nothing does. */
-const busyMs = 250;
+const busyMs = 100;
 const idleMs = 1000;
+/** Rounds without any news after which an unfinished world is looked at as rarely as a finished one. */
+const quietRoundsMax = 100;
 const adminTimes = { statusTimeoutMs: 1000, changeTimeoutMs: 5000 };
 const answerMs = 5000;
 
@@ -64,6 +64,7 @@ export class LocalRuntime {
   #replies: ReadonlyMap<string, StatusReply> = new Map();
   #observed: Observed;
   #settled = false;
+  #quietRounds = 0;
   #stopping = false;
   #wake: () => void = () => {};
   #loop: Promise<void> = Promise.resolve();
@@ -254,7 +255,7 @@ export class LocalRuntime {
         this.#report(`a round failed: ${messageOf(error)}`);
       }
       for (const told of [...this.#rounds]) told();
-      if (!this.#stopping) await this.#pause(this.#settled ? idleMs : busyMs);
+      if (!this.#stopping) await this.#pause(this.#settled || this.#quietRounds > quietRoundsMax ? idleMs : busyMs);
     }
     for (const told of [...this.#rounds]) told();
   }
@@ -263,6 +264,7 @@ export class LocalRuntime {
     return new Promise((resolve) => {
       const timer = this.#clock.after(delayMs, resolve);
       this.#wake = () => {
+        this.#quietRounds = 0;
         timer.cancel();
         resolve();
       };
@@ -312,6 +314,7 @@ export class LocalRuntime {
   }
 
   #note(actions: readonly Action[]): void {
+    this.#quietRounds = actions.some((action) => action.type === "raiseCondition") ? 0 : this.#quietRounds + 1;
     for (const action of actions) {
       if (action.type !== "raiseCondition") continue;
       const { object, condition } = action;
@@ -319,8 +322,6 @@ export class LocalRuntime {
       this.#conditions.set(object, [...others, condition]);
       if (condition.type === "Ready") this.#report(`${object}: ${condition.message}`);
     }
-    for (const action of actions)
-      if (action.type !== "raiseCondition" && action.type !== "ensureWorkload") this.#report(subjectOf(action));
     const known = new Set(["Federation/federation", ...this.#store.declared.map(({ resource }) => keyOf(resource))]);
     for (const object of this.#conditions.keys()) if (!known.has(object)) this.#conditions.delete(object);
   }

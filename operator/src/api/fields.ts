@@ -9,8 +9,8 @@ export const namePattern = /^[a-z]([-a-z0-9]*[a-z0-9])?$/;
 const durationPattern = /^([0-9]{1,12}(\.[0-9]{1,9})?(ns|us|ms|s|m|h))+$/;
 const quantityPattern = /^[0-9]{1,12}(\.[0-9]{1,6})?(Ki|Mi|Gi|Ti|Pi|k|M|G|T|P)?$/;
 const endpointPattern = /^(\[[0-9a-fA-F:.]{2,45}\]|[A-Za-z0-9]([-A-Za-z0-9.]*[A-Za-z0-9])?):[0-9]{1,5}$/;
-const mountPathPattern = /^(\/[^/*]{1,255}){1,32}$/;
-const pathPatternPattern = /^(\/([^/*]{1,255}|\*)){0,32}\/\*\*?$/;
+const mountPathPattern = /^(\/[^/*]+)+$/;
+const pathPatternPattern = /^(\/([^/*]+|\*))*\/\*\*?$/;
 
 /** A string of at most `max` characters. */
 export function text(max: number): z.ZodString {

@@ -24,6 +24,9 @@ export interface AdminSettings {
   changeTimeoutMs: number;
 }
 
+/** A restarted box is looked for again within a second. */
+const options = { ...channelOptions, "grpc.initial_reconnect_backoff_ms": 100, "grpc.max_reconnect_backoff_ms": 500 };
+
 /** Channels to boxes, one each, made on first use. */
 export class Admin {
   readonly #own: Credentials;
@@ -40,8 +43,8 @@ export class Admin {
   /** Undefined when the box does not answer in time. */
   status(box: string, endpoint: string): Promise<StatusReply | undefined> {
     return new Promise((resolve) => {
-      const options = { deadline: this.#wallMs() + this.#settings.statusTimeoutMs };
-      this.#client(box, endpoint).status({ zones: true }, new Metadata(), options, (error, reply) =>
+      const deadline = { deadline: this.#wallMs() + this.#settings.statusTimeoutMs };
+      this.#client(box, endpoint).status({ zones: true }, new Metadata(), deadline, (error, reply) =>
         resolve(error ? undefined : reply),
       );
     });
@@ -79,11 +82,7 @@ export class Admin {
     const kept = this.#channels.get(box);
     if (kept?.endpoint === endpoint) return kept.client;
     kept?.client.close();
-    const client = new AdminClient(
-      endpoint,
-      credentialsToBox(this.#own, this.#settings.federation, box),
-      channelOptions,
-    );
+    const client = new AdminClient(endpoint, credentialsToBox(this.#own, this.#settings.federation, box), options);
     this.#channels.set(box, { endpoint, client });
     return client;
   }

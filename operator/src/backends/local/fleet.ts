@@ -7,7 +7,7 @@ import { Child, type ChildView, childDefaults } from "./child.ts";
 import type { Folder } from "./folder.ts";
 import type { Identities } from "./identities.ts";
 import { loopback, Ports } from "./ports.ts";
-import { Programs } from "./programs.ts";
+import { type ProgramSettings, Programs } from "./programs.ts";
 import { rotate } from "./rotate.ts";
 
 const rotateEveryMs = 5000;
@@ -31,7 +31,7 @@ export class Fleet {
   readonly #confirmed = new Set<string>();
   #rotation: Timer | undefined;
 
-  constructor(needs: FleetNeeds, settings: { federation: string; detached: boolean }) {
+  constructor(needs: FleetNeeds, settings: ProgramSettings) {
     this.#needs = needs;
     this.#detached = settings.detached;
     this.#programs = new Programs(needs.folder, settings);

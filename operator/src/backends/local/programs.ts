@@ -22,6 +22,15 @@ export interface BoxProgram {
   peers: { box: string; endpoint: string }[];
 }
 
+export interface ProgramSettings {
+  federation: string;
+  detached: boolean;
+  /** File that Node runs as a data box. Default: this checkout's. */
+  dataProgram?: string;
+  /** File that Node runs as a witness, without types. Default: bundled from this checkout. */
+  witnessProgram?: string;
+}
+
 /** A witness must run within 64 MiB: small heaps, no JIT threads, one arena. */
 const witnessFlags = [
   "--max-semi-space-size=1",
@@ -36,12 +45,15 @@ export class Programs {
   readonly #folder: Folder;
   readonly #federation: string;
   readonly #detached: boolean;
+  readonly #data: string;
   #witness: Promise<string> | undefined;
 
-  constructor(folder: Folder, settings: { federation: string; detached: boolean }) {
+  constructor(folder: Folder, settings: ProgramSettings) {
     this.#folder = folder;
     this.#federation = settings.federation;
     this.#detached = settings.detached;
+    this.#data = settings.dataProgram ?? join(programRoot, "node/src/box.ts");
+    if (settings.witnessProgram !== undefined) this.#witness = Promise.resolve(settings.witnessProgram);
   }
 
   /** Writes the configuration and answers what to run. */
@@ -54,8 +66,7 @@ export class Programs {
       logFile: this.#folder.log(box.name),
       processFile: this.#folder.process(box.name),
     };
-    if (box.role === "Data")
-      return { ...common, args: [join(programRoot, "node/src/box.ts"), "--config", config], env: {} };
+    if (box.role === "Data") return { ...common, args: [this.#data, "--config", config], env: {} };
     this.#witness ??= bundleWitness(join(this.#folder.run, "witness.mjs"));
     return { ...common, args: [...witnessFlags, await this.#witness, "--config", config], env: witnessEnvironment };
   }

@@ -1,0 +1,132 @@
+// A process that speaks the Admin service over real TLS and obeys at once, for tests of supervision: whoever is
+// bootstrapped leads every log. State is kept in its folder, so that a killed one comes back as itself.
+import { randomBytes } from "node:crypto";
+import { existsSync, readFileSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { Server, ServerCredentials, type ServerUnaryCall, type sendUnaryData } from "@grpc/grpc-js";
+import { type AdminReply, AdminService, type DeclaredMember, type StatusReply } from "@nexus-federation/proto/admin.ts";
+import type { BoxRecord, ZoneRule } from "@nexus-federation/proto/records.ts";
+
+interface State {
+  incarnation: string;
+  epoch: number;
+  rules: ZoneRule[];
+  boxes: BoxRecord[];
+  logs: Record<string, { log: number; members: DeclaredMember[]; mode: string; configIndex: number }>;
+}
+
+const configFile = process.argv[process.argv.indexOf("--config") + 1]!;
+const config = JSON.parse(readFileSync(configFile, "utf8"));
+if (config.controlPipe) process.stdin.on("end", () => process.exit(0)).resume();
+process.on("SIGTERM", () => process.exit(0));
+
+const stateFile = join(config.dir, "fake.json");
+const state: State = existsSync(stateFile)
+  ? JSON.parse(readFileSync(stateFile, "utf8"), (key, value) =>
+      key === "incarnation" && value?.data ? Buffer.from(value.data) : value,
+    )
+  : { incarnation: randomBytes(16).toString("hex"), epoch: 0, rules: [], boxes: [], logs: {} };
+const save = () => writeFileSync(stateFile, JSON.stringify(state));
+save();
+
+function status(): StatusReply {
+  const groups = Object.entries(state.logs).map(([zone, { log, members, mode, configIndex }]) => ({
+    log,
+    zone,
+    generation: 1,
+    role: "leader",
+    leader: config.box,
+    term: 1,
+    witnessMode: members.some((member) => member.role === "witness") ? "PAIR" : "",
+    epoch: 0,
+    commit: 1,
+    applied: 1,
+    configIndex,
+    joint: false,
+    members: members.map((member, index) => ({
+      ...member,
+      match: 1,
+      lag: 0,
+      state: "",
+      active: true,
+      replica: index + 1,
+      incarnation: Buffer.from(state.boxes.find((box) => box.name === member.box)?.incarnation ?? []),
+      caughtUp: true,
+    })),
+    acceptedRevision: 0,
+    acceptedHash: "",
+    stalenessMs: 0,
+    locksHeld: 0,
+    mode,
+    copies: 1,
+    needsReplication: false,
+  }));
+  return {
+    box: config.box,
+    incarnation: Buffer.from(state.incarnation, "hex"),
+    region: config.region,
+    state: groups.length > 0 ? "ready" : "empty",
+    epoch: state.epoch,
+    map: { epoch: state.epoch, rules: state.rules },
+    groups,
+    boxes: state.boxes,
+    pending: undefined,
+    version: "test",
+    logTimeMs: 0,
+    role: config.role,
+    federation: config.federation,
+    disruptionBox: "",
+    disruptionHolder: "",
+    problems: [],
+  } as StatusReply;
+}
+
+const change =
+  <In>(act: (request: In) => void) =>
+  (call: ServerUnaryCall<In, AdminReply>, done: sendUnaryData<AdminReply>) => {
+    act(call.request);
+    save();
+    done(null, { failure: undefined, log: 0, epoch: 0, configIndex: 0, detail: "" });
+  };
+const server = new Server();
+server.addService(AdminService, {
+  status: (_call: unknown, done: sendUnaryData<StatusReply>) => done(null, status()),
+  bootstrap: change<{ members: DeclaredMember[] }>(({ members }) => {
+    state.logs["system"] = { log: 1, members, mode: "", configIndex: 1 };
+  }),
+  registerBox: change<{ box: BoxRecord }>(({ box }) => {
+    state.boxes = [...state.boxes.filter((each) => each.name !== box.name), box];
+  }),
+  ensureZone: change<{ zone: string; members: DeclaredMember[]; rule: ZoneRule }>(({ zone, members, rule }) => {
+    state.logs[zone] ??= { log: Object.keys(state.logs).length + 1, members, mode: rule.mode, configIndex: 1 };
+  }),
+  installRules: change<{ rules: ZoneRule[] }>(({ rules }) => {
+    state.rules = rules;
+    state.epoch++;
+  }),
+  proposeMembership: change<{ zone: string; members: DeclaredMember[] }>(({ zone, members }) => {
+    const log = state.logs[zone]!;
+    log.members = members;
+    log.configIndex++;
+  }),
+  setPolicy: change<{ zone: string; rule: ZoneRule }>(({ zone, rule }) => {
+    state.logs[zone]!.mode = rule.mode;
+  }),
+  transfer: change(() => {}),
+  drain: change(() => {}),
+  destroyZone: change<{ zone: string }>(({ zone }) => {
+    delete state.logs[zone];
+  }),
+} as never);
+const read = (path: string) => readFileSync(path);
+const credentials = ServerCredentials.createSsl(
+  read(config.tls.ca),
+  [{ cert_chain: read(config.tls.cert), private_key: read(config.tls.key) }],
+  true,
+);
+server.bindAsync(`${config.peer.host}:${config.peer.port}`, credentials, (error) => {
+  if (error) {
+    console.error(error.message);
+    process.exit(1);
+  }
+});
