@@ -36,6 +36,8 @@ export interface RaftConfig {
   readonly preVote?: boolean;
   /** Default "ReadOnlySafe"; "ReadOnlyLeaseBased" needs `checkQuorum`. */
   readonly readOnlyOption?: ReadOnlyOption;
+  /** Limit on reads that wait for confirmation on the leader; beyond it reads are dropped. Default 10,000. */
+  readonly readsWaitingMax?: number;
   /** Followers drop proposals instead of passing them to the leader. */
   readonly disableProposalForwarding?: boolean;
   /** Propose configuration changes unchecked: only for callers that order and check them themselves. */
@@ -75,6 +77,7 @@ export function settingsOf(config: RaftConfig): Settings | string {
     readOnlyOption: config.readOnlyOption ?? "ReadOnlySafe",
     messageBytesMax,
     applyingBytesMax: config.applyingBytesMax || Math.max(1, messageBytesMax),
+    readsWaitingMax: config.readsWaitingMax ?? 10_000,
     soloAfterTicks: config.soloAfterTicks || Math.max(1, Math.floor(config.electionTick * 0.8)),
     witnessAskTicks: config.witnessAskTicks ?? 1,
     soloDwellTicks: config.soloDwellTicks ?? 2 * config.electionTick,

@@ -19,6 +19,7 @@ import {
 
 export const refusalTexts: Record<Refusal, string> = {
   ProposalDropped: "raft proposal dropped",
+  ReadDropped: "raft read dropped",
   StepLocalMessage: "raft: cannot step raft local message",
   StepPeerNotFound: "raft: cannot step as peer not found",
 };

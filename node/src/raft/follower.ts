@@ -57,17 +57,9 @@ export function stepFollower(r: Raft, m: Message): Refusal | undefined {
       }
       forward(r, m);
       return undefined;
-    case "MsgReadIndexResp": {
-      const [request] = m.entries;
-      if (request === undefined || m.entries.length !== 1) {
-        r.logger.error?.(
-          `${hex(r.id)} invalid format of MsgReadIndexResp from ${hex(m.from)}, entries count: ${m.entries.length}`,
-        );
-        return undefined;
-      }
-      r.readStates.push({ index: m.index, context: request.data });
+    case "MsgReadIndexResp":
+      takeReadIndex(r, m);
       return undefined;
-    }
   }
   return undefined;
 }
@@ -127,6 +119,17 @@ function hearLeader(r: Raft, m: Message): void {
 function forward(r: Raft, m: Message): void {
   m.to = r.lead;
   r.send(m);
+}
+
+function takeReadIndex(r: Raft, m: Message): void {
+  const [request] = m.entries;
+  if (request === undefined || m.entries.length !== 1) {
+    r.logger.error?.(
+      `${hex(r.id)} invalid format of MsgReadIndexResp from ${hex(m.from)}, entries count: ${m.entries.length}`,
+    );
+    return;
+  }
+  r.readStates.push({ index: m.index, context: request.data });
 }
 
 function forgetLeader(r: Raft): void {

@@ -22,8 +22,7 @@ export function stepLeader(r: Raft, m: Message): Refusal | undefined {
     case "MsgProp":
       return stepProposal(r, m);
     case "MsgReadIndex":
-      stepReadIndex(r, m);
-      return undefined;
+      return stepReadIndex(r, m);
     case "MsgForgetLeader":
       return undefined;
   }

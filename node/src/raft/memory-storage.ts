@@ -30,7 +30,7 @@ export class MemoryStorage implements Storage {
     const first = this.firstIndex();
     if (lo < first) return "compacted";
     if (hi > this.lastIndex() + 1) throw new InvariantError(`entries up to ${hi - 1} are beyond ${this.lastIndex()}`);
-    return limitedSlice(this.#entries, lo - first, hi - first, bytesMax);
+    return limitedSlice(this.#entries, { from: lo - first, until: hi - first }, bytesMax);
   }
 
   term(index: number): number | undefined {

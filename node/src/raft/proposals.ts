@@ -1,4 +1,5 @@
 import { InvariantError } from "../base/assert.ts";
+import { noBytes } from "../base/bytes.ts";
 import { checkedConfEntry } from "./conf.ts";
 import { encodeConfChange, LEAVE_JOINT } from "./confchange/codec.ts";
 import { hex, refusalTexts } from "./describe.ts";
@@ -16,10 +17,8 @@ export function stepProposal(r: Raft, m: Message): Refusal | undefined {
   const refusal = proposalRefusal(r);
   if (refusal !== undefined) return refusal;
   if (!hasRoom(r, payloadSize(m.entries))) return "ProposalDropped";
-  const entries = m.entries.map((entry, offset) => {
-    const { type, data } = checkedConfEntry(r, entry, offset);
-    return nextEntry(r, offset, type, data);
-  });
+  const first = r.log.lastIndex() + 1;
+  const entries = m.entries.map((entry, offset) => newEntry(r, first + offset, checkedConfEntry(r, entry, offset)));
   return appendAndSend(r, entries);
 }
 
@@ -27,15 +26,22 @@ export function stepProposal(r: Raft, m: Message): Refusal | undefined {
 export function proposeHere(r: Raft, datas: readonly Uint8Array[]): Refusal | undefined {
   const refusal = proposalRefusal(r);
   if (refusal !== undefined) return refusal;
-  return appendAndSend(
-    r,
-    datas.map((data, offset) => nextEntry(r, offset, "EntryNormal", data)),
-  );
+  const first = r.log.lastIndex() + 1;
+  const epoch = r.regime?.leader.epoch ?? 0;
+  const entries: Entry[] = [];
+  for (const data of datas)
+    entries.push({ index: first + entries.length, term: r.term, epoch, type: "EntryNormal", data });
+  return appendAndSend(r, entries);
 }
 
-/** The entry that is to stand `offset` places behind the end of the log. */
-export function nextEntry(r: Raft, offset: number, type: EntryType, data: Uint8Array): Entry {
-  return { index: r.log.lastIndex() + 1 + offset, term: r.term, epoch: r.regime?.leader.epoch ?? 0, type, data };
+/** An entry of the leader's term and epoch that is to stand at `index`. */
+export function newEntry(r: Raft, index: number, { type, data }: Pick<Entry, "type" | "data">): Entry {
+  return { index, term: r.term, epoch: r.regime?.leader.epoch ?? 0, type, data };
+}
+
+/** An entry without data, to stand at the end of the log. */
+export function emptyEntry(r: Raft, type: EntryType): Entry {
+  return newEntry(r, r.log.lastIndex() + 1, { type, data: noBytes });
 }
 
 /** Appends to the leader's log; false when the uncommitted tail has no room. Empty entries always have. */

@@ -1,5 +1,4 @@
 import { InvariantError } from "../base/assert.ts";
-import { noBytes } from "../base/bytes.ts";
 import { switchToConfig } from "./conf.ts";
 import { restore } from "./confchange/restore.ts";
 import type { Settings } from "./config.ts";
@@ -10,7 +9,7 @@ import { stepLeader } from "./leader.ts";
 import { RaftLog } from "./log.ts";
 import { isWitnessResponse, localMessage, type Message } from "./messages.ts";
 import type { Members } from "./pairsolo.ts";
-import { appendEntries, appliedSnapshot, appliedTo, nextEntry } from "./proposals.ts";
+import { appendEntries, appliedSnapshot, appliedTo, emptyEntry } from "./proposals.ts";
 import { jointIds } from "./quorum/joint.ts";
 import { sortedIds } from "./quorum/majority.ts";
 import { ReadOnly } from "./reads.ts";
@@ -252,7 +251,7 @@ export class Raft {
     own.recentActive = true;
     // There may be a configuration change in the tail: to wait for all of it is simpler than to look.
     this.pendingConfIndex = this.log.lastIndex();
-    appendEntries(this, [nextEntry(this, 0, "EntryNormal", noBytes)]);
+    appendEntries(this, [emptyEntry(this, "EntryNormal")]);
     this.logger.info?.(`${hex(this.id)} became leader at term ${this.term}`);
   }
 

@@ -95,10 +95,10 @@ export class RawNode {
   }
 
   /** Asks for a read index; it comes back as a ReadState with `context`, or never: the caller repeats. */
-  readIndex(context: Uint8Array): void {
+  readIndex(context: Uint8Array): Refusal | undefined {
     const request = localMessage("MsgReadIndex", NONE);
     request.entries = [{ index: 0, term: 0, epoch: 0, type: "EntryNormal", data: context }];
-    this.raft.step(request);
+    return this.raft.step(request);
   }
 
   /** The transport could not deliver a message to `id`. */

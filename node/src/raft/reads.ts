@@ -6,7 +6,7 @@ import type { Raft } from "./raft.ts";
 import { enterSoloIfDue, mayReadLocally } from "./regime.ts";
 import { broadcastHeartbeat } from "./replication.ts";
 import { isSingleton } from "./tracker/config.ts";
-import { NONE } from "./types.ts";
+import { NONE, type Refusal } from "./types.ts";
 
 interface ReadRequest {
   readonly request: Message;
@@ -71,10 +71,12 @@ export class ReadOnly {
 }
 
 /** A read on the leader. Before its first commit in the term it cannot know what is committed, so the read waits. */
-export function stepReadIndex(r: Raft, m: Message): void {
+export function stepReadIndex(r: Raft, m: Message): Refusal | undefined {
+  if (r.readOnly.size + r.pendingReads.length >= r.settings.readsWaitingMax) return "ReadDropped";
   if (isSingleton(r.tracker.config)) answerRead(r, m, r.log.committed);
   else if (!committedInTerm(r)) r.pendingReads.push(m);
   else startRead(r, m);
+  return undefined;
 }
 
 /** The commit index moved: starts the reads that waited for the first commit of the term. */

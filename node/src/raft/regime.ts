@@ -1,9 +1,8 @@
-import { noBytes } from "../base/bytes.ts";
 import { maybeCommit } from "./conf.ts";
 import { hex } from "./describe.ts";
 import { localMessage, type Message, message } from "./messages.ts";
 import { type LeaderEpoch, type Members, Mode, pairSoloRules } from "./pairsolo.ts";
-import { appendEntries, nextEntry } from "./proposals.ts";
+import { appendEntries, emptyEntry } from "./proposals.ts";
 import { sortedIds } from "./quorum/majority.ts";
 import type { Raft } from "./raft.ts";
 import { releaseLocalReads, releasePendingReads, stepReadAck } from "./reads.ts";
@@ -193,7 +192,7 @@ function changeMode(r: Raft, regime: Regime, mode: Mode): void {
   openEpoch(r, mode, r.log.lastIndex() + 1);
   regime.modeTicks = 0;
   r.logger.info?.(`${hex(r.id)} switched to ${mode} at term ${r.term} epoch ${regime.leader.epoch}`);
-  appendEntries(r, [nextEntry(r, 0, "EntryEpochChange", noBytes)]);
+  appendEntries(r, [emptyEntry(r, "EntryEpochChange")]);
   broadcastAppend(r);
 }
 

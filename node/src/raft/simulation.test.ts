@@ -7,22 +7,27 @@ import { type WitnessRecord, type WitnessRules, type WitnessVote, witnessRules }
 /** Random schedules of the real core with two full members and a witness. NEXUS_RAFT_SEEDS asks for more of them. */
 const seeds = Number(process.env["NEXUS_RAFT_SEEDS"] ?? 60);
 const steps = 6_000;
+const timeoutMs = 60_000 + seeds * 50;
 
 describe("two full members and a witness", () => {
   for (const membership of [false, true]) {
-    test(`keep every promise over ${seeds} schedules${membership ? " of changing membership" : ""}`, () => {
-      let [committed, localReads, readsDone] = [0, 0, 0];
-      for (let seed = 1; seed <= seeds; seed++) {
-        const result = runSeed(seed, membership);
-        committed += result.committed;
-        localReads += result.localReads;
-        readsDone += result.readsDone;
-      }
+    test(
+      `keep every promise over ${seeds} schedules${membership ? " of changing membership" : ""}`,
+      () => {
+        let [committed, localReads, readsDone] = [0, 0, 0];
+        for (let seed = 1; seed <= seeds; seed++) {
+          const result = runSeed(seed, membership);
+          committed += result.committed;
+          localReads += result.localReads;
+          readsDone += result.readsDone;
+        }
 
-      expect(committed).toBeGreaterThan(seeds * 20);
-      expect(localReads).toBeGreaterThan(seeds);
-      expect(readsDone).toBeGreaterThan(seeds);
-    });
+        expect(committed).toBeGreaterThan(seeds * 20);
+        expect(localReads).toBeGreaterThan(seeds);
+        expect(readsDone).toBeGreaterThan(seeds);
+      },
+      timeoutMs,
+    );
   }
 });
 

@@ -1,5 +1,11 @@
 import type { Entry } from "./types.ts";
 
+/** Positions from .. until - 1 of an array. */
+export interface Range {
+  readonly from: number;
+  readonly until: number;
+}
+
 /** Size of one entry as it counts against message and apply limits: its fields in protobuf encoding, in bytes. */
 export function entrySize(entry: Entry): number {
   const dataSize = entry.data.length === 0 ? 0 : 1 + varintSize(entry.data.length) + entry.data.length;
@@ -21,15 +27,15 @@ export function payloadSize(entries: readonly Entry[]): number {
   return size;
 }
 
-/** The longest prefix of entries[start..end) that fits `bytesMax`, but at least one entry. */
-export function limitedSlice(entries: readonly Entry[], start: number, end: number, bytesMax: number): Entry[] {
-  let stop = start;
+/** The longest prefix of entries[from .. until) that fits `bytesMax`, but at least one entry. */
+export function limitedSlice(entries: readonly Entry[], { from, until }: Range, bytesMax: number): Entry[] {
+  let end = from;
   let size = 0;
-  for (; stop < end; stop++) {
-    size += entrySize(entries[stop] as Entry);
-    if (size > bytesMax && stop > start) break;
+  for (; end < until; end++) {
+    size += entrySize(entries[end] as Entry);
+    if (size > bytesMax && end > from) break;
   }
-  return entries.slice(start, stop);
+  return entries.slice(from, end);
 }
 
 function varintSize(value: number): number {

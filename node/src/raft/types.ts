@@ -120,7 +120,7 @@ export interface ReadState {
 }
 
 /** Expected refusals of a step or proposal; texts in `describe.ts`. */
-export type Refusal = "ProposalDropped" | "StepLocalMessage" | "StepPeerNotFound";
+export type Refusal = "ProposalDropped" | "ReadDropped" | "StepLocalMessage" | "StepPeerNotFound";
 
 /** Receives one line of text; a level that is absent costs nothing, its text is never built. */
 export interface Logger {

@@ -117,7 +117,7 @@ export class Unstable {
     if (lo < this.offset || hi > this.offset + this.entries.length) {
       throw new InvariantError(`entries ${lo}..${hi} are outside the unstable tail at ${this.offset}`);
     }
-    return limitedSlice(this.entries, lo - this.offset, hi - this.offset, bytesMax);
+    return limitedSlice(this.entries, { from: lo - this.offset, until: hi - this.offset }, bytesMax);
   }
 
   #at(index: number): { readonly term: number; readonly epoch: number } | undefined {

@@ -35,12 +35,9 @@ const handlers: ReadonlyMap<string, Handler> = new Map<string, Handler>([
   ["deliver-msgs", deliver],
   ["forget-leader", forgetLeader],
   ["log-level", (env, d) => env.output.setLevel(d.args[0]?.key ?? "")],
-  ["process-ready", (env, d) => forEach(env, d, "handling Ready", (id) => env.processReady(id))],
-  [
-    "process-append-thread",
-    (env, d) => forEach(env, d, "processing append thread", (id) => env.processAppendThread(id)),
-  ],
-  ["process-apply-thread", (env, d) => forEach(env, d, "processing apply thread", (id) => env.processApplyThread(id))],
+  ["process-ready", forEach("handling Ready", (env, id) => env.processReady(id))],
+  ["process-append-thread", forEach("processing append thread", (env, id) => env.processAppendThread(id))],
+  ["process-apply-thread", forEach("processing apply thread", (env, id) => env.processApplyThread(id))],
   ["propose", propose],
   ["propose-conf-change", proposeChange],
   ["raft-log", printLog],
@@ -206,19 +203,16 @@ function transferLeadership(env: Environment, directive: Directive): undefined {
 }
 
 /** Runs `act` for every node named; with several, each under a heading and indented. */
-function forEach(
-  env: Environment,
-  directive: Directive,
-  heading: string,
-  act: (id: number) => string | undefined,
-): string | undefined {
-  const ids = numbersOf(directive);
-  for (const id of ids) {
-    if (ids.length > 1) env.output.write(`> ${id} ${heading}\n`);
-    const problem = ids.length > 1 ? env.output.indented(() => act(id)) : act(id);
-    if (problem !== undefined) return problem;
-  }
-  return undefined;
+function forEach(heading: string, act: (env: Environment, id: number) => string | undefined): Handler {
+  return (env, directive) => {
+    const ids = numbersOf(directive);
+    for (const id of ids) {
+      if (ids.length > 1) env.output.write(`> ${id} ${heading}\n`);
+      const problem = ids.length > 1 ? env.output.indented(() => act(env, id)) : act(env, id);
+      if (problem !== undefined) return problem;
+    }
+    return undefined;
+  };
 }
 
 function firstNumber(directive: Directive): number {

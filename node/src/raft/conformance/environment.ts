@@ -5,7 +5,8 @@ import { describeEntries, describeMessage, describeReady, refusalTexts } from ".
 import { MemoryStorage } from "../memory-storage.ts";
 import { isLocalTarget, type Message, type MessageType } from "../messages.ts";
 import { RawNode } from "../rawnode.ts";
-import { EMPTY_SNAPSHOT, type Entry, type HardState, isEmptyHardState, NO_LIMIT, type Snapshot } from "../types.ts";
+import type { Ready } from "../ready.ts";
+import { EMPTY_SNAPSHOT, type Entry, isEmptyHardState, NO_LIMIT, type Snapshot } from "../types.ts";
 import { type WitnessRecord, witnessRules } from "../witness.ts";
 import { witnessResponse } from "../witness-vote.ts";
 import { Output } from "./output.ts";
@@ -87,7 +88,7 @@ export class Environment {
     const ready = node.ready();
     this.output.write(describeReady(ready));
     if (!config.asyncStorageWrites) {
-      const problem = append(member, ready.hardState, ready.entries, ready.snapshot);
+      const problem = append(member, ready);
       if (problem !== undefined) return problem;
       apply(member, ready.committedEntries);
     }
@@ -109,7 +110,7 @@ export class Environment {
     }
     const { responses, term, vote, commit } = work;
     this.output.write(`Processing:\n${describeMessage({ ...work, responses: [] })}\n`);
-    const problem = append(member, { term, vote, commit }, work.entries, work.snapshot);
+    const problem = append(member, { ...work, hardState: { term, vote, commit } });
     if (problem !== undefined) return problem;
     this.#respond(responses);
     return undefined;
@@ -234,9 +235,7 @@ function staysLocal(m: Message): boolean {
 
 function append(
   { storage }: Member,
-  hardState: HardState | undefined,
-  entries: readonly Entry[],
-  snapshot: Snapshot | undefined,
+  { hardState, entries, snapshot }: Pick<Ready, "hardState" | "entries" | "snapshot">,
 ): string | undefined {
   if (hardState !== undefined && !isEmptyHardState(hardState)) storage.setHardState(hardState);
   if (snapshot === undefined || snapshot.index === 0) {
