@@ -107,6 +107,22 @@ describe("damage", () => {
     expect(sealed.corrupt).toMatch(/fails its checksum/);
     expect(cut).toMatchObject({ corrupt: undefined });
     expect(cut.entries.map((entry) => entry.index)).toEqual([1, 2]);
+    expect(Buffer.from(unsealed.files.get(segmentName(1))!).indexOf("NFRM", lastData - 100)).toBe(-1);
+  });
+
+  test("a frame that does not continue the one before it is not taken", async () => {
+    const { disk, file } = await threeWrites();
+    const lastFrame = file.lastIndexOf("NFRM");
+    const other = new MemoryDisk();
+    const { log } = await SegmentLog.open(other, small);
+    await log.append([write(1, 1), write(2, 1)]);
+    await log.append([write(1, 2, { entries: entries(2, 1, 99) }), write(2, 2)]);
+    await log.append([write(1, 3, { entries: entries(3, 1, 99) }), write(2, 3)]);
+    disk.files.get(segmentName(1))!.set(other.files.get(segmentName(1))!.subarray(lastFrame), lastFrame);
+
+    const { groups } = await SegmentLog.open(disk, small);
+
+    expect(groups.get(groupKey(1, 1))!.entries.map((entry) => entry.index)).toEqual([1, 2]);
   });
 
   test("a segment that is missing from the middle marks what was known", async () => {
