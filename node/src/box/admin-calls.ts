@@ -11,7 +11,7 @@ import type {
   TransferRequest,
 } from "@nexus-federation/proto/admin.ts";
 import { BootstrapRecord, type DeclaredReplica } from "@nexus-federation/proto/raft.ts";
-import { LogRecord } from "@nexus-federation/proto/records.ts";
+import { type BoxRecord, LogRecord } from "@nexus-federation/proto/records.ts";
 import { equalBytes, hexOf } from "../base/bytes.ts";
 import { type Clock, delay, type Random } from "../base/clock.ts";
 import { isRefusal, type Refusal, refuse } from "../base/errors.ts";
@@ -43,6 +43,8 @@ export interface AdminCallNeeds {
   handover: Handover;
   clock: Clock;
   random: Random;
+  /** Connects to boxes that no map names yet. */
+  meet(boxes: readonly BoxRecord[]): void;
 }
 
 /** The admin calls where they are executed: at the box that leads the log they concern. */
@@ -68,6 +70,7 @@ export class AdminCalls {
     }
     const members = firstMembers(request.members, request.boxes);
     if (isRefusal(members)) return refusedReply(members);
+    this.#needs.meet(request.boxes);
     const federationUid = disk.federationUid() || hexOf(random.bytes(16));
     await disk.join(federationUid);
     const { timing } = request;

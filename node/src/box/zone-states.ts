@@ -1,5 +1,4 @@
-import type { Groups, GroupView } from "../group/api.ts";
-import type { Effect } from "../machine/api.ts";
+import type { Groups, GroupView, LockEvent } from "../group/api.ts";
 import type { Machine } from "../machine/machine.ts";
 import type { WaitEnd, ZoneReader, ZoneStates } from "../zones/ports.ts";
 import { systemLog } from "./directory.ts";
@@ -10,23 +9,16 @@ export interface MachineOwner {
   machine(log: number): Machine | undefined;
 }
 
-type LockEvent = Extract<Effect, { kind: "lock-granted" | "wait-ended" }>;
-
-/** What this needs of the host beside the seam: the ends of lock waits. */
-export type HostEvents = Groups & {
-  onLocks(listener: (log: number, events: readonly LockEvent[]) => void): void;
-};
-
 /** The state behind this box's replicas, as the engines and the directory ask for it. */
 export class BoxStates implements ZoneStates, SystemSource {
   readonly #machines: MachineOwner;
-  readonly #groups: HostEvents;
+  readonly #groups: Groups;
   readonly #changed: (() => void)[] = [];
   #systemIndex = 0;
   /** Logs whose replica must not serve; learnt with leadership, asked again when it changes. */
   readonly #mute = new Set<number>();
 
-  constructor(machines: MachineOwner, groups: HostEvents) {
+  constructor(machines: MachineOwner, groups: Groups) {
     this.#machines = machines;
     this.#groups = groups;
     groups.onLeadership((log, view) => this.#noteServing(log, view));

@@ -1,0 +1,129 @@
+import type { BoxRecord } from "@nexus-federation/proto/records.ts";
+import { equalBytes, hexOf } from "../base/bytes.ts";
+import type { Clock, Random } from "../base/clock.ts";
+import { type Refusal, refuse } from "../base/errors.ts";
+import type { Groups } from "../group/api.ts";
+import type { PeerNetwork } from "../transport/ports.ts";
+import { LogEngine } from "../zones/log-engine.ts";
+import { Admin } from "./admin.ts";
+import { AdminCalls } from "./admin-calls.ts";
+import type { BoxDisk } from "./admin-status.ts";
+import { Backups } from "./backup.ts";
+import { Box, type BoxIdentity } from "./box.ts";
+import { Directory } from "./directory.ts";
+import { ForwardLinks } from "./forward-link.ts";
+import { Handover } from "./handover.ts";
+import type { BoxLimits } from "./limits.ts";
+import { MemberReports } from "./member-reports.ts";
+import type { BoxLog, ChunkStore, ChunkTransfer, Hashing, MapFile } from "./ports.ts";
+import { DirectorySync } from "./sync.ts";
+import { BoxStates, type MachineOwner } from "./zone-states.ts";
+
+/** A box to talk to before any map is known. */
+export interface Seed {
+  box: string;
+  endpoint: string;
+}
+
+export interface NodeNeeds {
+  identity: BoxIdentity;
+  version: string;
+  disk: BoxDisk;
+  groups: Groups & { logs(): number[] };
+  machines: MachineOwner;
+  network: PeerNetwork;
+  chunks: ChunkStore;
+  transfer: ChunkTransfer;
+  hashing: Hashing;
+  mapFile: MapFile;
+  seeds: readonly Seed[];
+  clock: Clock;
+  random: Random;
+  limits: BoxLimits;
+  log: BoxLog;
+  problems(): string[];
+}
+
+/** Everything of a box above its drivers, wired: the same parts for the process and for the simulator. */
+export class BoxNode {
+  readonly box: Box;
+  readonly directory: Directory;
+  readonly #needs: NodeNeeds;
+  readonly #sync: DirectorySync;
+  readonly #handover: Handover;
+  readonly #reports: MemberReports;
+  #draining = false;
+
+  constructor(needs: NodeNeeds) {
+    this.#needs = needs;
+    const { identity, groups, network, clock, random, seeds } = needs;
+    const states = new BoxStates(needs.machines, groups);
+    const directory = new Directory(needs.mapFile);
+    this.directory = directory;
+    const engine = new LogEngine({ groups, states, places: directory, clock });
+    const forward = new ForwardLinks({
+      network,
+      clock,
+      serve: (request, caller, done) => this.box.handle(request, caller, done),
+      admit: (box, incarnation) => this.#admit(box, incarnation),
+    });
+    const seedNames = seeds.map((seed) => seed.box);
+    const sync = new DirectorySync({ ...needs, self: identity.box, directory, source: states, forward, seeds: seedNames });
+    this.#sync = sync;
+    const refreshMap = (heardEpoch: number) => sync.refresh(heardEpoch);
+    this.box = new Box({ ...needs, engine, logs: engine.logs, directory, forward, refreshMap });
+    const { ask } = this.box;
+    this.#handover = new Handover({ ask, source: states, groups, clock, log: needs.log });
+    this.#reports = new MemberReports({ groups, ask, clock });
+    const shared = { ...needs, ask, directory, states, source: states, forward, handover: this.#handover };
+    const status = { ...shared, draining: () => this.#draining };
+    const calls = new AdminCalls({ ...shared, random, meet: (boxes) => this.#meet(boxes) });
+    const backups = new Backups({ ...shared, box: this.box });
+    this.box.useAdmin(new Admin({ status, calls, backups, ask, drain: (timeoutMs) => this.drain(timeoutMs) }));
+  }
+
+  start(): void {
+    this.#meet(this.directory.boxes);
+    this.directory.onChange(() => this.#meet(this.directory.boxes));
+    this.#sync.start();
+    this.#handover.start();
+    this.#reports.start();
+  }
+
+  /** Stops proposing and hands leadership over. */
+  drain(timeoutMs: number): Promise<void> {
+    this.#draining = true;
+    return this.#needs.groups.drain(timeoutMs);
+  }
+
+  stop(): void {
+    this.#sync.stop();
+    this.#handover.stop();
+    this.#reports.stop();
+  }
+
+  #meet(boxes: readonly BoxRecord[]): void {
+    const { identity, network } = this.#needs;
+    for (const { name, peerEndpoint, incarnation, role } of boxes) {
+      if (name === identity.box || peerEndpoint === "") continue;
+      const services = role === "Witness" ? (["witness"] as const) : (["raft", "forward"] as const);
+      network.setPeer({ box: name, endpoint: peerEndpoint, incarnation, services });
+    }
+  }
+
+  /**
+   * Another box opens a stream. A registered name speaks with its registered incarnation only. One that is not known
+   * here yet, of a federation that has just begun, is answered at the endpoint that the settings give for it.
+   */
+  #admit(box: string, incarnation: Uint8Array): Refusal | undefined {
+    const known = this.directory.box(box);
+    if (known !== undefined) {
+      if (equalBytes(known.incarnation, incarnation)) return undefined;
+      return refuse("DENIED", `box ${box} is registered with another incarnation than ${hexOf(incarnation)}`);
+    }
+    const seed = this.#needs.seeds.find((one) => one.box === box);
+    const services = ["raft", "forward"] as const;
+    if (seed !== undefined) this.#needs.network.setPeer({ box, endpoint: seed.endpoint, incarnation, services });
+    return undefined;
+  }
+}
