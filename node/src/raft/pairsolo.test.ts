@@ -6,7 +6,7 @@ const SELF = 1;
 const isWitness = (id: number): boolean => id >= 8;
 const members = (...halves: number[][]) => ({ halves, self: SELF, isWitness });
 
-/** The rule as raft-and-witness.md words it, entry by entry. */
+/** The rule entry by entry, as raft-and-witness.md words it, except that the witness needs the leader's own durability. */
 function slowCommit(view: CommitView, log: readonly { term: number; epoch: number }[], term: number): number {
   const { leader } = view;
   for (let k = log.length; k > 0; k--) {
@@ -15,6 +15,7 @@ function slowCommit(view: CommitView, log: readonly { term: number; epoch: numbe
     const acked = (id: number): boolean => {
       if (id === SELF) return view.selfDurable >= k;
       if (!isWitness(id)) return view.match(id) >= k;
+      if (view.selfDurable < k) return false;
       return leader.mode === Mode.SOLO && leader.wAcked.get(id) === leader.epoch && entry.epoch === leader.epoch;
     };
     if (view.halves.every((half) => half.length === 0 || half.filter(acked).length * 2 > half.length)) return k;

@@ -4,7 +4,7 @@ import { witnessRules } from "../witness.ts";
 import { BaseModel } from "./base.ts";
 import { type BaseBounds, type BaseRules, baseRules, world } from "./base-rules.ts";
 import { NEW_MEMBER } from "./base-state.ts";
-import { type Exploration, explore } from "./explore.ts";
+import { type Exploration, explore, follow } from "./explore.ts";
 
 const statesMax = 60_000_000;
 const check = (bounds: BaseBounds, rules: Partial<BaseRules> = {}): Exploration =>
@@ -72,7 +72,17 @@ describe("a clause of the base rule taken out is a violation", () => {
 
   test("onEngage: (m.term, m.epoch) < (engTerm, engEpoch) is rejected", () => {
     const rules = { witness: { ...witnessRules, rank: () => 1 } };
-    expectViolation(check({ ...long, refusals: true }, rules), unsafe);
+    expectViolation(check(long, rules), unsafe);
+  });
+
+  test("an engaged witness counts only as far as the leader itself is durable (peer and witness without it)", () => {
+    const commitIndex: typeof pairSoloRules.commitIndex = (view) => {
+      const { leader, self } = view;
+      const withPeer = pairSoloRules.isEngaged(leader, 2) ? view.match(1 - self) : 0;
+      return Math.max(pairSoloRules.commitIndex(view), withPeer >= leader.epochStart ? withPeer : 0);
+    };
+    const rules = { leader: { ...pairSoloRules, commitIndex } };
+    expectViolation(check({ ...small, unsynced: true }, rules), unsafe);
   });
 
   test("the witness is durable before any reply that changed state", () => {
@@ -131,10 +141,19 @@ describe("A WEngage reply counts only if ok, reply.term = own term, mode is SOLO
     expectViolation(withCounts(long, counts), unsafe);
   });
 
+  /** A search directed by its start: the violation needs a late reply of the own former term, 21 steps from an empty group. */
   test("reply.term = own term taken out is a violation", () => {
     const counts: Counts = (leader, _term, reply) =>
       reply.ok && leader.mode === Mode.SOLO && reply.epoch === leader.epoch;
-    expectViolation(withCounts({ terms: 3, entries: 4, epochs: 3 }, counts), unsafe);
+    const bounds = { terms: 3, entries: 4, epochs: 1, lateReplies: true };
+    const rules = { ...baseRules, leader: { ...pairSoloRules, engageReplyCounts: counts } };
+    const start = follow(new BaseModel(bounds), [
+      ...["timeout A", "B votes for A in term 1", "vote of B reaches A", "lead A", "SOLO A", "engage A", "restart A"],
+      ...["timeout A", "W engaged by A at (1,1)", "B votes for A in term 2", "vote of B reaches A", "lead A"],
+    ]);
+
+    expectSafe(explore(new BaseModel(bounds, baseRules, start), statesMax));
+    expectViolation(explore(new BaseModel(bounds, rules, start), statesMax), unsafe);
   });
 
   test("ok and the mode are implied by term and epoch: without them nothing more is reachable", () => {

@@ -126,9 +126,10 @@ export function explore<S>(model: Model<S>, statesMax: number, visit?: (state: S
   const emit = (next: S, label: string, fault?: string): void => {
     if (violation !== undefined) return;
     steps++;
-    const isNew = set.add(key, model.encode(next, key), current);
+    const length = model.encode(next, key);
+    const isNew = set.add(key, length, current);
     violation = fault ?? (isNew ? model.violation(next) : undefined);
-    if (violation !== undefined) trace = `${retrace(model, set, current)}\n${label}  => ${model.show(next)}`;
+    if (violation !== undefined) trace = retrace(model, set, { at: current, key: key.slice(0, length), label });
   };
   for (; current < set.size && violation === undefined; current++) {
     if (set.size > statesMax) return { states: set.size, steps, exhausted: false, violation, trace };
@@ -139,15 +140,21 @@ export function explore<S>(model: Model<S>, statesMax: number, visit?: (state: S
   return { states: set.size, steps, exhausted: true, violation, trace };
 }
 
-/** Walks the chain of keys that leads to state `last` again, from the start state, to name its steps. */
-function retrace<S>(model: Model<S>, set: StateSet, last: number): string {
-  const chain: number[] = [];
-  for (let number = last; number !== 0; number = set.parent(number)) chain.push(number);
+interface LastStep {
+  /** Number of the state it starts from. */
+  readonly at: number;
+  readonly key: Uint8Array;
+  readonly label: string;
+}
+
+/** Walks the chain of keys up to the last step again, from the start state, to name the steps. */
+function retrace<S>(model: Model<S>, set: StateSet, last: LastStep): string {
+  const keys = [last.key];
+  for (let number = last.at; number !== 0; number = set.parent(number)) keys.push(set.key(number));
   let state = model.start();
   const lines = [`start  => ${model.show(state)}`];
   const key = new Uint8Array(KEY_BYTES_MAX);
-  for (const number of chain.reverse()) {
-    const wanted = set.key(number);
+  for (const wanted of keys.reverse()) {
     let found: S | undefined;
     model.successors(state, (next, label) => {
       if (found !== undefined) return;
@@ -156,7 +163,7 @@ function retrace<S>(model: Model<S>, set: StateSet, last: number): string {
       found = next;
       lines.push(`${label}  => ${model.show(next)}`);
     });
-    if (found === undefined) return `${lines.join("\n")}\n(trace lost: a model's key is not canonical)`;
+    if (found === undefined) return `${lines.join("\n")}\n(trace lost before "${last.label}")`;
     state = found;
   }
   return lines.join("\n");
