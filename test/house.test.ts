@@ -36,7 +36,7 @@ const house: House = {
     "operator/src/planner",
   ],
   testOnly: ["conformance", "testing", "check", "gen"],
-  operatorMayImport: ["base", "tree", "client"],
+  operatorMayImport: ["base", "tree", "client", "transport"],
   recordFiles: ["records.ts", "command.ts", "raft.ts"],
   linesMax: 400,
 };

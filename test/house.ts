@@ -14,7 +14,8 @@ export interface House {
   linesMax: number;
 }
 
-const importPattern = /(?:^|\n)\s*(?:import|export)\b[^;"'`]*?["']([^"']+)["']|\bimport\(\s*["']([^"']+)["']\s*\)/g;
+const importPattern =
+  /(?:^|\n)\s*(?:import|export)\s[^;"'`]*?\sfrom\s*["']([^"']+)["']|(?:^|\n)\s*import\s*["']([^"']+)["']|\bimport\(\s*["']([^"']+)["']\s*\)/g;
 const impurity = /\b(Date\.now|Math\.random|setTimeout|setInterval|setImmediate|performance\.now|process\.|crypto\.)/;
 
 /** One sentence for each way in which the file breaks the house rules; empty when it keeps them. */
@@ -27,7 +28,7 @@ export function checkFile(house: House, file: string, text: string): string[] {
   if (pureRoom && !isTest && impurity.test(withoutComments(text)))
     faults.push(`${name} reads a clock, timer or randomness in a pure room`);
   for (const match of text.matchAll(importPattern)) {
-    const target = match[1] ?? match[2]!;
+    const target = match[1] ?? match[2] ?? match[3]!;
     const fault = checkImport(house, { name, file, isTest, pureRoom }, target);
     if (fault) faults.push(fault);
   }
