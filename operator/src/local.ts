@@ -40,7 +40,7 @@ const busyMs = 100;
 const idleMs = 1000;
 /** Rounds without any news after which an unfinished world is looked at as rarely as a finished one. */
 const quietRoundsMax = 100;
-const adminTimes = { statusTimeoutMs: 1000, changeTimeoutMs: 5000 };
+const statusTimeoutMs = 1000;
 const answerMs = 5000;
 
 /** Name of the federation that the files declare; `default` without a Federation resource. Faulty files say default too. */
@@ -64,6 +64,7 @@ export class LocalRuntime {
   #replies: ReadonlyMap<string, StatusReply> = new Map();
   #observed: Observed;
   #settled = false;
+  #executing: Promise<void> | undefined;
   #quietRounds = 0;
   #stopping = false;
   #wake: () => void = () => {};
@@ -117,7 +118,7 @@ export class LocalRuntime {
     const identities = await Identities.open(folder, settings.federation, now);
     const admin = new Admin(await identities.operator(now), needs.clock.wallMs, {
       federation: settings.federation,
-      ...adminTimes,
+      statusTimeoutMs,
     });
     const store = new DesiredStore(folder.desired, settings.federation);
     const token = ensureToken(folder, settings.federation, needs.random);
@@ -286,7 +287,11 @@ export class LocalRuntime {
       if (action.type === "ensureWorkload") await this.#fleet.ensure(action.box, desired);
       if (action.type === "removeWorkload") await this.#removeBox(action.box);
     }
-    await this.#executor.run(deeds, { desired, observed });
+    // Some calls wait for elections; the world is looked at all the while.
+    this.#executing ??= this.#executor.run(deeds, { desired, observed }).finally(() => {
+      this.#executing = undefined;
+      this.#wake();
+    });
     this.#forgetEnded(desired, observed);
     this.#publish(desired);
     const moving = [...this.#conditions.values()].some((list) =>

@@ -30,8 +30,7 @@ export type Action =
       expectedConfigIndex: number;
     }
   | { type: "transfer"; zone: string; from: string; to: string }
-  | { type: "setPolicy"; zone: string; leader: string; rule: ObservedRule }
-  /** The whole next map. */
+  /** The whole next map; the boxes bring what a zone owns, its mode and its lock policy into its log on the way. */
   | { type: "installRules"; expectedEpoch: number; rules: ObservedRule[] }
   | { type: "setDrain"; box: string; on: boolean }
   /** Retention has ended. */
@@ -56,8 +55,6 @@ export function subjectOf(action: Action): string {
       return `proposeMembership ${action.zone} ${action.hash} @${action.expectedConfigIndex}`;
     case "transfer":
       return `transfer ${action.zone} ${action.from} -> ${action.to}`;
-    case "setPolicy":
-      return `setPolicy ${action.zone} ${action.rule.mode} ${action.rule.locks} ${action.rule.copiesDeclared}`;
     case "installRules":
       return `installRules ${action.expectedEpoch + 1}`;
     case "raiseCondition":

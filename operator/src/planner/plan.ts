@@ -8,10 +8,10 @@ import type { Action } from "./actions.ts";
 import { type Desired, type DesiredGroup, systemGroupOf } from "./desired.ts";
 import { federationKey, referenceFaults } from "./faults.ts";
 import { systemZone } from "./names.ts";
-import type { Observed } from "./observed.ts";
+import type { Observed, ObservedRule } from "./observed.ts";
 import { conditionActions, type Progress } from "./report.ts";
 import { nextRules, sameRules } from "./rules-plan.ts";
-import { entriesOf, planSystemMembers, planZone } from "./zone-plan.ts";
+import { entriesOf, type LogPlan, planSystemMembers, planZone } from "./zone-plan.ts";
 
 /** `nowMs` is wall time, for retention. */
 export function plan(desired: Desired, observed: Observed, nowMs: number): Action[] {
@@ -25,8 +25,8 @@ export function plan(desired: Desired, observed: Observed, nowMs: number): Actio
     waiting.set(federationKey, "the system zone has no leader");
   if (system && observed.systemServes) {
     actions.push(...registerActions(desired, observed));
-    const busy = zoneActions(desired, observed, { faults, waiting, system, actions });
-    const rules = nextRules(desired, observed, faults);
+    const { busy, ready } = zoneActions(desired, observed, { faults, waiting, system, actions });
+    const rules = nextRules(desired, observed, ready);
     if (!observed.rulesPending && !sameRules(rules, observed.rules))
       actions.push({ type: "installRules", expectedEpoch: observed.epoch, rules });
     actions.push(...drainActions(desired, observed, busy));
@@ -121,11 +121,13 @@ interface ZoneWorld extends Progress {
   actions: Action[];
 }
 
-/** Adds at most one action a log; answers the logs that got one. */
-function zoneActions(desired: Desired, observed: Observed, world: ZoneWorld): Set<string> {
+/** Adds at most one action a log; answers the logs that got one, and the rules that may be in the map. */
+function zoneActions(desired: Desired, observed: Observed, world: ZoneWorld) {
   const busy = new Set<string>();
-  const place = (key: string, zone: string, { action, waiting }: ReturnType<typeof planZone>) => {
+  const ready = new Map<string, ObservedRule>();
+  const place = (key: string, zone: string, { action, waiting, rule }: LogPlan) => {
     if (waiting !== "") world.waiting.set(key, waiting);
+    if (rule) ready.set(zone, rule);
     if (!action) return;
     world.actions.push(action);
     busy.add(zone);
@@ -137,7 +139,7 @@ function zoneActions(desired: Desired, observed: Observed, world: ZoneWorld): Se
     const key = `ConsensusZone/${zone.name}`;
     if (!zone.retired && !world.faults.has(key)) place(key, zone.name, planZone(zone, desired, observed));
   }
-  return busy;
+  return { busy, ready };
 }
 
 /** Draining boxes hand over what they lead, one step a log and never beside another action of that log. */

@@ -1,5 +1,5 @@
 import { type Desired, type DesiredZone, membersOf } from "./desired.ts";
-import { type Fault, normalPattern } from "./faults.ts";
+import { normalPattern } from "./faults.ts";
 import type { Observed, ObservedRule } from "./observed.ts";
 
 /** The rule that a zone asks for. */
@@ -44,47 +44,24 @@ export function ruleText(rule: ObservedRule): string {
   ]);
 }
 
-/** The policy part of the rule is what the zone's own log must hold too. */
-export function policyText(rule: ObservedRule): string {
-  return JSON.stringify([rule.mode, rule.locks, rule.copiesDeclared]);
-}
-
 /**
  * The map that should be in force next: rules of absent zones stay as they are, retired zones lose theirs, and a zone
- * gets its new rule once its log holds that mode (never before: a rule must not promise what the log does not do).
+ * gets its new rule once its members allow it (`ready`).
  */
 export function nextRules(
   desired: Desired,
   observed: Observed,
-  faults: ReadonlyMap<string, readonly Fault[]>,
+  ready: ReadonlyMap<string, ObservedRule>,
 ): ObservedRule[] {
   const rules: ObservedRule[] = [];
   const placed = new Set<string>();
   for (const rule of observed.rules) {
-    if (rule.state === "detached") continue;
-    const zone = desired.zones.get(rule.zone);
-    if (zone?.retired) continue;
+    if (rule.state === "detached" || desired.zones.get(rule.zone)?.retired) continue;
     placed.add(rule.zone);
-    rules.push((zone && readyRule(zone, desired, { observed, faults })) ?? rule);
+    rules.push(ready.get(rule.zone) ?? rule);
   }
-  for (const zone of desired.zones.values()) {
-    if (zone.retired || placed.has(zone.name)) continue;
-    const rule = readyRule(zone, desired, { observed, faults });
-    if (rule) rules.push(rule);
-  }
+  for (const [zone, rule] of ready) if (!placed.has(zone)) rules.push(rule);
   return rules;
-}
-
-function readyRule(
-  zone: DesiredZone,
-  desired: Desired,
-  world: { observed: Observed; faults: ReadonlyMap<string, readonly Fault[]> },
-): ObservedRule | undefined {
-  if (world.faults.has(`ConsensusZone/${zone.name}`)) return undefined;
-  const log = world.observed.logs.get(zone.name);
-  return log !== undefined && log.leader !== "" && log.mode === zone.policy.mode
-    ? ruleOf(zone, desired, log.log)
-    : undefined;
 }
 
 export function sameRules(a: readonly ObservedRule[], b: readonly ObservedRule[]): boolean {

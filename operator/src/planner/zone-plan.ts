@@ -6,8 +6,8 @@ import type { Action, MemberEntry } from "./actions.ts";
 import { type Desired, type DesiredZone, type MemberSet, membersOf, memberText } from "./desired.ts";
 import { type CurrentMember, type MemberStep, nextStep } from "./members.ts";
 import { systemZone } from "./names.ts";
-import type { Observed, ObservedLog } from "./observed.ts";
-import { policyText, ruleOf } from "./rules-plan.ts";
+import type { Observed, ObservedLog, ObservedRule } from "./observed.ts";
+import { ruleOf, ruleText } from "./rules-plan.ts";
 
 /** How much a mode promises. */
 const strength: Record<string, number> = { eventual: 1, strong: 2, strong_ha: 3 };
@@ -16,6 +16,8 @@ export interface LogPlan {
   action?: Action;
   /** What it waits for, one clause; empty when there is nothing left to do. */
   waiting: string;
+  /** The zone's rule, once the members are such that it may be in the map. */
+  rule?: ObservedRule;
 }
 
 export function planZone(zone: DesiredZone, desired: Desired, observed: Observed): LogPlan {
@@ -23,33 +25,34 @@ export function planZone(zone: DesiredZone, desired: Desired, observed: Observed
   if (target === undefined) return { waiting: "its members are not declared" };
   const missing = unregistered(target, observed);
   const log = observed.logs.get(zone.name);
+  const installed = observed.rules.find((rule) => rule.zone === zone.name);
   if (log === undefined) {
-    const known = observed.rules.find((rule) => rule.zone === zone.name)?.log ?? 0;
-    if (known > 0) return { waiting: "no member of its log answers" };
+    if (installed !== undefined && installed.log > 0) return { waiting: "no member of its log answers" };
     if (missing.length > 0) return { waiting: `box ${missing.join(", ")} has not come up yet` };
     const timing = desired.groups.get(zone.group)?.timing ?? "region";
     const rule = ruleOf(zone, desired, 0);
+    const members = entriesOf(target);
     return {
-      action: { type: "ensureZone", zone: zone.name, group: zone.group, members: entriesOf(target), timing, rule },
+      action: { type: "ensureZone", zone: zone.name, group: zone.group, members, timing, rule },
       waiting: "its log is being created",
     };
   }
   if (log.leader === "") return { waiting: "its log has no leader" };
-  const wanted = strength[zone.policy.mode] ?? 0;
-  const inForce = strength[log.mode] ?? 0;
   const rule = ruleOf(zone, desired, log.log);
-  const installed = observed.rules.find((each) => each.zone === zone.name);
-  const policy: Action = { type: "setPolicy", zone: zone.name, leader: log.leader, rule };
-  if (wanted < inForce) return { action: policy, waiting: `mode ${zone.policy.mode} is being installed` };
-  const step = planMembers(
-    { zone: zone.name, target, revision: zone.revision || (desired.groups.get(zone.group)?.revision ?? 0), missing },
-    log,
-    observed,
-  );
+  const installing = `mode ${zone.policy.mode} is being installed`;
+  if (weakens(zone, log, installed)) return { waiting: installing, rule };
+  const revision = zone.revision || (desired.groups.get(zone.group)?.revision ?? 0);
+  const step = planMembers({ zone: zone.name, target, revision, missing }, log, observed);
   if (step.action || step.waiting !== "") return step;
-  if (log.mode !== zone.policy.mode || installed === undefined || policyText(installed) !== policyText(rule))
-    return { action: policy, waiting: `mode ${zone.policy.mode} is being installed` };
-  return { waiting: "" };
+  const done =
+    installed !== undefined && ruleText(installed) === ruleText(rule) && (log.mode === "" || log.mode === rule.mode);
+  return { waiting: done ? "" : installing, rule };
+}
+
+/** The log or its rule promises more than what is asked for now. */
+function weakens(zone: DesiredZone, log: ObservedLog, installed: ObservedRule | undefined): boolean {
+  const inForce = Math.max(strength[log.mode] ?? 0, strength[installed?.mode ?? ""] ?? 0);
+  return (strength[zone.policy.mode] ?? 0) < inForce;
 }
 
 /** The system zone's log follows the system group's members. */

@@ -12,7 +12,6 @@ export type ChangeName =
   | "ensureZone"
   | "installRules"
   | "proposeMembership"
-  | "setPolicy"
   | "transfer"
   | "drain"
   | "destroyZone";
@@ -21,8 +20,19 @@ type RequestOf<Name extends ChangeName> = Parameters<AdminClient[Name]>[0];
 export interface AdminSettings {
   federation: string;
   statusTimeoutMs: number;
-  changeTimeoutMs: number;
 }
+
+/** How long a call may take. Those that create a log wait for its members and leader. */
+const timeoutsMs: Record<ChangeName, number> = {
+  bootstrap: 30_000,
+  registerBox: 5000,
+  ensureZone: 20_000,
+  installRules: 20_000,
+  proposeMembership: 5000,
+  transfer: 5000,
+  drain: 10_000,
+  destroyZone: 20_000,
+};
 
 /** A restarted box is looked for again within a second. */
 const options = { ...channelOptions, "grpc.initial_reconnect_backoff_ms": 100, "grpc.max_reconnect_backoff_ms": 500 };
@@ -64,17 +74,11 @@ export class Admin {
         options: Partial<CallOptions>,
         done: (error: ServiceError | null, reply: AdminReply) => void,
       ) => void;
-      call.call(
-        client,
-        request,
-        new Metadata(),
-        { deadline: this.#wallMs() + this.#settings.changeTimeoutMs },
-        (error, reply) => {
-          if (error) reject(new NexusError("ZONE_UNAVAILABLE", `${target.box}: ${messageOf(error)}`, { cause: error }));
-          else if (reply.failure) reject(new NexusError(codeOf(reply.failure.code), reply.failure.message));
-          else resolve(reply);
-        },
-      );
+      call.call(client, request, new Metadata(), { deadline: this.#wallMs() + timeoutsMs[name] }, (error, reply) => {
+        if (error) reject(new NexusError("ZONE_UNAVAILABLE", `${target.box}: ${messageOf(error)}`, { cause: error }));
+        else if (reply.failure) reject(new NexusError(codeOf(reply.failure.code), reply.failure.message));
+        else resolve(reply);
+      });
     });
   }
 

@@ -58,30 +58,24 @@ export class Executor {
     const phases: AdminAction[][] = [[], [], []];
     for (const action of wanted) phases[phaseOf(action)]!.push(action);
     for (const action of phases[0]!) await this.#try(action, world);
-    const kept = await Promise.all(phases[1]!.map((action) => this.#try(action, world)));
-    // A rule must not be installed before the log holds its policy.
-    if (kept.every((done, index) => done || phases[1]![index]!.type !== "setPolicy")) {
-      for (const action of phases[2]!) await this.#try(action, world);
-    }
+    await Promise.all(phases[1]!.map((action) => this.#try(action, world)));
+    for (const action of phases[2]!) await this.#try(action, world);
   }
 
-  /** True when it is done now, or was a moment ago. */
-  async #try(action: AdminAction, world: World): Promise<boolean> {
+  async #try(action: AdminAction, world: World): Promise<void> {
     const subject = subjectOf(action);
     const pace = this.#pace.get(subject) ?? { notBeforeMs: 0, backoff: new Backoff(this.#random, retry), problem: "" };
     this.#pace.set(subject, pace);
-    if (this.#clock.now() < pace.notBeforeMs) return pace.problem === "";
+    if (this.#clock.now() < pace.notBeforeMs) return;
     try {
       await this.#execute(action, world);
       this.#report(subject);
       pace.problem = "";
       pace.notBeforeMs = this.#clock.now() + settleMs;
-      return true;
     } catch (error) {
       if (pace.problem !== messageOf(error)) this.#report(`${subject}: ${messageOf(error)}`);
       pace.problem = messageOf(error);
       pace.notBeforeMs = this.#clock.now() + pace.backoff.nextMs();
-      return false;
     }
   }
 
@@ -132,12 +126,6 @@ export class Executor {
         });
         return;
       }
-      case "setPolicy":
-        await this.#admin.change(to(action.leader), "setPolicy", {
-          zone: action.zone,
-          rule: wireRule(action.rule, observed),
-        });
-        return;
       case "transfer":
         await this.#admin.change(to(action.from), "transfer", { zone: action.zone, box: action.to });
         return;

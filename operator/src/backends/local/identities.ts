@@ -68,11 +68,10 @@ export function ensureToken(folder: Folder, federation: string, random: Random):
   if (kept !== undefined && existsSync(folder.tokens)) return kept;
   const token = Buffer.from(random.bytes(tokenBytes)).toString("base64url");
   const entry = {
-    sha256: createHash("sha256").update(token).digest("hex"),
-    principal: ownerPrincipal,
+    name: ownerPrincipal,
     federation,
-    rights: [{ prefix: "/", rights: ["read", "write", "lock", "admin"] }],
-    expiresAtMs: 0,
+    sha256: createHash("sha256").update(token).digest("hex"),
+    grants: [{ prefix: "/", rights: ["admin"] }],
   };
   writePrivate(folder.tokens, `${JSON.stringify({ tokens: [entry] }, null, 2)}\n`);
   return token;

@@ -86,7 +86,6 @@ export class World {
       }
       case "ensureZone":
         if (!this.logs.has(action.zone)) this.#create(action.zone, this.next++, action.members);
-        this.logs.get(action.zone)!.mode = action.rule.mode;
         return;
       case "proposeMembership":
         this.#propose(action);
@@ -94,11 +93,9 @@ export class World {
       case "transfer":
         this.#transfer(action.zone, action.to);
         return;
-      case "setPolicy":
-        this.#setPolicy(action.zone, action.rule);
-        return;
       case "installRules":
         if (action.expectedEpoch !== this.epoch) this.refused.push("epoch");
+        for (const rule of action.rules) this.#setPolicy(rule.zone, rule);
         this.rules = action.rules;
         this.epoch++;
         return;
@@ -171,8 +168,10 @@ export class World {
   }
 
   #setPolicy(zone: string, rule: ObservedRule): void {
-    const log = this.logs.get(zone)!;
+    const log = this.logs.get(zone);
+    if (!log) return void this.refused.push(`${zone}: rule without a log`);
     const voters = [...log.members.values()].filter((member) => member.role === "voter").length;
+    if (rule.log !== log.log) this.refused.push(`${zone}: rule of log ${rule.log}`);
     if (rule.mode === "strong_ha" && voters < rule.copiesDeclared)
       this.refused.push(`${zone}: strong_ha with ${voters} voters`);
     log.mode = rule.mode;

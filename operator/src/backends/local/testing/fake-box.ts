@@ -97,20 +97,18 @@ server.addService(AdminService, {
   registerBox: change<{ box: BoxRecord }>(({ box }) => {
     state.boxes = [...state.boxes.filter((each) => each.name !== box.name), box];
   }),
-  ensureZone: change<{ zone: string; members: DeclaredMember[]; rule: ZoneRule }>(({ zone, members, rule }) => {
-    state.logs[zone] ??= { log: Object.keys(state.logs).length + 1, members, mode: rule.mode, configIndex: 1 };
+  ensureZone: change<{ zone: string; members: DeclaredMember[] }>(({ zone, members }) => {
+    state.logs[zone] ??= { log: Object.keys(state.logs).length + 1, members, mode: "", configIndex: 1 };
   }),
   installRules: change<{ rules: ZoneRule[] }>(({ rules }) => {
     state.rules = rules;
+    for (const rule of rules) state.logs[rule.zone]!.mode = rule.mode;
     state.epoch++;
   }),
   proposeMembership: change<{ zone: string; members: DeclaredMember[] }>(({ zone, members }) => {
     const log = state.logs[zone]!;
     log.members = members;
     log.configIndex++;
-  }),
-  setPolicy: change<{ zone: string; rule: ZoneRule }>(({ zone, rule }) => {
-    state.logs[zone]!.mode = rule.mode;
   }),
   transfer: change(() => {}),
   drain: change(() => {}),
