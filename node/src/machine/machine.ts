@@ -19,6 +19,7 @@ import type {
   ReadOutcome,
   ZonePolicy,
 } from "./api.ts";
+import { survivesEncoding } from "./canonical.ts";
 import { chunkListOf, referencedChunks } from "./chunks.ts";
 import { ByteReader, ByteWriter } from "./codec.ts";
 import { checkPath, findPlace, notFound } from "./directories.ts";
@@ -114,7 +115,7 @@ export class Machine {
       counters.appliedIndex = entry.index;
       return { reply: emptyReply, effects: [] };
     }
-    const command = decoded ?? decode(entry.data);
+    const command = decoded && survivesEncoding(decoded) ? decoded : decode(entry.data);
     const applied = isRefusal(command)
       ? { reply: failureReply(command), effects: [] }
       : this.#run(entry.index, command);

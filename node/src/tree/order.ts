@@ -18,7 +18,7 @@ function rank(unit: number): number {
   return unit < 0xe000 ? unit + 0x2000 : unit - 0x800;
 }
 
-/** Bytes of `text` in UTF-8. `text` is well formed. */
+/** Bytes of well-formed `text` in UTF-8. */
 export function utf8Size(text: string): number {
   let size = text.length;
   for (let i = 0; i < text.length; i++) {
