@@ -5,6 +5,8 @@
  * A trace is not stored but found again from the parents' keys.
  */
 
+import { assert } from "../../base/assert.ts";
+
 /** A step relation over states `S`, with bounds that make it finite. */
 export interface Model<S> {
   start(): S;
@@ -47,6 +49,7 @@ export class StateSet {
     const slot = this.find(key, length);
     if (this.table[slot] !== 0) return false;
     const at = this.offsets[this.size]!;
+    assert(at + length < 2 ** 32, "the keys of all states fit 4 GiB; choose smaller bounds");
     if (at + length > this.bytes.length) this.bytes = grown(this.bytes, Math.max(2, (at + length) / this.bytes.length));
     if (this.size + 2 > this.offsets.length) {
       this.offsets = grown(this.offsets, 2);
