@@ -27,6 +27,8 @@ export interface HttpDoorNeeds {
 }
 
 /** Bytes of a JSON body (batches; file content is streamed and not bound by this). */
+/** How often header and request time-outs are looked at. */
+const checkConnectionsMs = 2000;
 const jsonBodyBytesMax = 6 * 1024 * 1024;
 
 declare module "fastify" {
@@ -51,7 +53,7 @@ export async function httpDoor(needs: HttpDoorNeeds): Promise<{ server: Server; 
   let server: Server | undefined;
   const app = fastify({
     serverFactory: (handler) => {
-      server = http.createServer(handler);
+      server = http.createServer({ connectionsCheckingInterval: checkConnectionsMs }, handler);
       return server;
     },
     bodyLimit: jsonBodyBytesMax,

@@ -1,0 +1,53 @@
+// Puts the doors on a box's two listeners: everything for clients on the client port, admin also on the peer port.
+import { AdminService } from "@nexus-federation/proto/admin.ts";
+import { FilesService } from "@nexus-federation/proto/files.ts";
+import { LocksService } from "@nexus-federation/proto/locks.ts";
+import type { BoxApi } from "../box/api.ts";
+import { peerIdentity } from "../transport/credentials.ts";
+import { Listener, type ListenerSettings } from "../transport/listener.ts";
+import { callIdentity } from "../transport/sessions.ts";
+import { type Audit, adminDoor } from "./admin-door.ts";
+import type { Authenticator } from "./callers.ts";
+import { filesDoor, locksDoor } from "./files-door.ts";
+import { httpDoor } from "./http-door.ts";
+
+export interface DoorsNeeds {
+  box: BoxApi;
+  authenticator: Authenticator;
+  audit: Audit;
+  metrics: () => Promise<string>;
+  /** Why a connection was refused. */
+  refused: (reason: string) => void;
+  defer: (fn: () => void) => void;
+  version: string;
+}
+
+/** The client listener with every door on it; the caller starts and stops it, `close` ends the HTTP side. */
+export async function clientDoors(
+  needs: DoorsNeeds,
+  settings: ListenerSettings,
+): Promise<{ listener: Listener; close(): Promise<void> }> {
+  const { box, authenticator, metrics, version, defer } = needs;
+  const http = await httpDoor({ box, authenticator, metrics, version, identityOf: identityOfSocket });
+  const listener = new Listener(settings, { http: http.server, refused: needs.refused });
+  const grpcNeeds = { box, authenticator, identityOf: identityOfCall, defer };
+  listener.grpc.addService(FilesService, { ...filesDoor(grpcNeeds) });
+  listener.grpc.addService(LocksService, { ...locksDoor(grpcNeeds) });
+  listener.grpc.addService(AdminService, { ...adminDoor({ ...grpcNeeds, audit: needs.audit }) });
+  return { listener, close: () => http.close() };
+}
+
+/** The admin service for operators' certificates; before the peer listener starts. */
+export function adminOnPeerPort(needs: DoorsNeeds, listener: Listener): void {
+  const { box, authenticator, audit } = needs;
+  listener.grpc.addService(AdminService, { ...adminDoor({ box, authenticator, audit, identityOf: identityOfCall }) });
+}
+
+function identityOfCall(call: object) {
+  return callIdentity(call as Parameters<typeof callIdentity>[0]);
+}
+
+/** Plain loopback sockets prove nothing. */
+function identityOfSocket(socket: Parameters<typeof peerIdentity>[0]) {
+  return socket.encrypted ? peerIdentity(socket) : undefined;
+}
