@@ -27,6 +27,8 @@ export interface HostCore {
   readonly outbox: Outbox;
   readonly liveness: Liveness;
   readonly records: Records;
+  /** Incarnation at the other end of each stream that is up, by box. */
+  readonly links: Map<string, Uint8Array>;
   view(replica: Replica): GroupView;
   /** Sends to a replica of a log, by whatever way its kind needs. */
   route(replica: Replica, message: Message): void;
@@ -38,10 +40,16 @@ export function stepLocal(core: HostCore, replica: Replica, message: Message): v
   core.turns.mark(replica);
 }
 
-/** Where the full member or stranger behind a replica id is reached; undefined for witnesses and unknown ids. */
-export function boxOf(replica: Replica, to: number): string | undefined {
+/**
+ * Box of the full member or stranger behind a replica id, while the process there is the incarnation that is meant. A
+ * box that came back with an empty disk must not take a message for what it was.
+ */
+export function boxOf(core: HostCore, replica: Replica, to: number): string | undefined {
   if (isLocalTarget(to) || isWitness(replica.config, to)) return undefined;
-  return memberOf(replica.config, to)?.box ?? replica.strangers.get(to)?.box;
+  const meant = memberOf(replica.config, to) ?? replica.strangers.get(to);
+  const there = meant === undefined ? undefined : core.links.get(meant.box);
+  if (meant === undefined || there === undefined || !equalBytes(there, meant.incarnation)) return undefined;
+  return meant.box;
 }
 
 export function isSelf(self: SelfIdentity, member: Pick<LogMember, "box" | "incarnation">): boolean {

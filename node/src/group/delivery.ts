@@ -1,6 +1,6 @@
 import { equalBytes } from "../base/bytes.ts";
 import { BoundedQueue } from "../base/queue.ts";
-import { isLocalMessage, isResponseMessage, localMessage, type Message } from "../raft/messages.ts";
+import { isLocalMessage, isResponseMessage, type Message } from "../raft/messages.ts";
 import { NONE } from "../raft/types.ts";
 import type { Remote } from "../transport/ports.ts";
 import type { ChunkHold } from "./chunk-hold.ts";
@@ -96,7 +96,7 @@ export class Delivery {
     if (replica === undefined) return;
     const { message: m } = wire;
     // State travels as bulk; a snapshot in a frame has none.
-    if (m.type === "MsgSnap" || m.type === "MsgProp") return;
+    if (m.type === "MsgSnap" || m.type === "MsgProp" || isBeyondLog(replica, m)) return;
     if (!this.#leavesQuiet(replica, wire)) this.#hooks.wake(replica);
     if (this.#hold.holds(replica, m, from.box)) return;
     this.#step(replica, m);
@@ -155,8 +155,14 @@ export class Delivery {
       if (!replica.isLeader) continue;
       for (const member of replica.config.members) {
         if (member.box !== box || member.role === "witness") continue;
-        this.#step(replica, localMessage("MsgUnreachable", member.replica));
+        replica.node.reportUnreachable(member.replica);
+        this.#core.turns.mark(replica);
       }
     }
   }
+}
+
+/** A heartbeat for more than there is was meant for another life of this replica; the core would take it for damage. */
+function isBeyondLog(replica: Replica, m: Message): boolean {
+  return m.type === "MsgHeartbeat" && m.commit > replica.node.raft.log.lastIndex();
 }

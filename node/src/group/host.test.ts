@@ -133,7 +133,7 @@ describe("three members", () => {
       const { index } = await cluster.put("/x", `${i}`);
       for (const name of ["a", "b", "c"]) {
         const read = await cluster.settle(cluster.box(name).readIndex());
-        expect(read).toBeGreaterThanOrEqual(index);
+        expect(read, JSON.stringify(read)).toBeGreaterThanOrEqual(index);
         expect(cluster.box(name).content("/x")).toBe(`${i}`);
       }
     }

@@ -83,6 +83,7 @@ export class GroupHost implements Groups {
       settings,
       replicas: new Map(),
       liveness,
+      links: new Map(),
       records: new Records(stored),
       outbox: new Outbox(needs.network, (box) => liveness.sent(box)),
       turns: new Turns(needs, settings, this.#hooks()),
@@ -140,8 +141,14 @@ export class GroupHost implements Groups {
 
   #linkHandler(service: "raft" | "witness"): LinkHandler {
     return {
-      up: (remote) => this.#linkChanged(service, remote.box, true),
-      down: (box) => this.#linkChanged(service, box, false),
+      up: (remote) => {
+        if (service === "raft") this.#core.links.set(remote.box, Uint8Array.from(remote.incarnation));
+        this.#linkChanged(service, remote.box, true);
+      },
+      down: (box) => {
+        if (service === "raft") this.#core.links.delete(box);
+        this.#linkChanged(service, box, false);
+      },
       frame: (remote, bytes) => {
         if (service === "witness") this.#witnesses.frame(remote, bytes);
       },
@@ -160,6 +167,7 @@ export class GroupHost implements Groups {
       }
     }
     if (up) return;
+    this.#snapshots.down(box);
     this.#delivery.unreachable(box);
     this.#ticker.wakeLedBy(box);
   }
@@ -200,7 +208,7 @@ export class GroupHost implements Groups {
       this.#witnesses.ask(replica, m);
       return;
     }
-    const box = boxOf(replica, m.to);
+    const box = boxOf(this.#core, replica, m.to);
     if (box === undefined || box === this.#core.self.box) return;
     this.#core.outbox.add(box, { log: replica.log, generation: replica.generation, message: m });
   }

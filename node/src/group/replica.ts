@@ -194,6 +194,7 @@ export class Replica {
     const ready = this.node.ready();
     if (ready.softState !== undefined) this.#softChanged(ready.softState, out);
     for (const { context, index } of ready.readStates) this.reads.confirm(context, index);
+    if (ready.readStates.length > 0) this.reads.applied(this.applied);
     for (const message of ready.messages) {
       if (message.to === LOCAL_APPEND_THREAD) out.append(this, message, this.#writeOf(message));
       else if (message.to === LOCAL_APPLY_THREAD) this.#applies.push(message);

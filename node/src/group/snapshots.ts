@@ -4,8 +4,8 @@ import { Backoff } from "../base/backoff.ts";
 import { messageOf, type Refusal, refuse } from "../base/errors.ts";
 import { type Message, message } from "../raft/messages.ts";
 import type { Remote, SnapshotStart } from "../transport/ports.ts";
-import { confStateOf } from "./config.ts";
-import { boxOf, type HostCore, peerBoxes } from "./core.ts";
+import { confStateOf, memberOf } from "./config.ts";
+import { boxOf, type HostCore, isSelf, peerBoxes } from "./core.ts";
 import type { Delivery } from "./delivery.ts";
 import type { StateRestore } from "./ports.ts";
 import type { PreparedSnapshot, Replica } from "./replica.ts";
@@ -15,8 +15,10 @@ import type { WireMessage } from "./wire.ts";
 const snapshotType = 6;
 
 interface Sending {
-  abort: AbortController;
+  box: string;
   index: number;
+  /** Ends it, whatever the transfer does. Only the first call counts. */
+  finish: (refusal: Refusal | undefined) => void;
 }
 
 /** Snapshots in both directions: the applied state as a bulk stream, never held in memory as a whole. */
@@ -47,7 +49,7 @@ export class Snapshots {
   /** The core wants its follower to have a snapshot; it hears how that went. */
   send(replica: Replica, m: Message): void {
     const key = `${replica.log}/${m.to}`;
-    const box = boxOf(replica, m.to);
+    const box = boxOf(this.#core, replica, m.to);
     const now = this.#core.needs.clock.now();
     const waits = (this.#backoffs.get(key)?.untilMs ?? 0) > now;
     if (box === undefined || waits || this.#sending.has(key)) {
@@ -56,7 +58,15 @@ export class Snapshots {
     }
     const snapshot = replica.state.snapshot();
     const abort = new AbortController();
-    this.#sending.set(key, { abort, index: snapshot.position.index });
+    const finish = (refusal: Refusal | undefined) => {
+      if (this.#sending.get(key)?.finish !== finish) return;
+      this.#sending.delete(key);
+      abort.abort();
+      snapshot.close();
+      this.#note(key, refusal);
+      if (this.#core.replicas.get(replica.log) === replica) this.#report(replica, m.to, refusal !== undefined);
+    };
+    this.#sending.set(key, { box, index: snapshot.position.index, finish });
     const { index, term, epoch, config } = snapshot.position;
     const { log, generation } = replica;
     const meta = { index, term, epoch, conf: Buffer.from(config), generation };
@@ -64,13 +74,14 @@ export class Snapshots {
     const options = { source: framed(snapshot.pieces()), signal: abort.signal };
     this.#core.needs.bulk
       .sendSnapshot(box, start, options)
-      .catch((error: unknown) => refuse("ZONE_UNAVAILABLE", messageOf(error)))
-      .then((refusal) => {
-        snapshot.close();
-        this.#sending.delete(key);
-        this.#note(key, refusal);
-        if (this.#core.replicas.get(log) === replica) this.#report(replica, m.to, refusal !== undefined);
-      });
+      .then(finish, (error: unknown) => finish(refuse("ZONE_UNAVAILABLE", messageOf(error))));
+  }
+
+  /** The box's streams broke: what is on its way to it will not arrive. */
+  down(box: string): void {
+    for (const sending of [...this.#sending.values()]) {
+      if (sending.box === box) sending.finish(refuse("ZONE_UNAVAILABLE", `box ${box} went away`));
+    }
   }
 
   #note(key: string, refusal: Refusal | undefined): void {
@@ -86,10 +97,8 @@ export class Snapshots {
   }
 
   #report(replica: Replica, to: number, failed: boolean): void {
-    const report = message("MsgSnapStatus", 0);
-    report.from = to;
-    report.reject = failed;
-    this.#delivery().enqueuePrepared(replica, report);
+    replica.node.reportSnapshot(to, failed);
+    this.#core.turns.mark(replica);
   }
 
   /** A bulk stream from a leader. Undefined once the state is live here, and durable. */
@@ -126,11 +135,15 @@ export class Snapshots {
     const snapshot = wire.message.snapshot;
     if (snapshot === undefined) return refuse("INVALID", "the snapshot is missing");
     const { index, term, epoch } = snapshot;
+    const config = GroupConfig.decode(wire.conf);
+    const member = memberOf(config, replica.id);
+    if (member === undefined || !isSelf(this.#core.self, member)) {
+      return refuse("PRECONDITION_FAILED", "the snapshot's configuration means another box or incarnation");
+    }
     for await (const piece of unframed(data)) restore.add(piece);
     await restore.finish({ index, term, epoch, config: wire.conf });
     await this.#fetchChunks(replica, restore);
     if (this.#core.replicas.get(replica.log) !== replica) throw new Error("the replica was removed");
-    const config = GroupConfig.decode(wire.conf);
     const prepared = { restore, position: { index, term, epoch, config: wire.conf } };
     replica.prepared = prepared;
     const m: Message = { ...wire.message, snapshot: { ...snapshot, confState: confStateOf(config) } };
@@ -177,7 +190,7 @@ export class Snapshots {
   }
 
   stop(): void {
-    for (const { abort } of this.#sending.values()) abort.abort();
+    for (const { finish } of [...this.#sending.values()]) finish(refuse("ZONE_UNAVAILABLE", "this box stops"));
   }
 }
 

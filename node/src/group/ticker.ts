@@ -1,7 +1,7 @@
 import { message } from "../raft/messages.ts";
 import type { ProgressMap } from "../raft/tracker/tracker.ts";
 import { isJoint, isWitness } from "./config.ts";
-import { type HostCore, peerBoxes } from "./core.ts";
+import { boxOf, type HostCore, peerBoxes } from "./core.ts";
 import type { Replica } from "./replica.ts";
 
 /** Ticks that a blocked loop may have missed before nobody's silence is believed. */
@@ -70,7 +70,7 @@ export class Ticker {
     const { raft } = replica.node;
     const last = raft.log.lastIndex();
     for (const member of replica.config.members) {
-      if (member.replica === replica.id || member.role === "witness") continue;
+      if (member.replica === replica.id || boxOf(this.#core, replica, member.replica) === undefined) continue;
       const farewell = message("MsgHeartbeat", member.replica);
       farewell.from = replica.id;
       farewell.term = raft.term;

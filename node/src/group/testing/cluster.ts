@@ -266,7 +266,7 @@ export class Box {
     this.up = false;
     this.host?.stop();
     this.network.crash();
-    this.disk.crash(this.#cluster.random);
+    this.disk = this.disk.crash(this.#cluster.random);
     this.#store = this.#store.crash(this.#cluster.random);
   }
 
