@@ -68,7 +68,14 @@ export class BoxNode {
       admit: (box, incarnation) => this.#admit(box, incarnation),
     });
     const seedNames = seeds.map((seed) => seed.box);
-    const sync = new DirectorySync({ ...needs, self: identity.box, directory, source: states, forward, seeds: seedNames });
+    const sync = new DirectorySync({
+      ...needs,
+      self: identity.box,
+      directory,
+      source: states,
+      forward,
+      seeds: seedNames,
+    });
     this.#sync = sync;
     const refreshMap = (heardEpoch: number) => sync.refresh(heardEpoch);
     this.box = new Box({ ...needs, engine, logs: engine.logs, directory, forward, refreshMap });

@@ -100,7 +100,7 @@ function find(path: string, zone: string, directory: Directory): Found | Refusal
 /** Rights are given on federation paths; a zone that is reached by name is checked where its rule shows it. */
 function checkedPath(found: Found, directory: Directory): string {
   const pattern = directory.patternOf(found.rule.zone);
-  if (pattern === undefined) return `/zone:${found.rule.zone}${found.zonePath}`;
+  if (pattern === undefined) return `/zone:${found.rule.zone}${found.zonePath === "/" ? "" : found.zonePath}`;
   return federationPath(pattern, found.zonePath);
 }
 

@@ -7,8 +7,8 @@ import { hexOf } from "../../base/bytes.ts";
 import { refuse } from "../../base/errors.ts";
 import { Cluster, type ClusterSettings } from "../../group/testing/cluster.ts";
 import { MemoryBulk } from "../../transport/memory-bulk.ts";
-import { refusalIn, noOptions } from "../ask.ts";
 import type { Caller } from "../api.ts";
+import { noOptions, refusalIn } from "../ask.ts";
 import { defaultBoxLimits } from "../limits.ts";
 import { BoxNode } from "../node.ts";
 import type { ChunkStore, Hashing, MapFile } from "../ports.ts";
@@ -113,7 +113,16 @@ export class Federation {
     const endpoint = `${name}:1`;
     const role = box.isWitness ? "Witness" : "Data";
     const { incarnation } = box;
-    return { name, incarnation, region: `region-${name}`, role, peerEndpoint: endpoint, clientEndpoint: "", featureLevel: 1, cluster: "" };
+    return {
+      name,
+      incarnation,
+      region: `region-${name}`,
+      role,
+      peerEndpoint: endpoint,
+      clientEndpoint: "",
+      featureLevel: 1,
+      cluster: "",
+    };
   }
 
   declared(box: string, role = this.cluster.box(box).isWitness ? "witness" : "voter") {
@@ -141,7 +150,11 @@ export class Federation {
   }
 
   /** Creates a zone and its rule through the admin calls of a box. */
-  async zone(rule: Partial<ZoneRule> & { zone: string; pattern: string }, members: string[], via?: string): Promise<void> {
+  async zone(
+    rule: Partial<ZoneRule> & { zone: string; pattern: string },
+    members: string[],
+    via?: string,
+  ): Promise<void> {
     const { admin } = this.node(via ?? must([...this.nodes.keys()][0], "a box")).box;
     const declared = members.map((member) => {
       const [box = "", role] = member.split(":");
@@ -151,7 +164,10 @@ export class Federation {
       admin.ensureZone({ zone: rule.zone, members: declared, timing: "region", group: "", rule: undefined }, anyone),
     );
     const { map } = admin.status({ zones: false }, anyone);
-    const rules = [...(map?.rules ?? []), { ...this.rule(rule, made.log), members: members.map((m) => m.split(":")[0] as string) }];
+    const rules = [
+      ...(map?.rules ?? []),
+      { ...this.rule(rule, made.log), members: members.map((m) => m.split(":")[0] as string) },
+    ];
     await this.admin(admin.installRules({ expectedEpoch: map?.epoch ?? 0, rules }, anyone));
     const seen = () => [...this.nodes.values()].every((node) => node.directory.patternOf(rule.zone) !== undefined);
     await this.cluster.until(seen, 5_000, `every box knows zone ${rule.zone}`);
@@ -175,10 +191,20 @@ export class Federation {
     };
   }
 
-  ask(box: string, op: NonNullable<Request["op"]>, options: Partial<RequestOptions> = {}, zone = ""): Promise<Response> {
+  ask(
+    box: string,
+    op: NonNullable<Request["op"]>,
+    options: Partial<RequestOptions> = {},
+    zone = "",
+  ): Promise<Response> {
     return this.cluster.settle(this.send(box, op, options, zone), 130_000);
   }
-  send(box: string, op: NonNullable<Request["op"]>, options: Partial<RequestOptions> = {}, zone = ""): Promise<Response> {
+  send(
+    box: string,
+    op: NonNullable<Request["op"]>,
+    options: Partial<RequestOptions> = {},
+    zone = "",
+  ): Promise<Response> {
     return new Promise((resolve) => {
       this.node(box).box.handle({ id: 7, options: { ...noOptions, ...options }, zone, op }, anyone, resolve);
     });
