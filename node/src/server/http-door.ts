@@ -26,9 +26,9 @@ export interface HttpDoorNeeds {
   version: string;
 }
 
-/** Bytes of a JSON body (batches; file content is streamed and not bound by this). */
 /** How often header and request time-outs are looked at. */
 const checkConnectionsMs = 2000;
+/** Bytes of a JSON body (batches; file content is streamed and not bound by this). */
 const jsonBodyBytesMax = 6 * 1024 * 1024;
 
 declare module "fastify" {
