@@ -1,4 +1,3 @@
-import { assert } from "@nexus-federation/node/base/assert.ts";
 import { policyOf, timingOf, type ZonePolicy } from "../api/defaults.ts";
 import { durationMs } from "../api/duration.ts";
 import type { Resource } from "../api/kinds.ts";
@@ -158,11 +157,4 @@ export function membersOf(zone: DesiredZone, desired: Desired): MemberSet | unde
 export function systemGroupOf(desired: Desired): DesiredGroup | undefined {
   const systems = [...desired.groups.values()].filter((group) => group.system);
   return systems.length === 1 ? systems[0] : undefined;
-}
-
-/** Canonical text of a member set, the same for every order of declaration: the `hash` of ProposeMembership. */
-export function memberText(members: MemberSet): string {
-  const parts = [...members].map(([box, role]) => `${box}=${role}`).sort();
-  assert(parts.length === members.size, "each box stands once");
-  return parts.join(",");
 }

@@ -1,7 +1,7 @@
 import fc from "fast-check";
 import { expect, test } from "vitest";
 import type { Resource } from "../api/kinds.ts";
-import { type Desired, memberText } from "./desired.ts";
+import type { Desired } from "./desired.ts";
 import { plan } from "./plan.ts";
 import { ruleText } from "./rules-plan.ts";
 import { box, desired, group, witness, zone } from "./testing/specs.ts";
@@ -52,11 +52,7 @@ function run(world: World, wanted: Desired, roundsMax: number): boolean {
 function stateOf(world: World): unknown {
   return {
     logs: [...world.logs]
-      .map(([name, log]) => [
-        name,
-        log.mode,
-        memberText(new Map([...log.members].map(([each, member]) => [each, member.role]))),
-      ])
+      .map(([name, log]) => [name, log.mode, [...log.members].map(([each, member]) => `${each}=${member.role}`).sort()])
       .sort(),
     rules: world.rules.map((rule) => ruleText({ ...rule, log: 0 })).sort(),
     workloads: [...world.workloads.keys()].sort(),

@@ -3,8 +3,8 @@
 // moment does a mode promise more than the members can keep.
 
 import type { Action, MemberEntry } from "./actions.ts";
-import { type Desired, type DesiredZone, type MemberSet, membersOf, memberText } from "./desired.ts";
-import { type CurrentMember, type MemberStep, nextStep } from "./members.ts";
+import { type Desired, type DesiredZone, type MemberSet, membersOf } from "./desired.ts";
+import { declarationText, hasMembers } from "./members.ts";
 import { systemZone } from "./names.ts";
 import type { Observed, ObservedLog, ObservedRule } from "./observed.ts";
 import { ruleOf, ruleText } from "./rules-plan.ts";
@@ -40,8 +40,8 @@ export function planZone(zone: DesiredZone, desired: Desired, observed: Observed
   if (log.leader === "") return { waiting: "its log has no leader" };
   const rule = ruleOf(zone, desired, log.log);
   const installing = `mode ${zone.policy.mode} is being installed`;
-  if (weakens(zone, log, installed)) return { waiting: installing, rule };
-  const revision = zone.revision || (desired.groups.get(zone.group)?.revision ?? 0);
+  if (weakens(rule, log, installed)) return { waiting: installing, rule };
+  const revision = Math.max(zone.revision, desired.groups.get(zone.group)?.revision ?? 0);
   const step = planMembers({ zone: zone.name, target, revision, missing }, log, observed);
   if (step.action || step.waiting !== "") return step;
   const done =
@@ -49,10 +49,11 @@ export function planZone(zone: DesiredZone, desired: Desired, observed: Observed
   return { waiting: done ? "" : installing, rule };
 }
 
-/** The log or its rule promises more than what is asked for now. */
-function weakens(zone: DesiredZone, log: ObservedLog, installed: ObservedRule | undefined): boolean {
+/** The log or its rule promises more than what is asked for now: a stronger mode, or more copies. */
+function weakens(rule: ObservedRule, log: ObservedLog, installed: ObservedRule | undefined): boolean {
   const inForce = Math.max(strength[log.mode] ?? 0, strength[installed?.mode ?? ""] ?? 0);
-  return (strength[zone.policy.mode] ?? 0) < inForce;
+  const wanted = strength[rule.mode] ?? 0;
+  return wanted < inForce || (wanted === inForce && rule.copiesDeclared < (installed?.copiesDeclared ?? 0));
 }
 
 /** The system zone's log follows the system group's members. */
@@ -69,51 +70,34 @@ export function planSystemMembers(members: MemberSet, revision: number, observed
 interface MemberGoal {
   zone: string;
   target: MemberSet;
+  /** As declared; 0 in one cluster, where each new declaration takes the next number. */
   revision: number;
   /** Boxes of the target that cannot be added yet. */
   missing: readonly string[];
 }
 
+/**
+ * Declares the members; the leader brings its log there in steps (learner, caught up, joint, hand-over) and whoever leads
+ * next goes on with them. Nothing is declared twice, and a declaration that is still on its way is replaced by a newer one.
+ */
 function planMembers(goal: MemberGoal, log: ObservedLog, observed: Observed): LogPlan {
+  const hash = declarationText(goal.target, observed.registered);
+  const reached = !log.joint && hasMembers(log, goal.target, observed.registered);
+  if (log.acceptedHash === hash || (reached && log.acceptedHash === ""))
+    return { waiting: reached ? "" : "its members are changing" };
   if (log.joint) return { waiting: "a change of its members is under way" };
-  const current = currentOf(log, observed);
-  const step: MemberStep = nextStep(current, goal.target, log.leader);
-  switch (step.step) {
-    case "none":
-      return { waiting: "" };
-    case "wait":
-      return { waiting: step.why };
-    case "transfer":
-      if (log.witnessMode === "SOLO") return { waiting: "the leader leaves, but leadership moves only in PAIR" };
-      return {
-        action: { type: "transfer", zone: goal.zone, from: log.leader, to: step.to },
-        waiting: `leadership moves from ${log.leader} to ${step.to}`,
-      };
-    case "propose": {
-      const entering = goal.missing.filter((box) => step.members.has(box) && !log.members.has(box));
-      if (entering.length > 0) return { waiting: `box ${entering.join(", ")} has not come up yet` };
-      const action: Action = {
-        type: "proposeMembership",
-        zone: goal.zone,
-        leader: log.leader,
-        members: entriesOf(step.members),
-        revision: goal.revision,
-        hash: memberText(step.members),
-        expectedConfigIndex: log.configIndex,
-      };
-      return { action, waiting: "its members are changing" };
-    }
-  }
-}
-
-function currentOf(log: ObservedLog, observed: Observed): Map<string, CurrentMember> {
-  const current = new Map<string, CurrentMember>();
-  for (const [box, member] of log.members) {
-    const now = observed.registered.get(box)?.incarnation ?? "";
-    const same = member.role === "witness" || now === "" || member.incarnation === "" || member.incarnation === now;
-    current.set(box, { role: member.role, same, caughtUp: member.caughtUp, active: member.active });
-  }
-  return current;
+  const absent = goal.missing.filter((box) => !log.members.has(box));
+  if (absent.length > 0) return { waiting: `box ${absent.join(", ")} has not come up yet` };
+  const action: Action = {
+    type: "proposeMembership",
+    zone: goal.zone,
+    leader: log.leader,
+    members: entriesOf(goal.target),
+    revision: goal.revision > 0 ? goal.revision : log.acceptedRevision + 1,
+    hash,
+    expectedConfigIndex: log.configIndex,
+  };
+  return { action, waiting: "its members are changing" };
 }
 
 function unregistered(members: MemberSet, observed: Observed): string[] {

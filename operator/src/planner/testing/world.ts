@@ -1,5 +1,5 @@
 // A small obedient federation: executes actions as boxes do, refuses what boxes refuse, and can be observed. Slow things
-// (learners catching up, the joint step) take one `settle` each.
+// (learners catching up, the joint step, a leader handing over) take one `settle` each.
 import type { Condition } from "../../api/conditions.ts";
 import type { Action, MemberEntry } from "../actions.ts";
 import type { MemberRole } from "../desired.ts";
@@ -13,6 +13,7 @@ interface ModelLog {
   pending: MemberEntry[] | undefined;
   mode: string;
   hash: string;
+  revision: number;
 }
 
 export class World {
@@ -117,6 +118,8 @@ export class World {
       if (!log.pending) continue;
       log.members = new Map(log.pending.map(({ box, role }) => [box, this.#member(box, role)]));
       log.pending = undefined;
+      if (log.members.get(log.leader)?.role !== "voter")
+        log.leader = [...log.members].find(([, { role }]) => role === "voter")![0];
       log.configIndex += 3;
     }
   }
@@ -124,7 +127,16 @@ export class World {
   #create(zone: string, number: number, members: MemberEntry[]): void {
     const leader = members.find((member) => member.role === "voter")!.box;
     const all = new Map(members.map(({ box, role }) => [box, this.#member(box, role)] as const));
-    this.logs.set(zone, { log: number, leader, configIndex: 1, members: all, pending: undefined, mode: "", hash: "" });
+    this.logs.set(zone, {
+      log: number,
+      leader,
+      configIndex: 1,
+      members: all,
+      pending: undefined,
+      mode: "",
+      hash: "",
+      revision: 0,
+    });
   }
 
   #member(box: string, role: MemberRole): ObservedMember {
@@ -140,23 +152,14 @@ export class World {
     const log = this.logs.get(action.zone)!;
     const refuse = (why: string) =>
       this.refused.push(`${action.zone}: ${why} (${[...log.members.keys()]} -> ${action.hash})`);
-    const voters = (entries: Iterable<[string, string]>) =>
-      [...entries].filter(([, role]) => role === "voter").map(([box]) => box);
-    const before = voters([...log.members].map(([box, member]) => [box, member.role] as [string, string]));
-    const after = voters(action.members.map(({ box, role }) => [box, role] as [string, string]));
-    const removed = before.filter((box) => !after.includes(box));
-    const added = after.filter((box) => !before.includes(box));
+    const voters = action.members.filter((member) => member.role === "voter").length;
     const witnesses = action.members.filter((member) => member.role === "witness").length;
     if (action.expectedConfigIndex !== log.configIndex) refuse("config index");
-    if (removed.includes(log.leader)) refuse("removes the leader");
-    if (
-      Math.min(removed.length, added.length) > 1 ||
-      (removed.length > 0 && added.length > 0 && removed.length + added.length > 2)
-    )
-      refuse("replaces more than one");
-    if (after.length === 0) refuse("no voter");
-    if (witnesses > 1 || (witnesses === 1 && after.length !== 2)) refuse("bad witness");
+    if (action.revision <= log.revision) refuse(`revision ${action.revision} after ${log.revision}`);
+    if (voters === 0) refuse("no voter");
+    if (witnesses > 1 || (witnesses === 1 && voters !== 2)) refuse("bad witness");
     if (action.members.some(({ box }) => !this.registered.has(box))) refuse("member is not registered");
+    log.revision = action.revision;
     log.pending = action.members;
     log.hash = action.hash;
   }
@@ -191,6 +194,6 @@ function observedLog(log: ModelLog): ObservedLog {
     witnessMode: witness ? "PAIR" : "",
     mode,
     acceptedHash: hash,
-    acceptedRevision: 0,
+    acceptedRevision: log.revision,
   };
 }

@@ -12,7 +12,10 @@ interface State {
   epoch: number;
   rules: ZoneRule[];
   boxes: BoxRecord[];
-  logs: Record<string, { log: number; members: DeclaredMember[]; mode: string; configIndex: number }>;
+  logs: Record<
+    string,
+    { log: number; members: DeclaredMember[]; mode: string; configIndex: number; revision: number; hash: string }
+  >;
 }
 
 const configFile = process.argv[process.argv.indexOf("--config") + 1]!;
@@ -30,7 +33,7 @@ const save = () => writeFileSync(stateFile, JSON.stringify(state));
 save();
 
 function status(): StatusReply {
-  const groups = Object.entries(state.logs).map(([zone, { log, members, mode, configIndex }]) => ({
+  const groups = Object.entries(state.logs).map(([zone, { log, members, mode, configIndex, revision, hash }]) => ({
     log,
     zone,
     generation: 1,
@@ -53,8 +56,8 @@ function status(): StatusReply {
       incarnation: Buffer.from(state.boxes.find((box) => box.name === member.box)?.incarnation ?? []),
       caughtUp: true,
     })),
-    acceptedRevision: 0,
-    acceptedHash: "",
+    acceptedRevision: revision,
+    acceptedHash: hash,
     stalenessMs: 0,
     locksHeld: 0,
     mode,
@@ -92,24 +95,33 @@ const server = new Server();
 server.addService(AdminService, {
   status: (_call: unknown, done: sendUnaryData<StatusReply>) => done(null, status()),
   bootstrap: change<{ members: DeclaredMember[] }>(({ members }) => {
-    state.logs["system"] = { log: 1, members, mode: "", configIndex: 1 };
+    state.logs["system"] = { log: 1, members, mode: "", configIndex: 1, revision: 0, hash: "" };
   }),
   registerBox: change<{ box: BoxRecord }>(({ box }) => {
     state.boxes = [...state.boxes.filter((each) => each.name !== box.name), box];
   }),
   ensureZone: change<{ zone: string; members: DeclaredMember[] }>(({ zone, members }) => {
-    state.logs[zone] ??= { log: Object.keys(state.logs).length + 1, members, mode: "", configIndex: 1 };
+    state.logs[zone] ??= {
+      log: Object.keys(state.logs).length + 1,
+      members,
+      mode: "",
+      configIndex: 1,
+      revision: 0,
+      hash: "",
+    };
   }),
   installRules: change<{ rules: ZoneRule[] }>(({ rules }) => {
     state.rules = rules;
     for (const rule of rules) state.logs[rule.zone]!.mode = rule.mode;
     state.epoch++;
   }),
-  proposeMembership: change<{ zone: string; members: DeclaredMember[] }>(({ zone, members }) => {
-    const log = state.logs[zone]!;
-    log.members = members;
-    log.configIndex++;
-  }),
+  proposeMembership: change<{ zone: string; members: DeclaredMember[]; revision: number; hash: string }>(
+    ({ zone, members, revision, hash }) => {
+      const log = state.logs[zone]!;
+      Object.assign(log, { members, revision, hash });
+      log.configIndex++;
+    },
+  ),
   transfer: change(() => {}),
   drain: change(() => {}),
   destroyZone: change<{ zone: string }>(({ zone }) => {
