@@ -3,15 +3,10 @@ import { createHash, hash } from "node:crypto";
 import { readFileSync, statfsSync } from "node:fs";
 import http from "node:http";
 import { dirname, join } from "node:path";
-import { AdminService } from "@nexus-federation/proto/admin.ts";
-import { FilesService } from "@nexus-federation/proto/files.ts";
-import { LocksService } from "@nexus-federation/proto/locks.ts";
 import { readAccessTable } from "./auth/access-file.ts";
 import type { AccessTable } from "./auth/checks.ts";
-import { utf8 } from "./base/bytes.ts";
 import { isRefusal, messageOf, NexusError, refuse } from "./base/errors.ts";
 import { LocalBlobs } from "./blobs/local-blobs.ts";
-import { Access } from "./box/access.ts";
 import { ChunkPuller } from "./box/chunk-keeper.ts";
 import { readGauges } from "./box/gauges.ts";
 import { defaultBoxLimits } from "./box/limits.ts";
@@ -23,9 +18,8 @@ import { GroupHost } from "./group/host.ts";
 import { MachineStates } from "./group/machine-states.ts";
 import { NodeDisk } from "./log/disk-node.ts";
 import { SegmentLog } from "./log/segment-log.ts";
-import { adminDoor } from "./server/admin-door.ts";
-import { filesDoor, locksDoor } from "./server/files-door.ts";
-import { httpDoor } from "./server/http-door.ts";
+import { TableAuthenticator } from "./server/authenticator.ts";
+import { adminOnPeerPort, clientDoors, type DoorsNeeds } from "./server/doors.ts";
 import { BoxDatabase } from "./storage/database.ts";
 import { joinFederation, openIdentity } from "./storage/identity.ts";
 import { RocksStore } from "./storage/rocks.ts";
@@ -34,12 +28,10 @@ import { LoopDelay } from "./telemetry/loop-delay.ts";
 import { createMetrics } from "./telemetry/metrics.ts";
 import { GrpcBulk } from "./transport/bulk-client.ts";
 import { serveBulk } from "./transport/bulk-server.ts";
-import { peerIdentity } from "./transport/credentials.ts";
 import { WatchedCredentials } from "./transport/credentials-watch.ts";
 import { clientListenerLimits, Listener, peerListenerLimits } from "./transport/listener.ts";
 import { GrpcNetwork } from "./transport/network.ts";
-import type { SelfAddress } from "./transport/ports.ts";
-import { callIdentity } from "./transport/sessions.ts";
+import type { BulkServer, SelfAddress } from "./transport/ports.ts";
 import { systemClock as clock, systemRandom as random } from "./transport/system-clock.ts";
 
 const version = "0.1.0";
@@ -59,30 +51,22 @@ const hashing: Hashing = {
   },
 };
 
-/** Free space of the disk, looked at now and then. */
-class FreeSpace {
-  bytes = Number.MAX_SAFE_INTEGER;
-  readonly #dir: string;
-  constructor(dir: string) {
-    this.#dir = dir;
-  }
-  look(): void {
-    const { bavail, bsize } = statfsSync(this.#dir);
-    this.bytes = bavail * bsize;
-  }
-}
-
-/** The token table, read again when the file changes. A file that is wrong keeps the former table. */
-class Tokens {
+/** What is looked at now and then: free space and the token table. A file that is wrong keeps the former table. */
+class Surroundings {
+  freeBytes = Number.MAX_SAFE_INTEGER;
   table: AccessTable;
-  #text = "";
   readonly #settings: BoxSettings;
+  #text = "";
+
   constructor(settings: BoxSettings) {
     this.#settings = settings;
     this.table = { federation: settings.federation, tokens: [], users: [] };
   }
+
   look(): void {
-    const { tokensFile, federation } = this.#settings;
+    const { dir, tokensFile, federation } = this.#settings;
+    const { bavail, bsize } = statfsSync(dir);
+    this.freeBytes = bavail * bsize;
     if (tokensFile === "") return;
     const text = readFileSync(tokensFile, "utf8");
     if (text === this.#text) return;
@@ -91,37 +75,149 @@ class Tokens {
     this.table = table;
     this.#text = text;
   }
+
+  get diskLow(): boolean {
+    return this.freeBytes < this.#settings.diskReserveBytes;
+  }
 }
 
 async function openDisk(settings: BoxSettings, onFatal: (error: unknown) => void) {
   const store = await RocksStore.open(join(settings.dir, "state"));
-  const identity = await openIdentity(store, random);
-  const salt = Buffer.from(identity.incarnation).readUInt32BE(0);
-  const logDisk = new NodeDisk(join(settings.dir, "log"));
-  const opened = await SegmentLog.open(logDisk, { salt });
+  const { incarnation, federationUid } = await openIdentity(store, random);
+  const salt = Buffer.from(incarnation).readUInt32BE(0);
+  const opened = await SegmentLog.open(new NodeDisk(join(settings.dir, "log")), { salt });
   const database = await BoxDatabase.open({ store, clock, onFatal });
   const blobs = await LocalBlobs.open(join(settings.dir, "chunks"), clock);
-  return { store, identity, opened, database, blobs };
+  return { store, incarnation, federationUid, opened, database, blobs, onFatal };
+}
+type Disk = Awaited<ReturnType<typeof openDisk>>;
+
+interface Parts {
+  settings: BoxSettings;
+  logger: Logger;
+  disk: Disk;
+  surroundings: Surroundings;
+  self: SelfAddress;
+  credentials: WatchedCredentials;
+  network: GrpcNetwork;
+  bulk: GrpcBulk;
 }
 
+/** The groups, and the box over them. */
+function buildNode(parts: Parts) {
+  const { settings, disk, surroundings, network, bulk, logger } = parts;
+  const { incarnation, blobs, opened, onFatal } = disk;
+  const states = new MachineStates(disk.database);
+  const chunks = new ChunkPuller({ store: blobs, transfer: bulk, hashing });
+  const shared = { clock, random, network };
+  const host = new GroupHost(
+    { box: settings.box, incarnation },
+    {
+      ...shared,
+      log: opened.log,
+      states,
+      bulk,
+      chunks,
+      diskLow: () => surroundings.diskLow,
+      featureLevelOf: () => featureLevel,
+      onFatal,
+    },
+    { recovered: opened.groups.values(), corrupt: opened.corrupt },
+  );
+  let { federationUid } = disk;
+  const remember = async (uid: string) => {
+    federationUid = (await joinFederation(disk.store, uid)).federationUid;
+  };
+  const mapFailed = (error: unknown) => logger.warn({ reason: messageOf(error) }, "the rule map could not be kept");
+  const node = new BoxNode({
+    ...shared,
+    identity: { box: settings.box, federation: settings.federation, region: settings.region },
+    version,
+    disk: { incarnation, federationUid: () => federationUid, join: remember, low: () => surroundings.diskLow },
+    groups: host,
+    machines: states,
+    chunks: blobs,
+    transfer: bulk,
+    hashing,
+    mapFile: new DiskMapFile(join(settings.dir, "map"), mapFailed),
+    seeds: settings.peers,
+    limits: defaultBoxLimits,
+    log: roomLogger(logger),
+    problems: () => (surroundings.diskLow ? [`less than ${settings.diskReserveBytes} bytes are free`] : []),
+  });
+  return { host, node };
+}
+
+function bulkServer({ settings, disk, surroundings }: Parts, host: GroupHost): BulkServer {
+  return {
+    snapshot: (from, start, data) => host.receiveSnapshot(from, start, data),
+    async putChunk(_from, chunk, data) {
+      if (surroundings.diskLow) return refuse("DISK_FULL", `box ${settings.box} has no space for content`);
+      await disk.blobs.put(chunk.address, data);
+      return undefined;
+    },
+    getChunk: (_from, chunk) => disk.blobs.get(chunk.address),
+  };
+}
+
+/** Both listeners with their services; not started. */
+async function buildListeners(parts: Parts, { host, node }: ReturnType<typeof buildNode>, loop: LoopDelay) {
+  const { settings, credentials, network, self, logger, surroundings } = parts;
+  const metrics = createMetrics({ processMetrics: true });
+  const scrape = async () => {
+    readGauges({
+      box: node.box,
+      metrics,
+      loop,
+      version,
+      freeBytes: () => surroundings.freeBytes,
+      connections: () => ({ client: client.listener.connections, peer: peer.connections }),
+      peersUp: () => ({ raft: network.connections("raft").out, forward: network.connections("forward").out }),
+    });
+    return metrics.registry.metrics();
+  };
+  const needs: DoorsNeeds = {
+    box: node.box,
+    authenticator: new TableAuthenticator(
+      () => surroundings.table,
+      () => clock.wallMs(),
+    ),
+    audit: (principal, action) => logger.info({ principal, action }, "admin call"),
+    metrics: scrape,
+    refused: (reason) => logger.debug({ reason }, "connection refused"),
+    defer: (fn) => clock.defer(fn),
+    version,
+  };
+  const { current } = credentials;
+  const peer = new Listener({
+    ...settings.peer,
+    ...peerListenerLimits,
+    security: { kind: "tls", credentials: current, clientCertificate: "required" },
+  });
+  network.serveOn(peer.grpc);
+  serveBulk(peer.grpc, { self, admit: () => undefined, server: bulkServer(parts, host) });
+  adminOnPeerPort(needs, peer);
+  const client = await clientDoors(needs, {
+    ...settings.client,
+    ...clientListenerLimits,
+    security: settings.plainClient
+      ? { kind: "plain" }
+      : { kind: "tls", credentials: current, clientCertificate: "optional" },
+  });
+  return { peer, client };
+}
+
+/** Starts the box; the answer stops it. */
 async function run(settings: BoxSettings, logger: Logger): Promise<() => Promise<void>> {
   const onFatal = (error: unknown) => {
     logger.error({ reason: messageOf(error) }, "the disk or the log can no longer be trusted; the box ends");
     setImmediate(() => process.exit(1));
   };
   const disk = await openDisk(settings, onFatal);
-  const { identity, blobs, database, opened } = disk;
-  const self: SelfAddress = {
-    federation: settings.federation,
-    box: settings.box,
-    incarnation: identity.incarnation,
-    featureLevel,
-    version,
-  };
-  const free = new FreeSpace(settings.dir);
-  const tokens = new Tokens(settings);
-  free.look();
-  tokens.look();
+  const surroundings = new Surroundings(settings);
+  surroundings.look();
+  const { federation, box } = settings;
+  const self: SelfAddress = { federation, box, incarnation: disk.incarnation, featureLevel, version };
   const listeners: Listener[] = [];
   const credentials = new WatchedCredentials(clock, dirname(settings.tls.cert), {
     changed: (next) => {
@@ -131,124 +227,21 @@ async function run(settings: BoxSettings, logger: Logger): Promise<() => Promise
   });
   const current = () => credentials.current;
   const network = new GrpcNetwork({ clock, random, self, credentials: current });
-  const bulk = new GrpcBulk({ clock, self, credentials: current, address: (box) => network.address(box) });
-  const states = new MachineStates(database);
-  const diskLow = () => free.bytes < settings.diskReserveBytes;
-  const host = new GroupHost(
-    { box: settings.box, incarnation: identity.incarnation },
-    {
-      clock,
-      random,
-      log: opened.log,
-      states,
-      network,
-      bulk,
-      chunks: new ChunkPuller({ store: blobs, transfer: bulk, hashing }),
-      diskLow,
-      featureLevelOf: () => featureLevel,
-      onFatal,
-    },
-    { recovered: opened.groups.values(), corrupt: opened.corrupt },
-  );
-  let federationUid = identity.federationUid;
-  const node = new BoxNode({
-    identity: { box: settings.box, federation: settings.federation, region: settings.region },
-    version,
-    disk: {
-      incarnation: identity.incarnation,
-      federationUid: () => federationUid,
-      join: async (uid) => {
-        federationUid = (await joinFederation(disk.store, uid)).federationUid;
-      },
-      low: diskLow,
-    },
-    groups: host,
-    machines: states,
-    network,
-    chunks: blobs,
-    transfer: bulk,
-    hashing,
-    mapFile: new DiskMapFile(join(settings.dir, "map"), (error) =>
-      logger.warn({ reason: messageOf(error) }, "the rule map could not be kept on disk"),
-    ),
-    seeds: settings.peers,
-    clock,
-    random,
-    limits: defaultBoxLimits,
-    log: roomLogger(logger),
-    problems: () => (diskLow() ? [`less than ${settings.diskReserveBytes} bytes are free`] : []),
-  });
-  const { box } = node;
+  const bulk = new GrpcBulk({ clock, self, credentials: current, address: (name) => network.address(name) });
+  const parts = { settings, logger, disk, surroundings, self, credentials, network, bulk };
+  const built = buildNode(parts);
+  const { host, node } = built;
   host.start();
-  const access = new Access({ table: () => tokens.table, sha256: (text) => hashing.sha256(utf8(text)), clock });
-  const needs = {
-    box,
-    authenticator: access,
-    identityOf: (call: object) => callIdentity(call as Parameters<typeof callIdentity>[0]),
-    defer: (fn: () => void) => clock.defer(fn),
-    audit: (principal: string, action: string) => logger.info({ principal, action }, "admin call"),
-  };
-  const peer = new Listener({
-    ...settings.peer,
-    ...peerListenerLimits,
-    security: { kind: "tls", credentials: current(), clientCertificate: "required" },
-  });
-  network.serveOn(peer.grpc);
-  const bulkServer = {
-    snapshot: host.receiveSnapshot.bind(host),
-    putChunk: async (_from: unknown, chunk: { address: Uint8Array }, data: Uint8Array) => {
-      if (diskLow()) return refuse("DISK_FULL", `box ${settings.box} has no space for content`);
-      await blobs.put(chunk.address, data);
-      return undefined;
-    },
-    getChunk: (_from: unknown, chunk: { address: Uint8Array }) => blobs.get(chunk.address),
-  };
-  serveBulk(peer.grpc, { self, admit: () => undefined, server: bulkServer });
-  peer.grpc.addService(AdminService, adminDoor(needs));
-  const metrics = createMetrics({ processMetrics: true });
   const loop = new LoopDelay(clock);
-  const scrape = async () => {
-    readGauges({
-      box,
-      metrics,
-      loop,
-      freeBytes: () => free.bytes,
-      version,
-      connections: () => ({ client: client.connections, peer: peer.connections }),
-      peersUp: () => ({ raft: network.connections("raft").out, forward: network.connections("forward").out }),
-    });
-    return metrics.registry.metrics();
-  };
-  const door = await httpDoor({ ...needs, identityOf: peerIdentity, metrics: scrape, version });
-  const client = new Listener(
-    {
-      ...settings.client,
-      ...clientListenerLimits,
-      security: settings.plainClient
-        ? { kind: "plain" }
-        : { kind: "tls", credentials: current(), clientCertificate: "optional" },
-    },
-    { http: door.server },
-  );
-  client.grpc.addService(FilesService, filesDoor(needs));
-  client.grpc.addService(LocksService, locksDoor(needs));
-  client.grpc.addService(AdminService, adminDoor(needs));
-  listeners.push(peer, client);
-  const peerPort = await peer.start();
-  const clientPort = await client.start();
-  const health = settings.health === undefined ? undefined : healthServer(settings.health, box);
+  const { peer, client } = await buildListeners(parts, built, loop);
+  listeners.push(peer, client.listener);
+  const ports = { peerPort: await peer.start(), clientPort: await client.listener.start() };
+  const health = settings.health === undefined ? undefined : healthServer(settings.health, node.box);
   node.start();
   loop.start();
   credentials.start();
-  const looking = setInterval(() => {
-    try {
-      free.look();
-      tokens.look();
-    } catch (error) {
-      logger.warn({ reason: messageOf(error) }, "free space or token table could not be read");
-    }
-  }, lookMs);
-  logger.info({ peerPort, clientPort, version }, "box listens");
+  const looking = setInterval(() => watchSurroundings(surroundings, logger), lookMs);
+  logger.info({ ...ports, version }, "box listens");
   return async () => {
     clearInterval(looking);
     credentials.stop();
@@ -256,13 +249,21 @@ async function run(settings: BoxSettings, logger: Logger): Promise<() => Promise
     node.stop();
     loop.stop();
     health?.close();
-    await Promise.all([client.stop(), door.close()]);
+    await Promise.all([client.listener.stop(), client.close()]);
     await network.stop();
     await peer.stop();
     host.stop();
-    await opened.log.close();
-    await database.close();
+    await disk.opened.log.close();
+    await disk.database.close();
   };
+}
+
+function watchSurroundings(surroundings: Surroundings, logger: Logger): void {
+  try {
+    surroundings.look();
+  } catch (error) {
+    logger.warn({ reason: messageOf(error) }, "free space or token table could not be read");
+  }
 }
 
 function roomLogger(logger: Logger) {
@@ -275,9 +276,9 @@ function roomLogger(logger: Logger) {
 
 function healthServer(at: { host: string; port: number }, box: BoxNode["box"]): http.Server {
   const server = http.createServer((request, response) => {
-    const { ready } = box.health();
-    const ok = request.url === "/healthz" || (request.url === "/readyz" && ready);
-    response.writeHead(ok ? 200 : 503, { "content-type": "application/json" }).end(JSON.stringify(box.health()));
+    const health = box.health();
+    const ok = request.url === "/healthz" || (request.url === "/readyz" && health.ready);
+    response.writeHead(ok ? 200 : 503, { "content-type": "application/json" }).end(JSON.stringify(health));
   });
   server.listen(at.port, at.host);
   return server;
