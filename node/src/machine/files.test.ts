@@ -1,6 +1,7 @@
+import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { isRefusal } from "../base/errors.ts";
-import { codeOf, etagOf, Rig, when, writeOp } from "./rig.ts";
+import { codeOf, etagOf, Rig, when, writeOp } from "./testing/rig.ts";
 
 const names = (rig: Rig, path: string, options = {}) => {
   const listing = rig.machine.list(path, options);
@@ -260,5 +261,33 @@ describe("listing", () => {
       } while (page !== "");
       expect(seen).toEqual(["log-1-", "log-2-"]);
     }
+  });
+
+  it("pages together are the whole listing, whatever prefix, delimiter and page size", () => {
+    const names = fc.array(fc.constantFrom("a", "a-b", "b", "-", "é"), { minLength: 1, maxLength: 3 });
+    const options = fc.record({
+      prefix: fc.constantFrom("", "a", "a-", "a/", "b/a"),
+      delimiter: fc.constantFrom(undefined, "-", "/", "b"),
+      limit: fc.integer({ min: 1, max: 4 }),
+    });
+    fc.assert(
+      fc.property(fc.array(names, { maxLength: 12 }), options, (paths, { limit, ...rest }) => {
+        const rig = new Rig();
+        for (const parts of paths) rig.put(`/${parts.join("/")}`);
+        const whole = rig.machine.list("/", { ...rest, recursive: true });
+        const seen: string[] = [];
+        let page = "";
+        for (let turn = 0; turn < 200; turn++) {
+          const listing = rig.machine.list("/", { ...rest, recursive: true, limit, page });
+          if (isRefusal(listing)) throw new Error(listing.message);
+          seen.push(...listing.entries.map((entry) => entry.path));
+          page = listing.nextPage;
+          if (page === "") break;
+        }
+        expect(page).toBe("");
+        expect(seen).toEqual(isRefusal(whole) ? [] : whole.entries.map((entry) => entry.path));
+      }),
+      { numRuns: 1000 },
+    );
   });
 });

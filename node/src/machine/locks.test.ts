@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { acquireOp, codeOf, grantIn, idOf, Rig, when } from "./rig.ts";
+import { acquireOp, codeOf, grantIn, idOf, Rig, when } from "./testing/rig.ts";
 
 const release = (path: string, lockId: Buffer) => ({ $case: "release" as const, value: { path, lockId } });
 const extend = (path: string, lockId: Buffer, ttlMs = 30_000) => ({

@@ -4,8 +4,8 @@ import { describe, expect, it } from "vitest";
 import { isRefusal } from "../base/errors.ts";
 import { Machine } from "./machine.ts";
 import { MemoryStateStore } from "./memory-store.ts";
-import { acquireOp, codeOf, idOf, Rig, writeOp } from "./rig.ts";
 import { snapshot } from "./snapshot.ts";
+import { acquireOp, codeOf, idOf, Rig, writeOp } from "./testing/rig.ts";
 
 type Step = {
   act: "put" | "delete" | "rename" | "mkdir" | "tick" | "acquire" | "release";

@@ -75,7 +75,8 @@ export class Overlay {
     let left = range.limit ?? Number.POSITIVE_INFINITY;
     const own = reverse ? this.#keys().rangeReverse(from, to) : this.#keys().range(from, to);
     // Each key written here can hide at most one of the base's.
-    const base = this.#base.scan({ from, to, reverse, limit: left + this.#writes.size })[Symbol.iterator]();
+    const limit = range.limit === undefined ? undefined : range.limit + this.#writes.size;
+    const base = this.#base.scan({ from, to, reverse, limit })[Symbol.iterator]();
     try {
       let ownNext = own.next();
       let baseNext = base.next();

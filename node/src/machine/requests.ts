@@ -77,8 +77,11 @@ export function forgetOld(state: MachineState): void {
   const before = state.logTimeMs - limits.requestWindowMs - limits.requestAheadMsMax;
   if (before <= 0) return;
   for (let i = 0; i < limits.requestsForgottenPerApply; i++) {
+    if (state.oldestRequestMs !== undefined && state.oldestRequestMs >= before) return;
     const oldest = oldestRequest(state);
+    state.oldestRequestMs = oldest?.timeMs;
     if (!oldest || oldest.timeMs >= before) return;
+    state.oldestRequestMs = undefined;
     overlay.delete(requestKey(oldest.id));
     overlay.delete(requestOrderKey(counters.requestFirst++));
     counters.requestBytes -= oldest.size;

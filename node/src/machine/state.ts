@@ -30,6 +30,9 @@ export class MachineState {
   /** Path -> directory. Dropped whole when a directory moves or goes. */
   readonly directories = new Map<string, DirectoryRef>();
 
+  /** Log time of the oldest remembered request, once it was looked up: saves a read an apply. */
+  oldestRequestMs: number | undefined;
+
   // The command being applied.
   index = 0;
   logTimeMs = 0;
@@ -37,6 +40,7 @@ export class MachineState {
   #ordinal = 0;
   /** Entries made or removed beside the named ones. Bounded by commandEntriesMax. */
   touched = 0;
+  #drainedIndex: number;
   #before: { counters: Counters; owned: OwnedPaths; policy: StoredPolicy } | undefined;
 
   constructor(store: StateStore, options: { generation: number; limits: MachineLimits }) {
@@ -45,6 +49,7 @@ export class MachineState {
     this.limits = options.limits;
     const counters = store.get(countersKey);
     this.counters = counters ? decodeCounters(counters) : newCounters();
+    this.#drainedIndex = this.counters.appliedIndex;
     const ownership = store.get(ownershipKey);
     this.owned = new OwnedPaths(ownership ? decodeOwnership(ownership) : nothingOwned);
     const policy = store.get(policyKey);
@@ -81,7 +86,10 @@ export class MachineState {
     this.#ordinal = 0;
   }
 
+  /** Nothing when no entry was applied since the last drain. */
   drain(): StateWrite[] {
+    if (this.counters.appliedIndex === this.#drainedIndex) return [];
+    this.#drainedIndex = this.counters.appliedIndex;
     this.overlay.put(countersKey, encodeCounters(this.counters));
     return this.overlay.drain();
   }

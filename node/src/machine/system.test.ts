@@ -1,7 +1,7 @@
 import type { SystemCommand } from "@nexus-federation/proto/command.ts";
 import type { LogMember, ZoneRule } from "@nexus-federation/proto/records.ts";
 import { describe, expect, it } from "vitest";
-import { codeOf, idOf, Rig } from "./rig.ts";
+import { codeOf, idOf, Rig } from "./testing/rig.ts";
 
 const rigOf = () => new Rig({ system: true });
 const act = (rig: Rig, op: SystemCommand["op"]) => rig.run({ $case: "system", value: { op } });

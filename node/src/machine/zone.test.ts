@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { isRefusal } from "../base/errors.ts";
-import { acquireOp, codeOf, etagOf, grantIn, idOf, Rig, when, writeOp } from "./rig.ts";
+import { acquireOp, codeOf, etagOf, grantIn, idOf, Rig, when, writeOp } from "./testing/rig.ts";
 
 const cede = (pattern: string, epoch = 2) => ({ $case: "cede" as const, value: { pattern, epoch } });
 const own = (pattern: string, exclusions: string[] = [], epoch = 2) => ({

@@ -6,11 +6,11 @@ import {
   type Reply,
   type WriteFile,
 } from "@nexus-federation/proto/command.ts";
-import { fromHex, utf8 } from "../base/bytes.ts";
-import type { Applied, LogEntry } from "./api.ts";
-import { Machine, type MachineOptions } from "./machine.ts";
-import { MemoryStateStore } from "./memory-store.ts";
-import { restore, snapshot } from "./snapshot.ts";
+import { fromHex, utf8 } from "../../base/bytes.ts";
+import type { Applied, LogEntry } from "../api.ts";
+import { Machine, type MachineOptions } from "../machine.ts";
+import { MemoryStateStore } from "../memory-store.ts";
+import { restore, snapshot } from "../snapshot.ts";
 
 type Op = NonNullable<Operation["op"]>;
 
