@@ -82,8 +82,7 @@ function bootstrapActions(system: DesiredGroup, desired: Desired, world: Bootstr
       role === "witness" ? observed.workloads.get(box)?.running === true : observed.boxes.get(box)?.state === "empty";
     if (!up) silent.push(box);
   }
-  if (silent.length > 0)
-    return wait(`${silent.join(", ")} of the system group ${silent.length === 1 ? "has" : "have"} not come up yet`);
+  if (silent.length > 0) return wait(`waiting for ${silent.join(", ")} of the system group`);
   if (observed.knownFederation !== "") {
     const message = `Federation ${observed.knownFederation} was started from here, but no box has its data any more; bring a disk back or restore a backup. A new, empty federation is never made in its place.`;
     faults.set(federationKey, [...(faults.get(federationKey) ?? []), { reason: "DataLost", message }]);

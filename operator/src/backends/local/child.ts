@@ -118,27 +118,43 @@ export class Child {
   }
 
   #spawn(): void {
-    const { command, args, env, logFile } = this.spec;
+    this.#startedMs = this.#clock.now();
+    try {
+      this.#launch();
+    } catch (error) {
+      // The folder cannot be written now; the restart is tried like any other.
+      this.#ended(`could not be started: ${messageOf(error)}`);
+    }
+  }
+
+  #launch(): void {
+    const { command, args, env, logFile, processFile } = this.spec;
     const output = openSync(logFile, "a", 0o600);
     try {
+      const input = this.#settings.detached ? "ignore" : "pipe";
       const child = spawn(command, args, {
         env: { ...process.env, ...env },
-        stdio: [this.#settings.detached ? "ignore" : "pipe", output, output],
+        stdio: [input, output, output],
         detached: true,
       });
       this.#process = child;
-      this.#startedMs = this.#clock.now();
       child.stdin?.on("error", () => {});
-      child.once("error", (error) => this.#ended(`could not be started: ${messageOf(error)}`));
-      child.once("exit", (code, signal) => this.#ended(signal ? `ended by ${signal}` : `ended with code ${code}`));
+      child.once("error", (error) => this.#exit(child, `could not be started: ${messageOf(error)}`));
+      child.once("exit", (code, signal) =>
+        this.#exit(child, signal ? `ended by ${signal}` : `ended with code ${code}`),
+      );
       const startTime = child.pid === undefined ? undefined : startTimeOf(child.pid);
       if (child.pid === undefined || startTime === undefined) return;
       this.#identity = { pid: child.pid, startTime };
-      writePrivate(this.spec.processFile, JSON.stringify(this.#identity));
+      writePrivate(processFile, JSON.stringify(this.#identity));
       if (this.#settings.detached) child.unref();
     } finally {
       closeSync(output);
     }
+  }
+
+  #exit(child: ChildProcess, how: string): void {
+    if (this.#process === child) this.#ended(how);
   }
 
   #poll(): void {
@@ -150,7 +166,6 @@ export class Child {
   }
 
   #ended(how: string): void {
-    if (this.#process === undefined && this.#identity === undefined) return;
     this.#process = undefined;
     this.#identity = undefined;
     this.#timer?.cancel();
