@@ -12,8 +12,10 @@ export class Overlay {
   #writes = new Map<StateKey, Uint8Array | null>();
   /** Keys of #writes in order; made by the first scan after a drain, because most turns never scan. */
   #sorted: SortedKeys | undefined;
-  /** What stood in #writes before each write of the open transaction; undefined = nothing. */
-  #undo: { key: StateKey; before: Uint8Array | null | undefined }[] | undefined;
+  /** A transaction is open: what stood in #writes before each of its writes is kept, undefined = nothing. */
+  #open = false;
+  readonly #undoKeys: StateKey[] = [];
+  readonly #undoValues: (Uint8Array | null | undefined)[] = [];
 
   constructor(base: StateStore) {
     this.#base = base;
@@ -38,31 +40,36 @@ export class Overlay {
   }
 
   #set(key: StateKey, value: Uint8Array | null): void {
-    if (this.#undo) this.#undo.push({ key, before: this.#writes.get(key) });
+    if (this.#open) {
+      this.#undoKeys.push(key);
+      this.#undoValues.push(this.#writes.get(key));
+    }
     this.#writes.set(key, value);
     this.#sorted?.add(key);
   }
 
   begin(): void {
-    assert(this.#undo === undefined, "transactions do not nest");
-    this.#undo = [];
+    assert(!this.#open, "transactions do not nest");
+    this.#open = true;
   }
 
   commit(): void {
-    this.#undo = undefined;
+    this.#open = false;
+    this.#undoKeys.length = 0;
+    this.#undoValues.length = 0;
   }
 
   rollback(): void {
-    const undo = this.#undo ?? [];
-    this.#undo = undefined;
-    for (let i = undo.length - 1; i >= 0; i--) {
-      const { key, before } = undo[i]!;
+    for (let i = this.#undoKeys.length - 1; i >= 0; i--) {
+      const key = this.#undoKeys[i]!;
+      const before = this.#undoValues[i];
       if (before !== undefined) this.#writes.set(key, before);
       else {
         this.#writes.delete(key);
         this.#sorted?.delete(key);
       }
     }
+    this.commit();
   }
 
   scan(range: ScanRange): Iterable<StatePair> {
@@ -116,7 +123,7 @@ export class Overlay {
 
   /** Everything collected, and forgets it: the caller writes it to the base before the next read. */
   drain(): StateWrite[] {
-    assert(this.#undo === undefined, "nothing is drained inside a transaction");
+    assert(!this.#open, "nothing is drained inside a transaction");
     const out: StateWrite[] = [];
     for (const [key, value] of this.#writes) out.push({ key, value: value ?? undefined });
     this.#writes = new Map();
