@@ -30,7 +30,10 @@ export function proposalRefusal(
   if (op?.$case === "raiseLevel") return levelRefusal(core, replica, op.value.level);
   const missing = chunksOfCommand(proposal.command).find((address) => !needs.chunks.has(address));
   if (missing === undefined) return undefined;
-  return refuse("PRECONDITION_FAILED", "A chunk that the command refers to is not durable on the leader; upload it first.");
+  return refuse(
+    "PRECONDITION_FAILED",
+    "A chunk that the command refers to is not durable on the leader; upload it first.",
+  );
 }
 
 /** A level is raised only when every member supports it: none could go back, or apply what it does not know. */

@@ -1,8 +1,8 @@
-import type { Refusal } from "../base/errors.ts";
 import type { Command, Reply } from "@nexus-federation/proto/command.ts";
 import type { DeclaredReplica, GroupConfig } from "@nexus-federation/proto/raft.ts";
-import type { Effect } from "../machine/api.ts";
 import type { LogMember } from "@nexus-federation/proto/records.ts";
+import type { Refusal } from "../base/errors.ts";
+import type { Effect } from "../machine/api.ts";
 
 /** What zone engines see of the multi-Raft host. Calls are synchronous; answers come by callback, in turn order. */
 export interface Groups {
@@ -33,7 +33,13 @@ export interface Groups {
   whenApplied(log: number, index: number, done: (refusal: Refusal | undefined) => void, timeoutMs: number): void;
 
   /** Calls back once `copies` full members have `index` durable, or with COPIES_UNAVAILABLE. Leader only. */
-  whenDurable(log: number, index: number, demand: CopyDemand, done: (refusal: Refusal | undefined) => void, timeoutMs: number): void;
+  whenDurable(
+    log: number,
+    index: number,
+    demand: CopyDemand,
+    done: (refusal: Refusal | undefined) => void,
+    timeoutMs: number,
+  ): void;
 
   transfer(log: number, toBox: string | undefined): Promise<Refusal | undefined>;
   proposeMembership(log: number, target: MembershipCall): Promise<Refusal | undefined>;
@@ -60,7 +66,15 @@ export interface Proposal {
   done: (outcome: Outcome) => void;
 }
 export type Outcome =
-  | { kind: "applied"; index: number; generation: number; reply: Reply; copies: number; boxes: string[]; logTimeMs: number }
+  | {
+      kind: "applied";
+      index: number;
+      generation: number;
+      reply: Reply;
+      copies: number;
+      boxes: string[];
+      logTimeMs: number;
+    }
   | { kind: "refused"; refusal: Refusal };
 
 export interface CopyDemand {

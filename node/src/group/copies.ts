@@ -1,8 +1,8 @@
 import type { GroupConfig } from "@nexus-federation/proto/raft.ts";
 import type { LogMember } from "@nexus-federation/proto/records.ts";
 import type { RawNode } from "../raft/rawnode.ts";
-import type { ReplicaStorage } from "./replica-storage.ts";
 import { isWitness } from "./config.ts";
+import type { ReplicaStorage } from "./replica-storage.ts";
 
 /** A full member and the last index that it is known to hold durably. */
 interface Holder {

@@ -7,8 +7,8 @@ import type { ChunkHold } from "./chunk-hold.ts";
 import { isWitness, memberOf } from "./config.ts";
 import type { HostCore } from "./core.ts";
 import type { Replica } from "./replica.ts";
-import { WireError, WireReader } from "./wire-bytes.ts";
 import { readFrame, type WireMessage } from "./wire.ts";
+import { WireError, WireReader } from "./wire-bytes.ts";
 
 interface Frame {
   from: Remote;
@@ -23,7 +23,7 @@ interface Prepared {
 
 export interface DeliveryHooks {
   /** A leader addresses a replica that is not here under this id. Undefined when none may be made. */
-  create(from: Remote, wire: WireMessage): Replica | undefined;
+  create(wire: WireMessage): Replica | undefined;
   hostMessage(from: Remote, wire: WireMessage): void;
   /** A mute replica was spoken to. */
   askReplacement(from: Remote, replica: Replica): void;
@@ -109,7 +109,7 @@ export class Delivery {
     if (isLocalMessage(m.type) || m.from === NONE) return undefined;
     let replica = this.#core.replicas.get(wire.log);
     if (replica === undefined || (replica.generation === wire.generation && m.to > replica.id)) {
-      replica = this.#hooks.create(from, wire);
+      replica = this.#hooks.create(wire);
     }
     if (replica === undefined || replica.generation !== wire.generation || replica.id !== m.to) return undefined;
     if (!this.#isGenuine(replica, m, from)) return undefined;

@@ -1,6 +1,6 @@
+import { BinaryWriter } from "@bufbuild/protobuf/wire";
 import { Command } from "@nexus-federation/proto/command.ts";
 import { MembershipTarget } from "@nexus-federation/proto/raft.ts";
-import { BinaryWriter } from "@bufbuild/protobuf/wire";
 import { noBytes } from "../base/bytes.ts";
 
 /**

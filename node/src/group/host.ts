@@ -1,9 +1,9 @@
-import { BootstrapRecord, GroupConfig } from "@nexus-federation/proto/raft.ts";
 import { type Refusal, refuse } from "../base/errors.ts";
 import type { RecoveredGroup } from "../log/replay.ts";
 import type { Effect } from "../machine/api.ts";
-import { type Message, message } from "../raft/messages.ts";
+import type { Message } from "../raft/messages.ts";
 import type { LinkHandler, Remote, ServeHandler, SnapshotStart } from "../transport/ports.ts";
+import { proposalRefusal } from "./admission.ts";
 import type {
   AppliedBatch,
   BootstrapCall,
@@ -17,7 +17,7 @@ import type {
 import { Bootstraps } from "./bootstrap.ts";
 import { ChunkHold } from "./chunk-hold.ts";
 import { compactIfDue } from "./compaction.ts";
-import { firstConfig, isWitness, replicaOf } from "./config.ts";
+import { isWitness } from "./config.ts";
 import { boxOf, type HostCore, type SelfIdentity } from "./core.ts";
 import { Delivery } from "./delivery.ts";
 import { Drain } from "./drain.ts";
@@ -25,19 +25,19 @@ import { Liveness } from "./liveness.ts";
 import { MembershipDriver } from "./membership.ts";
 import { Outbox } from "./outbox.ts";
 import { notApplied } from "./pending.ts";
-import type { HostNeeds, ReplicaState } from "./ports.ts";
+import type { HostNeeds } from "./ports.ts";
 import { Probes } from "./probes.ts";
-import { proposalRefusal } from "./admission.ts";
-import { openReplica } from "./recovery.ts";
 import { Records, recordsGroup } from "./records.ts";
+import { Replacement } from "./replacement.ts";
 import type { Replica } from "./replica.ts";
+import { Replicas } from "./replicas.ts";
 import { defaultSettings, type HostSettings } from "./settings.ts";
 import { Snapshots } from "./snapshots.ts";
 import { Ticker } from "./ticker.ts";
 import { Turns } from "./turns.ts";
 import { viewOf } from "./view.ts";
-import { WitnessClient } from "./witness-client.ts";
 import type { WireMessage } from "./wire.ts";
+import { WitnessClient } from "./witness-client.ts";
 
 type LeadershipListener = (log: number, view: GroupView) => void;
 type AppliedListener = (log: number, applied: AppliedBatch) => void;
@@ -54,12 +54,13 @@ export class GroupHost implements Groups {
   readonly #membership: MembershipDriver;
   readonly #bootstraps: Bootstraps;
   readonly #probes: Probes;
+  readonly #replicas: Replicas;
+  readonly #replacement: Replacement;
   readonly #drain: Drain;
   readonly #leadershipListeners: LeadershipListener[] = [];
   readonly #appliedListeners: AppliedListener[] = [];
   readonly #lockListeners: LockListener[] = [];
   #lockEvents = new Map<number, LockEvent[]>();
-  #nextAskMs = new Map<number, number>();
   #stopped = false;
 
   /** `recovered`: what the segment log held when it was opened. */
@@ -97,19 +98,24 @@ export class GroupHost implements Groups {
     this.#ticker = new Ticker(core, { ticked: (replica, nowMs) => this.#ticked(replica, nowMs) });
     this.#membership = new MembershipDriver(core, this.#witnesses);
     this.#probes = new Probes(core);
+    this.#replacement = new Replacement(core, (replica) => this.#ticker.wake(replica));
+    this.#replicas = new Replicas(core, {
+      leaving: (replica) => this.#leaving(replica),
+      mayStartSnapshot: () => this.#snapshots.mayStart(),
+    });
     this.#drain = new Drain(core);
     this.#bootstraps = new Bootstraps(core, this.#witnesses, {
-      begin: (record, initiated, done) => this.#begin(record, initiated, done),
-      told: (log) => this.#told(log),
+      begin: (record, initiated, done) => this.#replicas.begin(record, initiated, done),
+      told: (log) => this.#replicas.told(log),
     });
     this.#delivery = new Delivery(core, this.#hold, {
-      create: (from, wire) => this.#create(from, wire),
+      create: (wire) => this.#replicas.create(wire),
       hostMessage: (from, wire) => this.#hostMessage(from, wire),
-      askReplacement: (from, replica) => this.#askReplacement(from.box, replica),
+      askReplacement: (from, replica) => this.#replacement.ask(replica, from.box),
       wake: (replica) => this.#ticker.wake(replica),
       quiesce: (replica) => this.#ticker.quiesce(replica),
     });
-    this.#recover(recovered, init.corrupt);
+    this.#replicas.recover(recovered, init.corrupt);
   }
 
   start(): void {
@@ -244,9 +250,7 @@ export class GroupHost implements Groups {
 
   #ticked(replica: Replica, nowMs: number): void {
     if (replica.mute) {
-      for (const { box, role } of replica.config.members) {
-        if (role !== "witness" && box !== this.#core.self.box) this.#askReplacement(box, replica);
-      }
+      this.#replacement.ask(replica);
       return;
     }
     replica.expire(nowMs);
@@ -259,114 +263,15 @@ export class GroupHost implements Groups {
     compactIfDue(this.#core, replica, this.#snapshots.floor(replica.log));
   }
 
-  // Replicas come and go.
-
-  #recover(recovered: RecoveredGroup[], corrupt: string | undefined): void {
-    const groups = new Map<number, RecoveredGroup>();
-    for (const group of recovered) if (group.group !== recordsGroup) groups.set(group.group, group);
-    for (const record of this.#core.records.all()) {
-      if (record.removed) continue;
-      const { log, generation } = record;
-      const unknown = { group: log, generation, hardState: { term: 0, vote: 0, commit: 0 }, entries: [] };
-      const lost = corrupt === undefined ? undefined : { ...unknown, snapshotMeta: undefined, corrupt };
-      const group = groups.get(log) ?? lost;
-      const state = this.#core.needs.states.open(log, generation);
-      this.#open({ log, generation, replica: record.replica, group, state });
-    }
-    this.#core.needs.states.commit();
-  }
-
-  #open(init: {
-    log: number;
-    generation: number;
-    replica: number;
-    group: RecoveredGroup | undefined;
-    state: ReplicaState;
-  }): Replica {
-    const { self, settings, needs, turns } = this.#core;
-    const { log, generation, replica: id, group: recovered, state } = init;
-    const mayStartSnapshot = () => this.#snapshots.mayStart();
-    const { replica, repair } = openReplica(
-      { self, settings, random: needs.random, logger: needs.logger, mayStartSnapshot },
-      { log, generation, replica: id, recovered, state },
-    );
-    if (repair !== undefined) turns.write([repair], () => {});
-    this.#core.replicas.set(log, replica);
-    turns.mark(replica);
-    return replica;
-  }
-
-  /** A log begins here: everything of it is durable, with the record that it was known, before anything runs. */
-  #begin(record: BootstrapRecord, initiated: boolean, done: () => void): void {
-    const { log, generation, members, zone, timing, federationUid } = record;
-    const { self, records, turns, needs } = this.#core;
-    const config = firstConfig(members, { zone, timing, federationUid });
-    const conf = GroupConfig.encode(config).finish();
-    const replica = replicaOf(config, self.box, self.incarnation);
-    const hardState = { term: 1, vote: 0, commit: 1 };
-    const snapshotMeta = { index: 1, term: 1, epoch: 0, conf };
-    const remembered = { log, generation, replica, removed: false, federationUid };
-    const known = records.set({ ...remembered, initiated: initiated ? record : undefined });
-    turns.write([known, { group: log, generation, reset: true, hardState, snapshotMeta }], () => {
-      const state = needs.states.open(log, generation);
-      const group = { group: log, generation, hardState, snapshotMeta, entries: [] };
-      this.#open({ log, generation, replica, group, state });
-      needs.states.commit();
-      done();
-    });
-  }
-
-  #told(log: number): void {
-    const record = this.#core.records.get(log);
-    if (record === undefined) return;
-    this.#core.turns.write([this.#core.records.set({ ...record, initiated: undefined })], () => {});
-  }
-
-  /** A leader calls for a replica that is not here: a new learner, or the successor of one that is gone or lost data. */
-  #create(_from: Remote, wire: WireMessage): Replica | undefined {
-    const { records, replicas, settings, needs, turns } = this.#core;
-    const { type, to } = wire.message;
-    const { log, generation } = wire;
-    const current = replicas.get(log);
-    const mayCall = type === "MsgApp" || type === "MsgHeartbeat" || type === "MsgSnap";
-    const known = records.of(log, generation);
-    if (!mayCall || log === recordsGroup || generation < known.generation) return current;
-    if (to <= known.replica || (current === undefined && replicas.size >= settings.logsMax)) return current;
-    if (current !== undefined) {
-      if (current.inFlight > 0 || current.installing) return undefined;
-      this.#forget(current);
-      current.state.destroy();
-    }
-    const record = records.set({ ...known, generation, replica: to, removed: false, initiated: undefined });
-    turns.write([record, { group: log, generation, removeGroup: true }], () => {});
-    const state = needs.states.open(log, generation);
-    return this.#open({ log, generation, replica: to, group: undefined, state });
-  }
-
-  #forget(replica: Replica): void {
+  #leaving(replica: Replica): void {
     this.#ticker.wake(replica);
-    this.#core.replicas.delete(replica.log);
-    this.#core.turns.forget(replica);
     this.#hold.forget(replica);
     this.#membership.forget(replica);
     this.#probes.forget(replica);
-    replica.abandon(notApplied(""));
   }
 
   remove(log: number): Promise<void> {
-    const { records, turns, replicas } = this.#core;
-    const record = records.get(log);
-    if (record === undefined || record.removed) return Promise.resolve();
-    const replica = replicas.get(log);
-    if (replica !== undefined) this.#forget(replica);
-    const { generation } = record;
-    const tombstone = records.set({ ...record, removed: true, initiated: undefined });
-    return new Promise((resolve) => {
-      turns.write([tombstone, { group: log, generation, removeGroup: true }], () => {
-        replica?.state.destroy();
-        resolve();
-      });
-    });
+    return this.#replicas.remove(log);
   }
 
   #hostMessage(from: Remote, wire: WireMessage): void {
@@ -377,31 +282,11 @@ export class GroupHost implements Groups {
       case "HostBootstrapResp":
         this.#bootstraps.receiveAnswer(from, wire);
         return;
-      case "HostReseed": {
-        const replica = this.#core.replicas.get(wire.log);
-        const member = replica?.config.members.find((one) => one.replica === wire.message.from);
-        if (replica === undefined || member?.box !== from.box || member.role === "witness") return;
-        replica.lost.add(member.replica);
-        this.#ticker.wake(replica);
+      case "HostReseed":
+        this.#replacement.asked(from, wire);
         return;
-      }
       default:
         return;
-    }
-  }
-
-  /** At most once a second and log. */
-  #askReplacement(box: string, replica: Replica): void {
-    const now = this.#core.needs.clock.now();
-    const key = replica.log;
-    if (now < (this.#nextAskMs.get(key) ?? 0)) return;
-    this.#nextAskMs.set(key, now + 1_000);
-    const { log, generation } = replica;
-    for (const to of new Set([box, ...replica.config.members.map((member) => member.box)])) {
-      if (to === this.#core.self.box) continue;
-      const m = message("MsgHup", 0);
-      m.from = replica.id;
-      this.#core.outbox.add(to, { log, generation, message: m, host: "HostReseed" });
     }
   }
 
@@ -413,10 +298,6 @@ export class GroupHost implements Groups {
 
   has(log: number): boolean {
     return this.#core.replicas.has(log);
-  }
-
-  logs(): number[] {
-    return [...this.#core.replicas.keys()];
   }
 
   view(log: number): GroupView | undefined {

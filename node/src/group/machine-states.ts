@@ -5,8 +5,8 @@ import { Machine } from "../machine/machine.ts";
 import { SnapshotFiller, snapshot } from "../machine/snapshot.ts";
 import type { BoxDatabase, StateChange } from "../storage/database.ts";
 import type { StateId } from "../storage/keys.ts";
-import { WireReader, WireWriter } from "./wire-bytes.ts";
 import type { ReplicaState, StatePosition, StateRestore, StateSnapshot, States } from "./ports.ts";
+import { WireReader, WireWriter } from "./wire-bytes.ts";
 
 /** What the reader of a log's state needs besides the host: the machine itself, for reads. */
 export interface MachineOwner {

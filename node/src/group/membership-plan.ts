@@ -167,10 +167,12 @@ function* candidates(config: GroupConfig, leader: number, moves: Moves): Iterabl
   if (witnessed) witnessChanges.push({ type: "ConfChangeAddWitness", nodeId: config.nextReplica });
   const changes = (join: number[], leave: number[], witnesses: ConfChangeSingle[]): ConfChangeSingle[] => [
     ...join.map((nodeId): ConfChangeSingle => ({ type: "ConfChangeAddNode", nodeId })),
-    ...leave.map((nodeId): ConfChangeSingle => ({
-      type: plan.learners.includes(nodeId) ? "ConfChangeAddLearnerNode" : "ConfChangeRemoveNode",
-      nodeId,
-    })),
+    ...leave.map(
+      (nodeId): ConfChangeSingle => ({
+        type: plan.learners.includes(nodeId) ? "ConfChangeAddLearnerNode" : "ConfChangeRemoveNode",
+        nodeId,
+      }),
+    ),
     ...witnesses,
   ];
   // A member that is replaced because it leads is not in the way of the others.

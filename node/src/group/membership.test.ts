@@ -1,6 +1,6 @@
 import { describe, expect, test } from "vitest";
-import { Cluster } from "./testing/cluster.ts";
 import type { Box } from "./testing/cluster.ts";
+import { Cluster } from "./testing/cluster.ts";
 
 async function running(names: string[], others: string[] = []): Promise<Cluster> {
   const cluster = new Cluster();
@@ -87,7 +87,11 @@ describe("membership", () => {
     hurt.loseState();
     await hurt.start();
     expect(hurt.view()).toMatchObject({ needsReplication: true });
-    const members = () => cluster.leader()!.view()!.config.members.filter((member) => member.box === hurt.name);
+    const members = () =>
+      cluster
+        .leader()!
+        .view()!
+        .config.members.filter((member) => member.box === hurt.name);
     await cluster.until(() => members().length === 1 && members()[0]!.replica === 4, 10_000, "its successor");
     await cluster.run(200);
 

@@ -64,7 +64,7 @@ export class ProposalQueue {
   ): { pending: PendingProposal[]; logTimeMs: number } {
     const queued = this.#queued;
     this.#queued = [];
-    const { nowMs, term } = context;
+    const { term } = context;
     const logTimeMs = Math.max(context.logTimeMs, context.wallMs);
     const datas: Uint8Array[] = [];
     const pending: PendingProposal[] = [];

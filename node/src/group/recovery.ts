@@ -54,7 +54,9 @@ const zero: HardState = { term: 0, vote: 0, commit: 0 };
 export function openReplica(needs: OpenNeeds, open: OpenReplica): { replica: Replica; repair: LogWrite | undefined } {
   const standing = standingOf(open);
   const { position, lost } = standing;
-  const config = position === undefined ? emptyConfig() : GroupConfig.decode(position.config);
+  // A replica that lost its state still knows from its log whom to ask.
+  const known = position?.config ?? open.recovered?.snapshotMeta?.conf;
+  const config = known === undefined ? emptyConfig() : GroupConfig.decode(known);
   const { self, settings } = needs;
   const id = Math.max(open.replica, replicaOf(config, self.box, self.incarnation), 1);
   const conf = confStateOf(config);
@@ -143,8 +145,7 @@ function standingOf({ log, generation, recovered, state }: OpenReplica): Standin
   if (termThere === position.term) return { ...base, hardState: { ...hardState, commit } };
   // A snapshot became the live state, and the crash came before the log could follow.
   const { index, term, epoch, config } = position;
-  const next: HardState =
-    term > hardState.term ? { term, vote: 0, commit: index } : { ...hardState, commit: index };
+  const next: HardState = term > hardState.term ? { term, vote: 0, commit: index } : { ...hardState, commit: index };
   const snapshotMeta = { index, term, epoch, conf: config };
   const repair: LogWrite = { group: log, generation, reset: true, hardState: next, snapshotMeta };
   return { ...base, start: { index, term, epoch }, entries: [], hardState: next, repair };

@@ -3,9 +3,10 @@ import { assert, must } from "../base/assert.ts";
 import { equalBytes } from "../base/bytes.ts";
 import { type Refusal, refuse } from "../base/errors.ts";
 import type { LogWrite } from "../log/records.ts";
+import type { Effect } from "../machine/api.ts";
 import { decodeConfChange } from "../raft/confchange/codec.ts";
 import type { Message } from "../raft/messages.ts";
-import { RawNode } from "../raft/rawnode.ts";
+import type { RawNode } from "../raft/rawnode.ts";
 import {
   type Entry,
   type HardState,
@@ -26,7 +27,6 @@ import { ReadQueue } from "./reads.ts";
 import type { ReplicaStorage } from "./replica-storage.ts";
 import type { HostSettings, Timing } from "./settings.ts";
 import { Waiters } from "./waiters.ts";
-import type { Effect } from "../machine/api.ts";
 
 export interface ReplicaInit {
   log: number;

@@ -102,11 +102,7 @@ export class Snapshots {
   }
 
   /** A bulk stream from a leader. Undefined once the state is live here, and durable. */
-  async receive(
-    from: Remote,
-    start: SnapshotStart,
-    data: AsyncIterable<Uint8Array>,
-  ): Promise<Refusal | undefined> {
+  async receive(from: Remote, start: SnapshotStart, data: AsyncIterable<Uint8Array>): Promise<Refusal | undefined> {
     const wire = wireOf(start.message);
     if (wire === undefined) return refuse("INVALID", "a snapshot names its index, term and configuration");
     const replica = this.#delivery().replicaFor(from, wire);

@@ -1,4 +1,4 @@
-import { message } from "../raft/messages.ts";
+import { localMessage, message } from "../raft/messages.ts";
 import type { ProgressMap } from "../raft/tracker/tracker.ts";
 import { isJoint, isWitness } from "./config.ts";
 import { boxOf, type HostCore, peerBoxes } from "./core.ts";
@@ -50,9 +50,10 @@ export class Ticker {
     // A leader that cannot write must not keep others from leading.
     if (raft.state === "StateLeader" && this.#core.turns.stallMs > replica.timing.electionMs) this.#stepDown(replica);
     replica.node.tick();
+    // The farewell must be the last word: whatever follows it would wake the followers.
     if (replica.node.hasReady()) this.#core.turns.mark(replica);
-    if (raft.state === "StateLeader" && isIdle(replica)) this.#count(replica);
-    else replica.idleTicks = 0;
+    else if (raft.state === "StateLeader" && isIdle(replica)) this.#count(replica);
+    if (raft.state !== "StateLeader" || !isIdle(replica)) replica.idleTicks = 0;
   }
 
   #stepDown(replica: Replica): void {
@@ -93,8 +94,12 @@ export class Ticker {
   wake(replica: Replica): void {
     for (const box of replica.quietBoxes) this.#core.liveness.addQuiet(box, -1);
     replica.quietBoxes = [];
-    replica.quiet = false;
     replica.idleTicks = 0;
+    if (!replica.quiet) return;
+    replica.quiet = false;
+    // Whoever is awake already should hear of its leader before it looks for another.
+    if (replica.isLeader) replica.node.raft.step(localMessage("MsgBeat", replica.id));
+    this.#core.turns.mark(replica);
   }
 
   /** A box fell silent or its stream broke: groups that it leads count time again. */

@@ -1,4 +1,9 @@
-import { WitnessBatch, WitnessBatchReply, type WitnessReply, type WitnessRequest } from "@nexus-federation/proto/raft.ts";
+import {
+  WitnessBatch,
+  WitnessBatchReply,
+  type WitnessReply,
+  type WitnessRequest,
+} from "@nexus-federation/proto/raft.ts";
 import type { LogMember } from "@nexus-federation/proto/records.ts";
 import { type Refusal, refuse } from "../base/errors.ts";
 import type { Message } from "../raft/messages.ts";

@@ -9,9 +9,9 @@ import { SegmentLog } from "../../log/segment-log.ts";
 import type { Machine } from "../../machine/machine.ts";
 import { BoxDatabase } from "../../storage/database.ts";
 import { MemoryDurableStore } from "../../storage/durable-store.ts";
+import { MemoryNetwork } from "../../transport/memory.ts";
 import { MemoryBulk } from "../../transport/memory-bulk.ts";
 import { MemoryHub } from "../../transport/memory-hub.ts";
-import { MemoryNetwork } from "../../transport/memory.ts";
 import type { PeerAddress } from "../../transport/ports.ts";
 import { RecordStore } from "../../witness/records.ts";
 import { serveWitness } from "../../witness/serve.ts";
@@ -301,9 +301,7 @@ export class Box {
   }
 
   readIndex(log = 1, timeoutMs = 2_000): Promise<Refusal | number> {
-    return new Promise((resolve) =>
-      this.host.readIndex(log, (refusal, index) => resolve(refusal ?? index), timeoutMs),
-    );
+    return new Promise((resolve) => this.host.readIndex(log, (refusal, index) => resolve(refusal ?? index), timeoutMs));
   }
 }
 

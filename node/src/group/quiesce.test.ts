@@ -1,0 +1,164 @@
+import { describe, expect, test } from "vitest";
+import { message } from "../raft/messages.ts";
+import { Cluster, commandOf, putCommand } from "./testing/cluster.ts";
+
+async function idle(names: string[]): Promise<{ cluster: Cluster; messages: () => number }> {
+  const cluster = new Cluster();
+  await cluster.start(...names);
+  await cluster.bootstrap(names);
+  await cluster.put("/x", "1");
+  let count = 0;
+  for (const box of cluster.boxes.values()) {
+    const { network } = box;
+    const send = network.send.bind(network);
+    network.send = (service, to, bytes) => {
+      if (bytes.length > 2) count++;
+      return send(service, to, bytes);
+    };
+  }
+  await cluster.run(5_000);
+  return {
+    cluster,
+    messages: () => {
+      const counted = count;
+      count = 0;
+      return counted;
+    },
+  };
+}
+
+describe("an idle group", () => {
+  test("sends nothing but signs of life, and answers at once when needed", async () => {
+    const { cluster, messages } = await idle(["a", "b", "c"]);
+    const term = cluster.leader()!.view()!.term;
+    messages();
+
+    await cluster.run(5_000);
+    expect(messages()).toBe(0);
+
+    const before = cluster.clock.now();
+    await cluster.put("/y", "2");
+    expect(cluster.clock.now() - before).toBeLessThan(20);
+    expect(cluster.leader()!.view()!.term).toBe(term);
+  });
+
+  test("elects a leader when its own dies in silence", async () => {
+    const { cluster } = await idle(["a", "b", "c"]);
+    const leader = await cluster.elected();
+
+    leader.crash();
+    const before = cluster.clock.now();
+    await cluster.put("/y", "2");
+
+    expect(cluster.clock.now() - before).toBeLessThan(1_500);
+  });
+
+  test("elects a leader when its own is cut off", async () => {
+    const { cluster } = await idle(["a", "b", "c"]);
+    const leader = await cluster.elected();
+    for (const name of ["a", "b", "c"]) {
+      cluster.hub.cut(leader.name, name);
+      cluster.hub.cut(name, leader.name);
+    }
+
+    const before = cluster.clock.now();
+    await cluster.until(() => cluster.leader() !== leader, 3_000, "another leader");
+
+    expect(cluster.clock.now() - before).toBeLessThan(1_500);
+  });
+});
+
+describe("refusals", () => {
+  test("a full disk refuses writes and takes deletes", async () => {
+    const { cluster } = await idle(["a"]);
+    cluster.box("a").diskLow = true;
+    const remove = commandOf({
+      op: { $case: "delete", value: { path: "/x", recursive: false, condition: undefined } },
+    });
+
+    const put = await cluster.settle(cluster.box("a").propose(putCommand("/y", "1")));
+    const deleted = await cluster.settle(cluster.box("a").propose(remove));
+
+    expect(put).toMatchObject({ refusal: { code: "DISK_FULL" } });
+    expect(deleted).toMatchObject({ kind: "applied" });
+  });
+
+  test("a follower names the leader", async () => {
+    const { cluster } = await idle(["a", "b", "c"]);
+    const leader = await cluster.elected();
+    const follower = ["a", "b", "c"].map((name) => cluster.box(name)).find((box) => box !== leader)!;
+
+    const outcome = await cluster.settle(follower.propose(putCommand("/y", "1")));
+
+    expect(outcome).toMatchObject({ refusal: { code: "NO_LEADER", leaderBox: leader.name } });
+  });
+
+  test("an entry too large is refused alone", async () => {
+    const { cluster } = await idle(["a"]);
+
+    const both = await Promise.all(
+      [putCommand("/big", "x".repeat(5 << 20)), putCommand("/small", "1")].map((command) =>
+        cluster.settle(cluster.box("a").propose(command)),
+      ),
+    );
+
+    expect(both).toMatchObject([{ refusal: { code: "TOO_LARGE" } }, { kind: "applied" }]);
+  });
+
+  test("a frame that makes no sense is dropped", async () => {
+    const { cluster } = await idle(["a", "b", "c"]);
+
+    for (const bytes of [[10], [10, 200, 1, 1], [255, 255, 255, 255, 255, 255, 255, 255, 255, 255]]) {
+      cluster.box("a").network.send("raft", "b", Buffer.from(bytes));
+    }
+    expect(message("MsgHup", 0).type).toBe("MsgHup");
+
+    await cluster.put("/y", "2");
+  });
+});
+
+describe("chunks", () => {
+  const chunk = Buffer.alloc(33, 7);
+
+  test("an entry is refused while its leader lacks a chunk, and acknowledged only by members that have it", async () => {
+    const { cluster } = await idle(["a", "b", "c"]);
+    const leader = await cluster.elected();
+    const command = putCommand("/big", "", { chunks: [chunk] });
+
+    expect(await cluster.settle(leader.propose(command))).toMatchObject({ refusal: { code: "PRECONDITION_FAILED" } });
+    leader.chunks.add(chunk.toString("hex"));
+    const outcome = await cluster.settle(leader.propose(command));
+
+    expect(outcome).toMatchObject({ kind: "applied" });
+    if (outcome.kind !== "applied") return;
+    for (const name of outcome.boxes) expect(cluster.box(name).chunks.has(chunk.toString("hex"))).toBe(true);
+  });
+});
+
+describe("locks", () => {
+  const acquire = (wait: boolean) =>
+    commandOf({
+      op: { $case: "acquire", value: { path: "/l", kind: "mutex", slots: 1, ttlMs: 500, wait, owner: "" } },
+    });
+
+  test("one expires after its time, on a new leader after its time in full, and the next waiter is told", async () => {
+    const { cluster } = await idle(["a", "b", "c"]);
+    const granted: string[] = [];
+    for (const name of ["a", "b", "c"]) {
+      cluster.box(name).host.onLocks((_log, events) => granted.push(...events.map((event) => `${name} ${event.kind}`)));
+    }
+    const leader = await cluster.elected();
+    const first = { ...acquire(false), requestId: Buffer.alloc(16, 1) };
+    const second = { ...acquire(true), requestId: Buffer.alloc(16, 2) };
+    for (const command of [first, second]) command.requestTimeMs = leader.view()!.logTimeMs;
+
+    await cluster.settle(leader.propose(first));
+    const waiting = await cluster.settle(leader.propose(second));
+    expect(waiting).toMatchObject({ reply: { result: { $case: "waiting" } } });
+    await cluster.run(400);
+    expect(granted).toEqual([]);
+    await cluster.run(300);
+
+    expect(granted.sort()).toEqual(["a lock-granted", "b lock-granted", "c lock-granted"]);
+  });
+});

@@ -1,0 +1,46 @@
+import { message } from "../raft/messages.ts";
+import type { Remote } from "../transport/ports.ts";
+import type { HostCore } from "./core.ts";
+import type { Replica } from "./replica.ts";
+import type { WireMessage } from "./wire.ts";
+
+/** Pause between two requests for one log, ms. */
+const pauseMs = 1_000;
+
+/** How a replica that lost data gets a successor: it asks, and the leader adds a new replica id in its place. */
+export class Replacement {
+  readonly #core: HostCore;
+  readonly #wake: (replica: Replica) => void;
+  readonly #nextMs = new Map<number, number>();
+
+  constructor(core: HostCore, wake: (replica: Replica) => void) {
+    this.#core = core;
+    this.#wake = wake;
+  }
+
+  /** Asks every full member that is known, and whoever just spoke. */
+  ask(replica: Replica, speaker?: string): void {
+    const { needs, self, outbox } = this.#core;
+    const now = needs.clock.now();
+    if (now < (this.#nextMs.get(replica.log) ?? 0)) return;
+    this.#nextMs.set(replica.log, now + pauseMs);
+    const boxes = new Set(replica.config.members.filter((one) => one.role !== "witness").map((one) => one.box));
+    if (speaker !== undefined) boxes.add(speaker);
+    boxes.delete(self.box);
+    const { log, generation } = replica;
+    for (const box of boxes) {
+      const m = message("MsgHup", 0);
+      m.from = replica.id;
+      outbox.add(box, { log, generation, message: m, host: "HostReseed" });
+    }
+  }
+
+  /** A member says that it lost data. Only the box itself may say so. */
+  asked(from: Remote, wire: WireMessage): void {
+    const replica = this.#core.replicas.get(wire.log);
+    const member = replica?.config.members.find((one) => one.replica === wire.message.from);
+    if (replica === undefined || member?.box !== from.box || member.role === "witness") return;
+    replica.lost.add(member.replica);
+    this.#wake(replica);
+  }
+}

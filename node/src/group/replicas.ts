@@ -1,0 +1,132 @@
+import { type BootstrapRecord, GroupConfig } from "@nexus-federation/proto/raft.ts";
+import type { RecoveredGroup } from "../log/replay.ts";
+import { firstConfig, replicaOf } from "./config.ts";
+import type { HostCore } from "./core.ts";
+import { notApplied } from "./pending.ts";
+import type { ReplicaState } from "./ports.ts";
+import { recordsGroup } from "./records.ts";
+import { openReplica } from "./recovery.ts";
+import type { Replica } from "./replica.ts";
+import type { WireMessage } from "./wire.ts";
+
+export interface ReplicasHooks {
+  /** A replica is about to go: whoever keeps something for it lets go. */
+  leaving(replica: Replica): void;
+  mayStartSnapshot(): boolean;
+}
+
+/** How replicas come to this box and leave it: recovered, begun, called for by a leader, removed. */
+export class Replicas {
+  readonly #core: HostCore;
+  readonly #hooks: ReplicasHooks;
+
+  constructor(core: HostCore, hooks: ReplicasHooks) {
+    this.#core = core;
+    this.#hooks = hooks;
+  }
+
+  recover(recovered: RecoveredGroup[], corrupt: string | undefined): void {
+    const groups = new Map<number, RecoveredGroup>();
+    for (const group of recovered) if (group.group !== recordsGroup) groups.set(group.group, group);
+    for (const record of this.#core.records.all()) {
+      if (record.removed) continue;
+      const { log, generation } = record;
+      const unknown = { group: log, generation, hardState: { term: 0, vote: 0, commit: 0 }, entries: [] };
+      const lost = corrupt === undefined ? undefined : { ...unknown, snapshotMeta: undefined, corrupt };
+      const group = groups.get(log) ?? lost;
+      const state = this.#core.needs.states.open(log, generation);
+      this.#open({ log, generation, replica: record.replica, group, state });
+    }
+    this.#core.needs.states.commit();
+  }
+
+  #open(init: {
+    log: number;
+    generation: number;
+    replica: number;
+    group: RecoveredGroup | undefined;
+    state: ReplicaState;
+  }): Replica {
+    const { self, settings, needs, turns } = this.#core;
+    const { log, generation, replica: id, group: recovered, state } = init;
+    const mayStartSnapshot = () => this.#hooks.mayStartSnapshot();
+    const { replica, repair } = openReplica(
+      { self, settings, random: needs.random, logger: needs.logger, mayStartSnapshot },
+      { log, generation, replica: id, recovered, state },
+    );
+    if (repair !== undefined) turns.write([repair], () => {});
+    this.#core.replicas.set(log, replica);
+    turns.mark(replica);
+    return replica;
+  }
+
+  /** A log begins here: everything of it is durable, with the record that it was known, before anything runs. */
+  begin(record: BootstrapRecord, initiated: boolean, done: () => void): void {
+    const { log, generation, members, zone, timing, federationUid } = record;
+    const { self, records, turns, needs } = this.#core;
+    const config = firstConfig(members, { zone, timing, federationUid });
+    const conf = GroupConfig.encode(config).finish();
+    const replica = replicaOf(config, self.box, self.incarnation);
+    const hardState = { term: 1, vote: 0, commit: 1 };
+    const snapshotMeta = { index: 1, term: 1, epoch: 0, conf };
+    const remembered = { log, generation, replica, removed: false, federationUid };
+    const known = records.set({ ...remembered, initiated: initiated ? record : undefined });
+    turns.write([known, { group: log, generation, reset: true, hardState, snapshotMeta }], () => {
+      const state = needs.states.open(log, generation);
+      const group = { group: log, generation, hardState, snapshotMeta, entries: [] };
+      this.#open({ log, generation, replica, group, state });
+      needs.states.commit();
+      done();
+    });
+  }
+
+  told(log: number): void {
+    const record = this.#core.records.get(log);
+    if (record === undefined) return;
+    this.#core.turns.write([this.#core.records.set({ ...record, initiated: undefined })], () => {});
+  }
+
+  /** A leader calls for a replica that is not here: a new learner, or the successor of one that is gone or lost data. */
+  create(wire: WireMessage): Replica | undefined {
+    const { records, replicas, settings, needs, turns } = this.#core;
+    const { type, to } = wire.message;
+    const { log, generation } = wire;
+    const current = replicas.get(log);
+    const mayCall = type === "MsgApp" || type === "MsgHeartbeat" || type === "MsgSnap";
+    const known = records.of(log, generation);
+    if (!mayCall || log === recordsGroup || generation < known.generation) return current;
+    if (to <= known.replica || (current === undefined && replicas.size >= settings.logsMax)) return current;
+    if (current !== undefined) {
+      if (current.inFlight > 0 || current.installing) return undefined;
+      this.#forget(current);
+      current.state.destroy();
+    }
+    const record = records.set({ ...known, generation, replica: to, removed: false, initiated: undefined });
+    turns.write([record, { group: log, generation, removeGroup: true }], () => {});
+    const state = needs.states.open(log, generation);
+    return this.#open({ log, generation, replica: to, group: undefined, state });
+  }
+
+  #forget(replica: Replica): void {
+    this.#hooks.leaving(replica);
+    this.#core.replicas.delete(replica.log);
+    this.#core.turns.forget(replica);
+    replica.abandon(notApplied(""));
+  }
+
+  remove(log: number): Promise<void> {
+    const { records, turns, replicas } = this.#core;
+    const record = records.get(log);
+    if (record === undefined || record.removed) return Promise.resolve();
+    const replica = replicas.get(log);
+    if (replica !== undefined) this.#forget(replica);
+    const { generation } = record;
+    const tombstone = records.set({ ...record, removed: true, initiated: undefined });
+    return new Promise((resolve) => {
+      turns.write([tombstone, { group: log, generation, removeGroup: true }], () => {
+        replica?.state.destroy();
+        resolve();
+      });
+    });
+  }
+}
