@@ -57,6 +57,7 @@ export async function httpDoor(needs: HttpDoorNeeds): Promise<{ server: Server; 
       return server;
     },
     bodyLimit: jsonBodyBytesMax,
+    exposeHeadRoutes: false,
     routerOptions: { maxParamLength: 16_384, ignoreTrailingSlash: false },
     frameworkErrors: (error, _request, reply) => {
       void sendProblem(reply as FastifyReply, refuse("INVALID", `request target: ${error.message}`));
