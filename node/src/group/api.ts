@@ -8,6 +8,8 @@ import type { Effect } from "../machine/api.ts";
 export interface Groups {
   /** Logs that this box holds a replica of. */
   has(log: number): boolean;
+  /** All of them. */
+  logs(): number[];
   view(log: number): GroupView | undefined;
 
   /**

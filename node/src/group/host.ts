@@ -300,6 +300,10 @@ export class GroupHost implements Groups {
     return this.#core.replicas.has(log);
   }
 
+  logs(): number[] {
+    return [...this.#core.replicas.keys()];
+  }
+
   view(log: number): GroupView | undefined {
     const replica = this.#core.replicas.get(log);
     return replica === undefined ? undefined : this.#core.view(replica);
