@@ -296,13 +296,8 @@ export class GroupHost implements Groups {
 
   // The seam to zones.
 
-  has(log: number): boolean {
-    return this.#core.replicas.has(log);
-  }
-
-  logs(): number[] {
-    return [...this.#core.replicas.keys()];
-  }
+  readonly has = (log: number): boolean => this.#core.replicas.has(log);
+  readonly logs = (): number[] => [...this.#core.replicas.keys()];
 
   view(log: number): GroupView | undefined {
     const replica = this.#core.replicas.get(log);
