@@ -64,8 +64,10 @@ function registerBox(state: MachineState, operation: RegisterBox): SystemReply |
   const { box, federationUid } = operation;
   if (!box || zoneNameProblem(box.name))
     return refuse("INVALID", "box.name: lower case letters, digits, - and . are expected");
-  if (box.incarnation.length !== 16)
-    return refuse("INVALID", `box.incarnation: 16 bytes, ${box.incarnation.length} came`);
+  // A witness has none of its own: each of its records carries one, drawn by the Join of its group.
+  const length = box.role === "Witness" ? 0 : 16;
+  if (box.incarnation.length !== 16 && box.incarnation.length !== length)
+    return refuse("INVALID", `box.incarnation: ${length} bytes, ${box.incarnation.length} came`);
   if (box.role !== "Data" && box.role !== "Witness")
     return refuse("INVALID", `box.role: Data or Witness, ${show(box.role)} came`);
   const reads = new SystemReads(state);
