@@ -10,15 +10,16 @@ import { messageOf, NexusError } from "@nexus-federation/node/base/errors.ts";
 import { systemClock, systemRandom } from "@nexus-federation/node/transport/system-clock.ts";
 import type { StatusReply } from "@nexus-federation/proto/admin.ts";
 import type { Condition } from "./api/conditions.ts";
-import { keyOf, type Resource } from "./api/kinds.ts";
+import { keyOf } from "./api/kinds.ts";
 import { loadFiles, type SourceFile } from "./api/load.ts";
 import { Admin } from "./backends/local/admin.ts";
-import { callSupervisor, serveControl, socketPath } from "./backends/local/control.ts";
+import { isUp, serveControl, socketPath } from "./backends/local/control.ts";
 import { Executor } from "./backends/local/execute.ts";
 import { Fleet } from "./backends/local/fleet.ts";
 import { Folder, writePrivate } from "./backends/local/folder.ts";
 import { ensureToken, Identities, type LocalContext, writeContext } from "./backends/local/identities.ts";
 import { observedOf } from "./backends/local/observe.ts";
+import { noteOf, refusedOutcome } from "./backends/local/outcome.ts";
 import type { ProgramSettings } from "./backends/local/programs.ts";
 import { type ApplyOutcome, faultsIn, type LocalStatus, localStatus } from "./backends/local/status.ts";
 import { DesiredStore } from "./backends/local/store.ts";
@@ -41,7 +42,6 @@ const idleMs = 1000;
 /** Rounds without any news after which an unfinished world is looked at as rarely as a finished one. */
 const quietRoundsMax = 100;
 const statusTimeoutMs = 1000;
-const answerMs = 5000;
 
 /** Name of the federation that the files declare; `default` without a Federation resource. Faulty files say default too. */
 export function federationOf(files: readonly SourceFile[]): string {
@@ -62,6 +62,8 @@ export class LocalRuntime {
   readonly #context: Omit<LocalContext, "endpoints">;
   readonly #conditions = new Map<string, Condition[]>();
   #replies: ReadonlyMap<string, StatusReply> = new Map();
+  /** Why a running box did not answer last. */
+  readonly #silent = new Map<string, string>();
   #observed: Observed;
   #settled = false;
   #executing: Promise<void> | undefined;
@@ -171,6 +173,7 @@ export class LocalRuntime {
       observed: this.#observed,
       replies: this.#replies,
       children: this.#fleet.views,
+      silent: this.#silent,
       problems: this.#executor.problems,
     });
   }
@@ -311,7 +314,11 @@ export class LocalRuntime {
     );
     const replies = new Map<string, StatusReply>();
     for (const [box, reply] of answers) {
-      if (!reply) continue;
+      if (typeof reply === "string") {
+        this.#silent.set(box, reply);
+        continue;
+      }
+      this.#silent.delete(box);
       replies.set(box, reply);
       this.#fleet.confirm(box);
     }
@@ -360,40 +367,4 @@ export class LocalRuntime {
   #report(line: string): void {
     this.#settings.report?.(line);
   }
-}
-
-function refusedOutcome(refused: ApplyOutcome["refused"]): ApplyOutcome {
-  return { refused, taken: [], faults: [], notes: [] };
-}
-
-/** Fields that only Kubernetes knows. */
-function noteOf(resource: Resource): string[] {
-  if (resource.kind !== "Box") return [];
-  const { spec } = resource;
-  const passed = [
-    spec.endpoints && "endpoints",
-    spec.service && "service",
-    spec.podTemplate && "podTemplate",
-    spec.image && "image",
-    spec.storage.storageClassName !== "" && "storage.storageClassName",
-  ].filter((each) => typeof each === "string");
-  return passed.length > 0
-    ? [`${keyOf(resource)}: ${passed.join(", ")} ${passed.length === 1 ? "is" : "are"} passed over by local processes.`]
-    : [];
-}
-
-/** Whether a supervisor answers on the folder's socket, or holds it without answering in time. */
-async function isUp(folder: Folder, clock: Clock): Promise<boolean> {
-  if (!existsSync(socketPath(folder))) return false;
-  return new Promise<boolean>((resolve) => {
-    const timer = clock.after(answerMs, () => resolve(true));
-    const done = (up: boolean) => {
-      timer.cancel();
-      resolve(up);
-    };
-    callSupervisor(folder, { verb: "status" }).then(
-      () => done(true),
-      () => done(false),
-    );
-  });
 }

@@ -50,12 +50,12 @@ export class Admin {
     this.#settings = settings;
   }
 
-  /** Undefined when the box does not answer in time. */
-  status(box: string, endpoint: string): Promise<StatusReply | undefined> {
+  /** The reason, as a text, when the box does not answer in time. */
+  status(box: string, endpoint: string): Promise<StatusReply | string> {
     return new Promise((resolve) => {
       const deadline = { deadline: this.#wallMs() + this.#settings.statusTimeoutMs };
       this.#client(box, endpoint).status({ zones: true }, new Metadata(), deadline, (error, reply) =>
-        resolve(error ? undefined : reply),
+        resolve(error ? messageOf(error) : reply),
       );
     });
   }

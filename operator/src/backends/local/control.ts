@@ -1,9 +1,10 @@
 // The supervisor's door: a unix socket in the folder, one JSON value a line each way, open to the folder's owner only.
 import { createHash } from "node:crypto";
-import { chmodSync, rmSync } from "node:fs";
+import { chmodSync, existsSync, rmSync } from "node:fs";
 import { connect, createServer, type Server, type Socket } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import type { Clock } from "@nexus-federation/node/base/clock.ts";
 import { type ErrorCode, messageOf, NexusError } from "@nexus-federation/node/base/errors.ts";
 import type { LoadFault, SourceFile } from "../../api/load.ts";
 import type { Folder } from "./folder.ts";
@@ -110,5 +111,24 @@ function eachLine(socket: Socket, handle: (line: string) => Promise<void>): void
     const lines = rest.split("\n");
     rest = lines.pop() ?? "";
     for (const line of lines) if (line.trim() !== "") turn = turn.then(() => handle(line));
+  });
+}
+
+/** A supervisor that does not answer within this time counts as one that is there. */
+const answerMs = 5000;
+
+/** Whether a supervisor answers on the folder's socket, or holds it without answering in time. */
+export async function isUp(folder: Folder, clock: Clock): Promise<boolean> {
+  if (!existsSync(socketPath(folder))) return false;
+  return new Promise<boolean>((resolve) => {
+    const timer = clock.after(answerMs, () => resolve(true));
+    const done = (up: boolean) => {
+      timer.cancel();
+      resolve(up);
+    };
+    callSupervisor(folder, { verb: "status" }).then(
+      () => done(true),
+      () => done(false),
+    );
   });
 }

@@ -94,6 +94,8 @@ export interface StatusInput {
   observed: Observed;
   replies: ReadonlyMap<string, StatusReply>;
   children: ReadonlyMap<string, ChildView>;
+  /** Why a running box did not answer last, by box. */
+  silent: ReadonlyMap<string, string>;
   problems: Problem[];
 }
 
@@ -114,7 +116,7 @@ export function localStatus(input: StatusInput): LocalStatus {
   };
 }
 
-function boxRow(name: string, { desired, observed, replies, children }: StatusInput): BoxRow {
+function boxRow(name: string, { desired, observed, replies, children, silent }: StatusInput): BoxRow {
   const { role, region } = desired.boxes.get(name)!;
   const child = children.get(name) ?? { pid: 0, running: false, restarts: 0, lastExit: "" };
   const workload = observed.workloads.get(name);
@@ -132,7 +134,7 @@ function boxRow(name: string, { desired, observed, replies, children }: StatusIn
     peer: workload?.peerEndpoint ?? "",
     incarnation: reply ? hexOf(reply.incarnation) : "",
     version: reply?.version ?? "",
-    problems: reply?.problems ?? [],
+    problems: reply?.problems ?? (child.running && silent.has(name) ? [`does not answer: ${silent.get(name)}`] : []),
   };
 }
 
