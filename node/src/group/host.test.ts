@@ -152,3 +152,68 @@ describe("three members", () => {
     expect(cluster.box(target).view()?.isLeader).toBe(false);
   });
 });
+
+describe("staleness", () => {
+  test("is bounded by the last probe, and grows while the leader cannot be reached", async () => {
+    const cluster = await running(["a", "b", "c"]);
+    const leader = await cluster.elected();
+    const follower = ["a", "b", "c"].map((name) => cluster.box(name)).find((box) => box !== leader)!;
+
+    expect(follower.host.stalenessMs(1)).toBe(Number.POSITIVE_INFINITY);
+    await cluster.run(50);
+    expect(follower.host.stalenessMs(1)).toBeLessThanOrEqual(50);
+    for (const name of ["a", "b", "c"]) {
+      cluster.hub.cut(follower.name, name);
+      cluster.hub.cut(name, follower.name);
+    }
+    await cluster.run(2_000);
+    expect(follower.host.stalenessMs(1)).toBeGreaterThanOrEqual(2_000);
+    cluster.hub.healAll();
+    await cluster.run(1_000);
+
+    expect(follower.host.stalenessMs(1)).toBeLessThan(200);
+  });
+
+  test("an answer can be awaited until more copies hold it, or is told that they do not come", async () => {
+    const cluster = await running(["a", "b", "c"]);
+    const { index } = await cluster.put("/x", "1");
+    const leader = await cluster.elected();
+    const wait = (at: number, copies: number | "all") =>
+      new Promise((resolve) => leader.host.whenDurable(1, at, { copies }, resolve, 300));
+
+    expect(await cluster.settle(wait(index, "all"))).toBeUndefined();
+    cluster.box(["a", "b", "c"].find((name) => name !== leader.name)!).crash();
+    const next = await cluster.put("/y", "2");
+
+    expect(await cluster.settle(wait(next.index, 2))).toBeUndefined();
+    expect(await cluster.settle(wait(next.index, "all"))).toMatchObject({ code: "COPIES_UNAVAILABLE", applied: true });
+  });
+});
+
+describe("a log begins once", () => {
+  test("and a box that knew it takes no second beginning, nor after it was removed", async () => {
+    const cluster = await running(["a", "b", "c"]);
+    const members = ["a", "b", "c"].map((name, i) => cluster.member(name, i + 1));
+    const call = { log: 1, zone: "z", federationUid: "other", generation: 1, timing: "region", members };
+
+    expect(await cluster.settle(cluster.box("b").host.bootstrap(call))).toMatchObject({ code: "ALREADY_EXISTS" });
+    await cluster.settle(cluster.box("c").host.remove(1));
+    cluster.box("c").crash();
+    await cluster.box("c").start();
+    await cluster.run(1_000);
+
+    expect(cluster.box("c").view()).toBeUndefined();
+    expect(await cluster.settle(cluster.box("c").host.bootstrap(call))).toMatchObject({ code: "ALREADY_EXISTS" });
+  });
+
+  test("and a member whose incarnation is not the one named refuses", async () => {
+    const cluster = new Cluster();
+    await cluster.start("a", "b", "c");
+    const members = ["a", "b", "c"].map((name, i) => cluster.member(name, i + 1));
+    members[2]!.incarnation = Buffer.alloc(16, 9);
+    const call = { log: 1, zone: "z", federationUid: "fed", generation: 1, timing: "region", members };
+
+    expect(await cluster.settle(cluster.box("a").host.bootstrap(call))).toMatchObject({ code: "PRECONDITION_FAILED" });
+    expect(cluster.box("c").view()).toBeUndefined();
+  });
+});

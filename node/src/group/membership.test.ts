@@ -1,6 +1,5 @@
 import { describe, expect, test } from "vitest";
-import type { Box } from "./testing/cluster.ts";
-import { Cluster } from "./testing/cluster.ts";
+import { type Box, Cluster, putCommand } from "./testing/cluster.ts";
 
 async function running(names: string[], others: string[] = []): Promise<Cluster> {
   const cluster = new Cluster();
@@ -43,6 +42,7 @@ describe("membership", () => {
     expect(voters(await cluster.elected())).toEqual(["a", "b", "c"]);
     await cluster.put("/three", "3");
 
+    await cluster.until(() => cluster.box("w1").witness!.records === 0, 1_000, "the witness to forget");
     await change(cluster, ["c"]);
     expect(voters(await cluster.elected())).toEqual(["c"]);
     await cluster.put("/four", "4");
@@ -157,5 +157,26 @@ describe("two members and a witness", () => {
     expect(leader.view()!.term).toBe(term);
     expect(cluster.clock.now() - before).toBeLessThan(300);
     expect(await cluster.settle(leader.readIndex())).toBeGreaterThan(0);
+  });
+
+  test("a witness that lost its disk is replaced once both members are there", async () => {
+    const cluster = await running(["a", "b", "w1"]);
+    await cluster.put("/x", "1");
+    const witness = cluster.box("w1");
+    witness.crash();
+    witness.wipe();
+    await witness.start();
+    const leader = await cluster.elected();
+    const follower = cluster.box(leader.name === "a" ? "b" : "a");
+
+    follower.crash();
+    const stuck = await cluster.settle(leader.propose(putCommand("/y", "2"), 1, 500));
+    expect(stuck).toMatchObject({ kind: "refused" });
+    await follower.start();
+    const ids = () => cluster.leader()?.view()?.config.witnesses ?? [];
+    await cluster.until(() => ids().length === 1 && ids()[0] === 4, 10_000, "a new witness");
+
+    cluster.leader()!.crash();
+    expect((await cluster.put("/z", "3")).copies).toBe(1);
   });
 });

@@ -82,6 +82,11 @@ export class MembershipDriver {
   /** The configuration or target of a replica changed. */
   changed(replica: Replica): void {
     this.#nextMs.delete(replica);
+    const { log, generation } = replica;
+    for (const witness of replica.isLeader ? replica.formerWitnesses : []) {
+      this.#witnesses.forget(witness, { log, generation });
+    }
+    replica.formerWitnesses = [];
     const members = new Set(replica.config.members.map((member) => member.replica));
     for (const id of replica.lost) if (!members.has(id)) replica.lost.delete(id);
     const { target } = replica.config;

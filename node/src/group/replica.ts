@@ -1,4 +1,5 @@
 import { GroupConfig } from "@nexus-federation/proto/raft.ts";
+import type { LogMember } from "@nexus-federation/proto/records.ts";
 import { assert, must } from "../base/assert.ts";
 import { equalBytes } from "../base/bytes.ts";
 import { type Refusal, refuse } from "../base/errors.ts";
@@ -94,6 +95,8 @@ export class Replica {
   inFlight = 0;
   /** Members that asked to be replaced by a new replica id, since they lost data. */
   readonly lost = new Set<number>();
+  /** Witnesses that left the configuration and were not yet told. */
+  formerWitnesses: LogMember[] = [];
   /** A received snapshot becomes the live state; nothing else moves meanwhile. */
   installing = false;
   prepared: PreparedSnapshot | undefined;
@@ -308,7 +311,13 @@ export class Replica {
     if (entry.type === "EntryEpochChange") return;
     const change = must(decodeConfChange(entry.data), `the configuration change at ${entry.index}`);
     const state = this.node.applyConfChange(change, entry.index);
-    this.setConfig(changedConfig(this.config, change, { state, index: entry.index }));
+    const former = this.config;
+    this.setConfig(changedConfig(former, change, { state, index: entry.index }));
+    for (const member of former.members) {
+      if (member.role === "witness" && memberOf(this.config, member.replica) === undefined) {
+        this.formerWitnesses.push(member);
+      }
+    }
     for (const [replica, { incarnation }] of this.strangers) {
       const member = memberOf(this.config, replica);
       if (member !== undefined && equalBytes(member.incarnation, incarnation)) this.strangers.delete(replica);

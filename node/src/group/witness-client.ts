@@ -50,7 +50,12 @@ export class WitnessClient {
     const { log, generation } = replica;
     const incarnation = Buffer.from(member.incarnation);
     this.#push(member.box, { log, generation, incarnation, op }, (reply) => {
-      if (reply === undefined || reply.error !== "") return;
+      if (reply === undefined) return;
+      if (reply.error !== "") {
+        // It has another disk than the one that joined: only a new witness can take its place.
+        if (reply.error === "unknown-record") replica.lost.add(request.to);
+        return;
+      }
       const response = witnessResponse(request, reply.term, reply.ok);
       if (response !== undefined && this.#core.replicas.get(log) === replica) this.#deliver(replica, response);
     });
