@@ -44,7 +44,10 @@ export interface Groups {
   ): void;
 
   transfer(log: number, toBox: string | undefined): Promise<Refusal | undefined>;
+  /** Answers once the declaration stands in the log; whoever leads then works towards it (see membershipReached). */
   proposeMembership(log: number, target: MembershipCall): Promise<Refusal | undefined>;
+  /** True on a leader whose members are what `config.target` declares, and no change is under way. */
+  membershipReached(log: number): boolean;
   /** Creates the first replicas of a log from its record (bootstrap, once: raft-and-witness.md). */
   bootstrap(call: BootstrapCall): Promise<Refusal | undefined>;
   /** Removes the local replica and its data (zone destroyed, or this box was removed from the members). */

@@ -64,11 +64,20 @@ export class ChunkHold {
     for (const { box, role } of replica.config.members) {
       if (role !== "witness" && box !== this.#core.self.box) boxes.add(box);
     }
-    this.#core.needs.chunks.fetch(replica.log, missing, [...boxes]).then(
-      () => this.#resume(replica, held),
+    // What is given up the leader sends again after its next heartbeat, and then it is tried again.
+    const giveUp = () => {
+      if (this.#held.get(replica) === held) this.#held.delete(replica);
+    };
+    const { needs, settings } = this.#core;
+    const timer = needs.clock.after(settings.chunkWaitMs, giveUp);
+    needs.chunks.fetch(replica.log, missing, [...boxes]).then(
       () => {
-        // The leader sends it again after its next heartbeat, and then it is tried again.
-        if (this.#held.get(replica) === held) this.#held.delete(replica);
+        timer.cancel();
+        this.#resume(replica, held);
+      },
+      () => {
+        timer.cancel();
+        giveUp();
       },
     );
   }

@@ -82,9 +82,6 @@ class MachineState implements ReplicaState {
   get logTimeMs(): number {
     return this.machine.logTimeMs;
   }
-  get featureLevel(): number {
-    return this.machine.level;
-  }
 
   apply(entry: LogEntry, command: Command | undefined): Applied {
     return this.machine.apply(entry, command);

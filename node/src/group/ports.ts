@@ -40,8 +40,6 @@ export interface ReplicaState {
   readonly syncedIndex: number;
   /** The log's time: the highest stamp applied. */
   readonly logTimeMs: number;
-  /** Feature level that commands of this log may use. */
-  readonly featureLevel: number;
   apply(entry: LogEntry, command: Command | undefined): Applied;
   setPosition(position: StatePosition): void;
   heldLocks(): Iterable<HeldLock>;
