@@ -291,10 +291,12 @@ export class LocalRuntime {
       if (action.type === "removeWorkload") await this.#removeBox(action.box);
     }
     // Some calls wait for elections; the world is looked at all the while.
-    this.#executing ??= this.#executor.run(deeds, { desired, observed }).finally(() => {
-      this.#executing = undefined;
-      this.#wake();
-    });
+    if (deeds.length > 0) {
+      this.#executing ??= this.#executor.run(deeds, { desired, observed }).finally(() => {
+        this.#executing = undefined;
+        this.#wake();
+      });
+    }
     this.#forgetEnded(desired, observed);
     this.#publish(desired);
     const moving = [...this.#conditions.values()].some((list) =>
