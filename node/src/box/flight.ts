@@ -86,8 +86,10 @@ export class Flight {
     if (options.epoch > directory.epoch) this.#needs.refreshMap(options.epoch);
     const routed = route(request, caller, directory);
     if (isRefusal(routed)) {
-      const unknownZone = routed.code === "NO_ZONE" && options.epoch > directory.epoch;
-      return this.#task.done(refusal(unknownZone ? { ...routed, code: "STALE_EPOCH" } : routed));
+      if (routed.code !== "NO_ZONE" || this.#edge) return this.#task.done(refusal(routed));
+      // The box before this one knows the zone: what is missing here is news, which is asked for while it tries again.
+      this.#needs.refreshMap(Number.POSITIVE_INFINITY);
+      return this.#task.done(refusal({ ...routed, code: "STALE_EPOCH" }));
     }
     this.#routed = routed;
     if (routed.work.kind === "read") {

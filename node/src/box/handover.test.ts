@@ -1,0 +1,73 @@
+import { expect, test } from "vitest";
+import { anyone, codeOf, Federation } from "./testing/federation.ts";
+
+const trio = ["a", "b", "w"];
+
+test("a deeper rule takes over an empty subtree, and the zone that ceded it refuses it from then on", async () => {
+  const federation = await Federation.start([...trio, "c"], { system: 3 });
+  await federation.zone({ zone: "all", pattern: "/**" }, trio);
+  await federation.write("a", "/other.txt", "stays");
+
+  await federation.zone({ zone: "deep", pattern: "/deep/**", mode: "strong", copiesDeclared: 1 }, ["c"]);
+  const written = await federation.write("a", "/deep/x", "new");
+
+  expect(written.receipt?.zone).toBe("deep");
+  expect(await federation.read("b", "/deep/x")).toBe("new");
+  expect(await federation.read("b", "/zone:all/deep/x")).toBe("STALE_EPOCH");
+  expect(await federation.read("c", "/other.txt")).toBe("stays");
+});
+
+test("a hand-over of a subtree that holds files is refused with their number and nothing changes", async () => {
+  const federation = await Federation.start([...trio, "c"], { system: 3 });
+  await federation.zone({ zone: "all", pattern: "/**" }, trio);
+  await federation.write("a", "/deep/x", "here");
+
+  await expect(federation.zone({ zone: "deep", pattern: "/deep/**" }, ["c"])).rejects.toThrow(/NOT_EMPTY/);
+
+  expect(await federation.read("b", "/deep/x")).toBe("here");
+  expect(codeOf(await federation.write("b", "/deep/y", "still"))).toBe("");
+  expect(federation.node("a").box.admin.status({ zones: false }, anyone).pending).toBeUndefined();
+});
+
+test("a hand-over whose driver dies goes on under the next leader of the system zone", async () => {
+  const federation = await Federation.start([...trio, "c"], { system: 3 });
+  await federation.zone({ zone: "all", pattern: "/**" }, trio);
+  const { admin } = federation.node("c").box;
+  const made = await federation.admin(
+    admin.ensureZone(
+      { zone: "deep", members: [federation.declared("c")], timing: "region", group: "", rule: undefined },
+      anyone,
+    ),
+  );
+  const map = admin.status({ zones: false }, anyone).map;
+  const rule = federation.rule({ zone: "deep", pattern: "/deep/**", mode: "strong", copiesDeclared: 1 }, made.log);
+  const rules = [...(map?.rules ?? []), { ...rule, members: ["c"] }];
+  const leader = federation.cluster.leader(1)?.name ?? "";
+  const follower = leader === "a" ? "b" : "a";
+
+  void admin.installRules({ expectedEpoch: map?.epoch ?? 0, rules }, anyone);
+  const pending = () => federation.node(follower).box.admin.status({ zones: false }, anyone).pending !== undefined;
+  await federation.cluster.until(pending, 5_000, "the pending map");
+  federation.crash(leader);
+
+  const active = () => federation.node("c").directory.patternOf("deep") !== undefined;
+  await federation.cluster.until(active, 20_000, "the new map");
+  expect(codeOf(await federation.write("c", "/deep/x", "new"))).toBe("");
+});
+
+test("what a rule bound keeps its data when the rule goes and has it again when it comes back", async () => {
+  const federation = await Federation.start(trio, { system: 3 });
+  await federation.zone({ zone: "docs", pattern: "/docs/**" }, trio);
+  await federation.write("a", "/docs/x", "kept");
+  const { admin } = federation.node("a").box;
+  const rules = () => admin.status({ zones: false }, anyone).map?.rules ?? [];
+  const before = rules();
+  const install = (next: typeof before) =>
+    federation.admin(admin.installRules({ expectedEpoch: federation.node("a").directory.epoch, rules: next }, anyone));
+
+  await install([]);
+  expect(await federation.read("a", "/docs/x")).toBe("NO_ZONE");
+  await install(before);
+
+  expect(await federation.read("a", "/docs/x")).toBe("kept");
+});
