@@ -1,0 +1,40 @@
+import { ZoneRule } from "@nexus-federation/proto/records.ts";
+import { expect, test } from "vitest";
+import { type HandoverStep, planHandover, planReturn } from "./handover-plan.ts";
+
+function rule(zone: string, pattern: string, mode = "strong"): ZoneRule {
+  return { ...ZoneRule.decode(new Uint8Array(0)), zone, pattern, mode, state: "active" };
+}
+function lines(steps: HandoverStep[]): string[] {
+  return steps.map(({ zone, operation }) => {
+    const op = operation.op;
+    if (op?.$case === "own") return `${zone} own ${op.value.pattern} without ${op.value.exclusions.join(" ")}`;
+    if (op?.$case === "cede") return `${zone} cede ${op.value.pattern}`;
+    return `${zone} ${op?.$case}`;
+  });
+}
+
+const all = rule("all", "/**");
+const deep = rule("deep", "/deep/**");
+
+test("who loses gives up before anybody gains", () => {
+  expect(lines(planHandover([all], [all, deep], 2))).toEqual([
+    "all cede /deep/**",
+    "all own /** without /deep/**",
+    "deep own /deep/** without ",
+    "deep setPolicy",
+  ]);
+});
+
+test("a rule that goes is detached before the zone around it takes its paths", () => {
+  expect(lines(planHandover([all, deep], [all], 3))).toEqual(["deep own  without ", "all own /** without "]);
+});
+
+test("giving back undoes what a hand-over may have done, in the same order", () => {
+  expect(lines(planReturn([all], [all, deep], 2))).toEqual(["deep own  without ", "all own /** without "]);
+});
+
+test("a map that changes a mode only touches no path", () => {
+  const softer = rule("all", "/**", "eventual");
+  expect(lines(planHandover([all, deep], [softer, deep], 4))).toEqual(["all setPolicy"]);
+});

@@ -1,0 +1,67 @@
+import { ZoneRule } from "@nexus-federation/proto/records.ts";
+import type { Request } from "@nexus-federation/proto/request.ts";
+import { expect, test } from "vitest";
+import { isRefusal, refuse } from "../base/errors.ts";
+import type { Caller } from "./api.ts";
+import { noOptions } from "./ask.ts";
+import { Directory } from "./directory.ts";
+import { route } from "./routing.ts";
+import { writeOp } from "./testing/federation.ts";
+
+function rule(zone: string, pattern: string): ZoneRule {
+  return { ...ZoneRule.decode(new Uint8Array(0)), zone, pattern, mode: "strong", state: "active" };
+}
+const directory = new Directory({ load: () => undefined, save: () => undefined });
+directory.install({
+  revision: 1,
+  map: { epoch: 1, rules: [rule("cn", "/cn/**"), rule("locks", "/*/locks/**"), rule("us", "/us/**")] },
+  boxes: [],
+});
+
+function callerOf(kind: Caller["kind"], allowed = ""): Caller {
+  const check: Caller["check"] = (right, path) =>
+    path.startsWith(allowed) ? undefined : refuse("DENIED", `${right} ${path}`);
+  return { principal: "p", kind, check };
+}
+function routed(op: NonNullable<Request["op"]>, caller = callerOf("client"), zone = "") {
+  return route({ id: 0, options: noOptions, zone, op }, caller, directory);
+}
+const rename = (from: string, to: string): NonNullable<Request["op"]> => ({
+  $case: "mutate",
+  value: { op: { $case: "rename", value: { from, to, condition: undefined, replace: false } } },
+});
+
+test("a request is bound to its zone and its zone path", () => {
+  const found = routed(writeOp("/cn/a/b", "x"));
+  expect(isRefusal(found) ? found.code : found.rule.zone).toBe("cn");
+  expect(!isRefusal(found) && found.work.kind === "mutate" && found.work.operation.op).toMatchObject({
+    value: { path: "/a/b" },
+  });
+});
+
+test("one operation stays in one zone", () => {
+  expect(routed(rename("/cn/a", "/us/a"))).toMatchObject({ code: "UNSUPPORTED_IN_MODE" });
+  expect(isRefusal(routed(rename("/cn/a", "/cn/b")))).toBe(false);
+});
+
+test("rights are checked on federation paths, however the zone was addressed", () => {
+  const caller = callerOf("client", "/us");
+  expect(routed(writeOp("/zone:cn/a", "x"), caller)).toMatchObject({ code: "DENIED", message: "write /cn/a" });
+  expect(routed(writeOp("/a", "x"), caller, "cn")).toMatchObject({ code: "DENIED", message: "write /cn/a" });
+  expect(routed(rename("/us/a", "/cn/b"), caller)).toMatchObject({ code: "DENIED" });
+  expect(isRefusal(routed(writeOp("/us/a", "x"), caller))).toBe(false);
+});
+
+test("clients cannot propose what only boxes may, not even inside a batch", () => {
+  const own = { op: { $case: "own" as const, value: { pattern: "/**", exclusions: [], epoch: 9 } } };
+  expect(routed({ $case: "mutate", value: own }, callerOf("client"), "cn")).toMatchObject({ code: "DENIED" });
+  const batch = { op: { $case: "batch" as const, value: { operations: [own] } } };
+  expect(routed({ $case: "mutate", value: batch })).toMatchObject({ code: "DENIED" });
+  expect(isRefusal(routed({ $case: "mutate", value: own }, callerOf("box"), "cn"))).toBe(false);
+});
+
+test("a path outside every rule, a foreign zone and a bad path are told apart", () => {
+  expect(routed(writeOp("/eu/a", "x"))).toMatchObject({ code: "NO_ZONE" });
+  expect(routed(writeOp("/zone:nowhere/a", "x"))).toMatchObject({ code: "NO_ZONE" });
+  expect(routed(writeOp("/cn//a", "x"))).toMatchObject({ code: "INVALID" });
+});
