@@ -3,14 +3,15 @@
 import http, { type Server } from "node:http";
 import type { TLSSocket } from "node:tls";
 import fastifySwagger from "@fastify/swagger";
-import type { Request, Response } from "@nexus-federation/proto/request.ts";
-import fastify, { type FastifyInstance, type FastifyReply, type FastifyRequest } from "fastify";
+import type { Response } from "@nexus-federation/proto/request.ts";
+import fastify, { type FastifyInstance, type FastifyReply } from "fastify";
 import { jsonSchemaTransform, serializerCompiler, validatorCompiler } from "fastify-type-provider-zod";
 import type { Identity } from "../auth/identities.ts";
 import { isRefusal, messageOf, refuse } from "../base/errors.ts";
-import type { BoxApi, Caller } from "../box/api.ts";
+import type { BoxApi } from "../box/api.ts";
 import { type Authenticator, bearerOf } from "./callers.ts";
 import { refusalOf, sendProblem, setReceipt } from "./http-answers.ts";
+import type { Door } from "./http-context.ts";
 import { fileRoutes } from "./http-files.ts";
 import { lockRoutes } from "./http-locks.ts";
 import { optionsOf } from "./http-requests.ts";
@@ -30,23 +31,6 @@ export interface HttpDoorNeeds {
 const checkConnectionsMs = 2000;
 /** Bytes of a JSON body (batches; file content is streamed and not bound by this). */
 const jsonBodyBytesMax = 6 * 1024 * 1024;
-
-declare module "fastify" {
-  interface FastifyRequest {
-    caller: Caller;
-  }
-}
-
-/** What the routes need: one waist request with the options of the HTTP request, refusals already answered. */
-export interface Door {
-  readonly box: BoxApi;
-  /** Undefined when a refusal was sent. */
-  ask(
-    request: FastifyRequest,
-    reply: FastifyReply,
-    what: { op: Request["op"]; zone: string | undefined },
-  ): Promise<Response | undefined>;
-}
 
 /** An HTTP server that listens nowhere itself: the listener hands it connections. */
 export async function httpDoor(needs: HttpDoorNeeds): Promise<{ server: Server; close(): Promise<void> }> {

@@ -8,7 +8,7 @@ import { equalBytes, hexOf, noBytes } from "../base/bytes.ts";
 import { isRefusal, refuse } from "../base/errors.ts";
 import type { Address } from "../tree/path.ts";
 import { jsonFile, jsonReceipt, refusalOf, revisionOf, sendProblem, setReceipt } from "./http-answers.ts";
-import type { Door } from "./http-door.ts";
+import type { Door } from "./http-context.ts";
 import {
   addressBehind,
   type ByteRange,

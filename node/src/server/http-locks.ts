@@ -6,7 +6,7 @@ import { fromHex, hexOf } from "../base/bytes.ts";
 import { isRefusal, refuse } from "../base/errors.ts";
 import { printFence } from "../base/fence.ts";
 import { jsonGrant, jsonReceipt, sendProblem } from "./http-answers.ts";
-import type { Door } from "./http-door.ts";
+import type { Door } from "./http-context.ts";
 import { addressBehind } from "./http-requests.ts";
 
 const prefix = "/api/v1/locks";

@@ -7,7 +7,7 @@ import { fromHex, noBytes } from "../base/bytes.ts";
 import { isRefusal, type Refusal, refuse } from "../base/errors.ts";
 import { parseAddress } from "../tree/path.ts";
 import { jsonFile, jsonReceipt, sendProblem } from "./http-answers.ts";
-import type { Door } from "./http-door.ts";
+import type { Door } from "./http-context.ts";
 import { addressBehind, conditionOf } from "./http-requests.ts";
 
 const path = z.string().max(8192).describe("Federation path, or /zone:{id}/path.");

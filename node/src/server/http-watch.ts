@@ -4,7 +4,7 @@ import type { WatchFrame } from "@nexus-federation/proto/files.ts";
 import type { FastifyInstance, FastifyReply, FastifyRequest } from "fastify";
 import { isRefusal } from "../base/errors.ts";
 import { jsonFile, sendProblem } from "./http-answers.ts";
-import type { Door } from "./http-door.ts";
+import type { Door } from "./http-context.ts";
 import { addressBehind, optionsOf } from "./http-requests.ts";
 
 const prefix = "/api/v1/watch";
