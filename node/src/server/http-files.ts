@@ -106,7 +106,7 @@ function sendWritten(reply: FastifyReply, response: Parameters<typeof refusalOf>
   if (response.result?.$case !== "operation")
     return sendProblem(reply, refuse("INTERNAL", "the box gave another kind of answer"));
   const { info, existed } = response.result.value;
-  if (info) setEntity(reply, info);
+  if (info) setValidators(reply, info);
   return reply
     .status(existed ? 200 : 201)
     .send({ file: info && jsonFile(info), receipt: jsonReceipt(response.receipt) });
@@ -198,12 +198,16 @@ async function remove(door: Door, request: FastifyRequest, reply: FastifyReply):
   return response ? reply.status(204).send() : reply;
 }
 
-function setEntity(reply: FastifyReply, info: FileInfo): void {
+function setValidators(reply: FastifyReply, info: FileInfo): void {
   if (info.etag.length > 0) reply.header("etag", `"${hexOf(info.etag)}"`);
-  reply.header("content-type", info.contentType || "application/octet-stream");
   reply.header("last-modified", new Date(info.modifiedMs).toUTCString());
-  reply.header("accept-ranges", "bytes");
   reply.header("nexus-revision", revisionOf(info.generation, info.revision));
+}
+
+function setEntity(reply: FastifyReply, info: FileInfo): void {
+  setValidators(reply, info);
+  reply.header("content-type", info.contentType || "application/octet-stream");
+  reply.header("accept-ranges", "bytes");
   for (const [key, value] of Object.entries(info.metadata)) {
     if (/^[a-z0-9-]+$/.test(key) && /^[\x20-\x7e]*$/.test(value)) reply.header(`nexus-meta-${key}`, value);
   }
