@@ -1,5 +1,6 @@
 import { AdminReply, type DeclaredMember } from "@nexus-federation/proto/admin.ts";
 import type { BoxRecord, LogMember } from "@nexus-federation/proto/records.ts";
+import { equalBytes, hexOf } from "../base/bytes.ts";
 import { isRefusal, type Refusal, refuse } from "../base/errors.ts";
 import { failureOf } from "../zones/answers.ts";
 import { type Ask, refusalIn } from "./ask.ts";
@@ -36,8 +37,9 @@ const roles: readonly string[] = ["voter", "learner", "witness"];
  */
 export function firstMembers(declared: readonly DeclaredMember[], boxes: readonly BoxRecord[]): LogMember[] | Refusal {
   const members: LogMember[] = [];
-  for (const { box, role } of declared) {
-    const record = boxFor({ box, role }, boxes);
+  for (const one of declared) {
+    const { box, role } = one;
+    const record = boxFor(one, boxes);
     if (isRefusal(record)) return record;
     if (members.some((member) => member.box === box)) return refuse("INVALID", `members: box ${box} is named twice`);
     const incarnation = role === "witness" ? Buffer.alloc(0) : record.incarnation;
@@ -49,11 +51,16 @@ export function firstMembers(declared: readonly DeclaredMember[], boxes: readonl
 }
 
 /** The registered box behind a declared member, fit for its role. */
-export function boxFor({ box, role }: DeclaredMember, boxes: readonly BoxRecord[]): BoxRecord | Refusal {
+export function boxFor(declared: DeclaredMember, boxes: readonly BoxRecord[]): BoxRecord | Refusal {
+  const { box, role, incarnation } = declared;
   if (!roles.includes(role)) return refuse("INVALID", `members: role is voter, learner or witness; ${role} came`);
   const record = boxes.find((one) => one.name === box);
   if (record === undefined) return refuse("INVALID", `members: box ${box} is not registered`);
   const isWitness = record.role === "Witness";
-  if (isWitness === (role === "witness")) return record;
+  if (isWitness === (role === "witness")) {
+    if (isWitness || incarnation === undefined || equalBytes(incarnation, record.incarnation)) return record;
+    const text = `members: box ${box} is known here with incarnation ${hexOf(record.incarnation)}, ${hexOf(incarnation)} is meant; call again`;
+    return refuse("PRECONDITION_FAILED", text);
+  }
   return refuse("INVALID", `members: box ${box} has role ${record.role}, it cannot be a ${role}`);
 }

@@ -115,6 +115,7 @@ function groupStatus(needs: StatusNeeds, view: GroupView): GroupStatus {
     members: view.config.members.map((member) => memberStatus(view, member)),
     acceptedRevision: view.config.target?.revision ?? 0,
     acceptedHash: view.config.target?.hash ?? "",
+    acceptedWaits: view.isLeader ? needs.groups.membershipWaits(view.log) : "",
     stalenessMs: Number.isFinite(staleness) ? Math.ceil(staleness) : Number.MAX_SAFE_INTEGER,
     locksHeld: reader?.locksHeld ?? 0,
     mode: reader?.policy.mode ?? "",

@@ -44,6 +44,7 @@ export interface AdminNeeds {
   backups: Backups;
   ask: Ask;
   drain(timeoutMs: number): Promise<void>;
+  undrain(): void;
 }
 
 type Remote = (calls: AdminCalls, body: Uint8Array) => Promise<AdminReply | Refusal | undefined>;
@@ -109,17 +110,12 @@ export class Admin implements AdminSide {
     return this.#at(request.zone, "transfer", { codec: TransferRequest, request, caller });
   }
 
-  /** Hands all leadership over and refuses proposals until the box restarts. */
+  /** On: hands all leadership over and refuses proposals. Off: takes both again. */
   async drain(request: DrainRequest, caller: Caller): Promise<AdminReply> {
     const denied = caller.check("admin", "/");
     if (denied !== undefined) return refusedReply(denied);
-    if (!request.on) {
-      const draining = this.#needs.status.draining();
-      return draining
-        ? refusedReply(refuse("UNSUPPORTED_IN_MODE", "a drained box serves again after a restart"))
-        : doneReply();
-    }
-    await this.#needs.drain(drainMs);
+    if (request.on) await this.#needs.drain(drainMs);
+    else this.#needs.undrain();
     return doneReply();
   }
 

@@ -86,7 +86,16 @@ export class BoxNode {
     const status = { ...shared, draining: () => this.#draining };
     const calls = new AdminCalls({ ...shared, random, meet: (boxes) => this.#meet(boxes) });
     const backups = new Backups({ ...shared, box: this.box });
-    this.box.useAdmin(new Admin({ status, calls, backups, ask, drain: (timeoutMs) => this.drain(timeoutMs) }));
+    this.box.useAdmin(
+      new Admin({
+        status,
+        calls,
+        backups,
+        ask,
+        drain: (timeoutMs) => this.drain(timeoutMs),
+        undrain: () => this.undrain(),
+      }),
+    );
   }
 
   start(): void {
@@ -101,6 +110,12 @@ export class BoxNode {
   drain(timeoutMs: number): Promise<void> {
     this.#draining = true;
     return this.#needs.groups.drain(timeoutMs);
+  }
+
+  /** Serves again as before the drain. */
+  undrain(): void {
+    this.#draining = false;
+    this.#needs.groups.undrain();
   }
 
   stop(): void {
