@@ -75,6 +75,7 @@ export class LocalRuntime {
   /** Called after each round; for those who wait for it to settle. */
   readonly #rounds = new Set<() => void>();
   #stopped: Promise<void> | undefined;
+  readonly #closed = Promise.withResolvers<void>();
 
   private constructor(
     settings: LocalSettings,
@@ -194,15 +195,14 @@ export class LocalRuntime {
     });
   }
 
-  /** Resolves when the runtime has stopped, whoever asked for it. */
-  async finished(): Promise<void> {
-    await this.#loop;
-    await this.#stopped;
+  /** Resolves when the runtime has stopped, whoever asked for it, and whoever asked has been answered. */
+  finished(): Promise<void> {
+    return this.#closed.promise;
   }
 
   /** Stops every process (at most about five seconds) and lets the folder go. Idempotent. */
   stop(options: { deleteData?: boolean } = {}): Promise<void> {
-    this.#stopped ??= this.#close(options);
+    this.#stopped ??= this.#close(options).finally(this.#closed.resolve);
     return this.#stopped;
   }
 
