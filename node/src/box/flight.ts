@@ -20,6 +20,8 @@ const attemptMs = 2_000;
 const authorityPatienceMs = 2_000;
 /** Attempts in a row that follow a fresh hint without a pause. */
 const eagerMax = 3;
+/** Time for a newer map to come before a path counts as one without a rule, ms. */
+const mapNewsMs = 50;
 const pauses = { firstMs: 4, maxMs: 200, factor: 2 };
 
 export interface FlightNeeds {
@@ -72,6 +74,7 @@ export class Flight {
   /** The bounded-stale read found no fresh replica: the leader is asked. */
   #atLeader = false;
   #backoff: Backoff | undefined;
+  #askedForMap = false;
 
   constructor(needs: FlightNeeds, task: FlightTask) {
     this.#needs = needs;
@@ -86,7 +89,8 @@ export class Flight {
     if (options.epoch > directory.epoch) this.#needs.refreshMap(options.epoch);
     const routed = route(request, caller, directory);
     if (isRefusal(routed)) {
-      if (routed.code !== "NO_ZONE" || this.#edge) return this.#task.done(refusal(routed));
+      if (routed.code !== "NO_ZONE" || this.#askedForMap) return this.#task.done(refusal(routed));
+      if (this.#edge) return this.#lookAgain();
       // The box before this one knows the zone: what is missing here is news, which is asked for while it tries again.
       this.#needs.refreshMap(Number.POSITIVE_INFINITY);
       return this.#task.done(refusal({ ...routed, code: "STALE_EPOCH" }));
@@ -97,6 +101,13 @@ export class Flight {
       if (isRefusal(plan)) return this.#task.done(refusal(plan));
     }
     this.#attempt(routed);
+  }
+
+  /** A rule may have been added a moment ago elsewhere: the map is asked for once before NO_ZONE is the answer. */
+  #lookAgain(): void {
+    this.#askedForMap = true;
+    this.#needs.refreshMap(Number.POSITIVE_INFINITY);
+    this.#needs.clock.after(mapNewsMs, () => this.start());
   }
 
   #left(): number {
