@@ -48,12 +48,16 @@ export interface Groups {
   proposeMembership(log: number, target: MembershipCall): Promise<Refusal | undefined>;
   /** True on a leader whose members are what `config.target` declares, and no change is under way. */
   membershipReached(log: number): boolean;
+  /** Why they are not, one clause: what the next step waits for, or why it was given up. Empty when reached. */
+  membershipWaits(log: number): string;
   /** Creates the first replicas of a log from its record (bootstrap, once: raft-and-witness.md). */
   bootstrap(call: BootstrapCall): Promise<Refusal | undefined>;
   /** Removes the local replica and its data (zone destroyed, or this box was removed from the members). */
   remove(log: number): Promise<void>;
   /** Stops proposals and hands leadership of every log over; resolves when done or the deadline passed. */
   drain(timeoutMs: number): Promise<void>;
+  /** Takes proposals and leadership again. */
+  undrain(): void;
 
   /** Observers. Each is called synchronously within the host's turn and must not throw. */
   onLeadership(listener: (log: number, view: GroupView) => void): void;

@@ -54,6 +54,13 @@ export class Drain {
     });
   }
 
+  /** Callers of `begin` that still wait are answered: nothing is handed over any more. */
+  end(): void {
+    this.active = false;
+    for (const replica of this.#core.replicas.values()) replica.node.setDraining(false);
+    for (const { resolve } of this.#drained.splice(0)) resolve();
+  }
+
   tick(nowMs: number): void {
     if (this.#transfers.length > 0) this.#settleTransfers(nowMs);
     if (this.#drained.length === 0) return;

@@ -376,6 +376,11 @@ export class GroupHost implements Groups {
     return replica?.ready === true && this.#membership.isReached(replica);
   }
 
+  membershipWaits(log: number): string {
+    const replica = this.#core.replicas.get(log);
+    return replica?.ready === true ? this.#membership.waitsFor(replica) : "";
+  }
+
   bootstrap(call: BootstrapCall): Promise<Refusal | undefined> {
     if (this.#stopped) return Promise.resolve(refuse("ZONE_UNAVAILABLE", "the host has stopped"));
     return this.#bootstraps.start(call);
@@ -384,6 +389,10 @@ export class GroupHost implements Groups {
   drain(timeoutMs: number): Promise<void> {
     for (const replica of this.#core.replicas.values()) this.#ticker.wake(replica);
     return this.#drain.begin(timeoutMs);
+  }
+
+  undrain(): void {
+    this.#drain.end();
   }
 
   onLeadership(listener: LeadershipListener): void {

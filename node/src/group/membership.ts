@@ -115,6 +115,18 @@ export class MembershipDriver {
     return nextStep(this.#stateOf(replica), replica.config.target).kind === "done";
   }
 
+  waitsFor(replica: Replica): string {
+    const { target } = replica.config;
+    if (target === undefined) return "";
+    if (target.failure !== "") return target.failure;
+    const step = nextStep(this.#stateOf(replica), target);
+    return step.kind === "wait"
+      ? step.reason
+      : step.kind === "join-witness"
+        ? `witness ${step.box} has not joined`
+        : "";
+  }
+
   #step(replica: Replica, target: MembershipTarget | undefined): void {
     const step = nextStep(this.#stateOf(replica), target);
     const { node } = replica;

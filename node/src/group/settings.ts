@@ -47,6 +47,8 @@ export interface HostSettings {
   /** A bootstrap record is sent again after this, ms; the call answers after the timeout at the latest. */
   bootstrapRetryMs: number;
   bootstrapTimeoutMs: number;
+  /** A Join waits so long for the stream to its witness, ms; then ZONE_UNAVAILABLE. */
+  joinWaitMs: number;
   /** Logs a box holds; beyond, new ones are refused. */
   logsMax: number;
   /** Command feature level that this version knows. */
@@ -79,6 +81,7 @@ export const defaultSettings: HostSettings = {
   membershipMs: 100,
   bootstrapRetryMs: 200,
   bootstrapTimeoutMs: 10_000,
+  joinWaitMs: 5_000,
   logsMax: 10_000,
   featureLevel: 1,
 };

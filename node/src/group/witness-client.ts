@@ -35,6 +35,8 @@ export class WitnessClient {
   readonly #asked = new Map<number, Asked>();
   #batches = new Map<string, WitnessRequest[]>();
   #sequence: number;
+  /** Joins that wait for the stream to their witness. */
+  #joins: { box: string; deadlineMs: number; go: () => void }[] = [];
 
   constructor(core: HostCore, deliver: (replica: Replica, message: Message) => void) {
     this.#core = core;
@@ -61,8 +63,19 @@ export class WitnessClient {
     });
   }
 
-  /** Draws a fresh record of the group at a witness: its incarnation. */
+  /** Draws a fresh record of the group at a witness: its incarnation. Waits, within a limit, for the stream to it. */
   join(box: string, group: { log: number; generation: number }): Promise<Buffer | Refusal> {
+    const { network, clock } = this.#core.needs;
+    if (network.isUp("witness", box)) return this.#join(box, group);
+    const deadlineMs = clock.now() + this.#core.settings.joinWaitMs;
+    return new Promise((resolve) => {
+      const go = () => resolve(this.#join(box, group));
+      this.#joins.push({ box, deadlineMs, go });
+      this.#core.turns.schedule();
+    });
+  }
+
+  #join(box: string, group: { log: number; generation: number }): Promise<Buffer | Refusal> {
     return new Promise((resolve) => {
       const request = { ...group, incarnation: Buffer.alloc(0), op: { $case: "join", value: {} } as const };
       this.#push(box, request, (reply) => {
@@ -102,9 +115,19 @@ export class WitnessClient {
   }
 
   tick(nowMs: number): void {
+    if (this.#joins.length > 0) this.#tryJoins(nowMs);
     for (const [sequence, asked] of this.#asked) {
       if (asked.sentMs + answerMs > nowMs) return;
       this.#answer(sequence, undefined);
+    }
+  }
+
+  #tryJoins(nowMs: number): void {
+    const joins = this.#joins;
+    this.#joins = [];
+    for (const join of joins) {
+      if (this.#core.needs.network.isUp("witness", join.box) || join.deadlineMs <= nowMs) join.go();
+      else this.#joins.push(join);
     }
   }
 

@@ -63,7 +63,6 @@ describe("the system zone", () => {
     const rig = rigOf();
     expect(codeOf(act(rig, register("cn-01", 1)))).toBe("system");
     expect(codeOf(act(rig, register("cn-01", 1)))).toBe("system");
-    expect(codeOf(act(rig, register("cn-01", 2)))).toBe("ALREADY_EXISTS");
     expect(codeOf(act(rig, register("cn-02", 3, "other")))).toBe("INVALID");
 
     expect(codeOf(act(rig, remove("cn-01", 1)))).toBe("system");
@@ -71,6 +70,18 @@ describe("the system zone", () => {
     expect(codeOf(act(rig, register("cn-01", 2)))).toBe("system");
     expect(rig.machine.system.boxes().map((one) => one.incarnation)).toEqual([idOf(2)]);
     expect(rig.machine.system.isTombstoned(idOf(1))).toBe(true);
+  });
+
+  it("another disk takes the name of a box, and the former one is out for good", () => {
+    const rig = rigOf();
+    act(rig, register("cn-01", 1));
+
+    expect(codeOf(act(rig, register("cn-01", 2)))).toBe("system");
+
+    expect(rig.machine.system.boxes().map((one) => one.incarnation)).toEqual([idOf(2)]);
+    expect(rig.machine.system.isTombstoned(idOf(1))).toBe(true);
+    expect(codeOf(act(rig, register("cn-01", 1)))).toBe("DENIED");
+    expect(rig.machine.system.box("cn-01")?.incarnation).toEqual(idOf(2));
   });
 
   it("a log's number is the index of its creation, and creating it again finds it", () => {

@@ -59,7 +59,11 @@ function runOperation(state: MachineState, command: SystemCommand): SystemReply 
 
 const done: SystemReply = { log: 0, epoch: 0, replica: 0 };
 
-/** A box's name belongs to one incarnation; a removed incarnation never returns. */
+/**
+ * A box's name belongs to one incarnation, and a removed one never returns. Another incarnation of a data box is another
+ * disk: it takes the name, and the former one is removed for good, so that it cannot vote or acknowledge when it comes
+ * back. Whether that is safe now (a healthy quorum without the old disk) is the operator's to judge.
+ */
 function registerBox(state: MachineState, operation: RegisterBox): SystemReply | Refusal {
   const { box, federationUid } = operation;
   if (!box || zoneNameProblem(box.name))
@@ -86,9 +90,14 @@ function registerBox(state: MachineState, operation: RegisterBox): SystemReply |
     );
   }
   const known = reads.box(box.name);
-  if (known && !equalBytes(known.incarnation, box.incarnation)) {
-    const text = `box ${box.name} is registered with incarnation ${hexOf(known.incarnation)}; remove that before ${hexOf(box.incarnation)} takes its name`;
-    return refuse("ALREADY_EXISTS", text, { details: { incarnation: hexOf(known.incarnation) } });
+  if (known && known.role !== box.role) {
+    return refuse(
+      "INVALID",
+      `box.role: box ${box.name} is registered as ${known.role}, and a role is for good; take another name`,
+    );
+  }
+  if (known && known.incarnation.length > 0 && !equalBytes(known.incarnation, box.incarnation)) {
+    state.overlay.put(tombstoneKey(known.incarnation), utf8(box.name));
   }
   state.overlay.put(boxKey(box.name), BoxRecord.encode(box).finish());
   state.effects.push({ kind: "system-changed", what: "boxes" });

@@ -53,6 +53,8 @@ export interface ObservedLog {
   /** Hash of the declaration that the leader took last, empty when none. */
   acceptedHash: string;
   acceptedRevision: number;
+  /** Why the declaration is not reached, as the leader says, one clause; empty when it is. */
+  acceptedWaits: string;
 }
 
 /** A rule of the installed map, the part that is the operator's to say. */

@@ -108,6 +108,35 @@ test("a box with an empty disk under its name is a new member", () => {
   expect(world.logs.get("root")!.members.get("b")!.incarnation).toBe("b-1");
 });
 
+test("another disk is not taken in while a log cannot go on without the former one", () => {
+  const world = new World();
+  const wanted = desired(...quickstart, root({ mode: "strong_ha", raftGroup: "main" }));
+  converge(world, wanted);
+  world.disks.set("b", 1);
+  world.logs.get("root")!.leader = "";
+
+  const actions = plan(wanted, world.observe(), 0);
+
+  expect(kinds(actions)).not.toContain("registerBox");
+  for (const action of actions) world.execute(action);
+  expect(conditionOf(world, "Box/b", "Ready")).toMatchObject({
+    status: "False",
+    message: expect.stringContaining("root cannot go on without the former one"),
+  });
+});
+
+test("what a declaration waits for stands in the condition", () => {
+  const world = new World();
+  converge(world, desired(...quickstart, root({ mode: "strong", authorityBox: "a" })));
+  const wider = desired(...quickstart, root({ mode: "strong", authorityBox: "a", replicas: ["b"] }));
+
+  for (let round = 0; round < 2; round++) for (const action of plan(wider, world.observe(), 0)) world.execute(action);
+
+  expect(conditionOf(world, "ConsensusZone/root", "Ready")).toMatchObject({
+    message: "Its members are changing: replica 4 has not caught up yet.",
+  });
+});
+
 test("absent objects are left alone", () => {
   const world = new World();
   converge(world, desired(...quickstart, root({ mode: "strong_ha", raftGroup: "main" })));

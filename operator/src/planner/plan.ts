@@ -24,7 +24,7 @@ export function plan(desired: Desired, observed: Observed, nowMs: number): Actio
   if (system && observed.bootstrapped && !observed.systemServes)
     waiting.set(federationKey, "the system zone has no leader");
   if (system && observed.systemServes) {
-    actions.push(...registerActions(desired, observed));
+    actions.push(...registerActions(desired, observed, waiting));
     const { busy, ready } = zoneActions(desired, observed, { faults, waiting, system, actions });
     const rules = nextRules(desired, observed, ready);
     if (!observed.rulesPending && !sameRules(rules, observed.rules))
@@ -95,7 +95,8 @@ function bootstrapActions(system: DesiredGroup, desired: Desired, world: Bootstr
     : [];
 }
 
-function registerActions(desired: Desired, observed: Observed): Action[] {
+/** A box that came back with another disk is taken in only while no log needs the former one. */
+function registerActions(desired: Desired, observed: Observed, waiting: Map<string, string>): Action[] {
   const actions: Action[] = [];
   for (const box of desired.boxes.values()) {
     const workload = observed.workloads.get(box.name);
@@ -109,9 +110,24 @@ function registerActions(desired: Desired, observed: Observed): Action[] {
       known.region === box.region &&
       known.peerEndpoint === workload.peerEndpoint &&
       known.clientEndpoint === workload.clientEndpoint;
-    if (!same) actions.push({ type: "registerBox", box: box.name });
+    if (same) continue;
+    const otherDisk = known !== undefined && box.role === "Data" && known.incarnation !== self?.incarnation;
+    const needed = otherDisk ? logsNeeding(box.name, observed) : [];
+    if (needed.length === 0) actions.push({ type: "registerBox", box: box.name });
+    else
+      waiting.set(
+        `Box/${box.name}`,
+        `it came up with another disk than it is registered with, and ${needed.join(", ")} cannot go on without the former one: bring that disk back`,
+      );
   }
   return actions;
+}
+
+/** Zones whose log has the box as a voter and no leader, or is not seen at all: the box's former disk may hold their last copy. */
+function logsNeeding(box: string, observed: Observed): string[] {
+  const stopped = [...observed.logs].filter(([, log]) => log.leader === "" && log.members.get(box)?.role === "voter");
+  const unseen = observed.rules.filter((rule) => rule.members.includes(box) && !observed.logs.has(rule.zone));
+  return [...stopped.map(([zone]) => zone), ...unseen.map((rule) => rule.zone)];
 }
 
 interface ZoneWorld extends Progress {

@@ -84,7 +84,7 @@ function planMembers(goal: MemberGoal, log: ObservedLog, observed: Observed): Lo
   const hash = declarationText(goal.target, observed.registered);
   const reached = !log.joint && hasMembers(log, goal.target, observed.registered);
   if (log.acceptedHash === hash || (reached && log.acceptedHash === ""))
-    return { waiting: reached ? "" : "its members are changing" };
+    return { waiting: reached ? "" : changing(log.acceptedWaits) };
   if (log.joint) return { waiting: "a change of its members is under way" };
   const absent = goal.missing.filter((box) => !log.members.has(box));
   if (absent.length > 0) return { waiting: `box ${absent.join(", ")} has not come up yet` };
@@ -98,6 +98,10 @@ function planMembers(goal: MemberGoal, log: ObservedLog, observed: Observed): Lo
     expectedConfigIndex: log.configIndex,
   };
   return { action, waiting: "its members are changing" };
+}
+
+function changing(waitsFor: string): string {
+  return `its members are changing${waitsFor === "" ? "" : `: ${waitsFor}`}`;
 }
 
 function unregistered(members: MemberSet, observed: Observed): string[] {

@@ -121,7 +121,7 @@ export class Executor {
           zone,
           revision,
           hash,
-          members,
+          members: members.map((member) => ({ ...member, incarnation: diskOf(member.box, observed) })),
           expectedConfigIndex,
         });
         return;
@@ -141,6 +141,12 @@ export class Executor {
 function phaseOf(action: AdminAction): 0 | 1 | 2 {
   if (action.type === "bootstrap" || action.type === "registerBox") return 0;
   return action.type === "installRules" ? 2 : 1;
+}
+
+/** The disk that was meant when the declaration was planned; undefined for a witness, which has none. */
+function diskOf(box: string, observed: Observed): Buffer | undefined {
+  const disk = fromHex(observed.registered.get(box)?.incarnation ?? "");
+  return disk && disk.length > 0 ? Buffer.from(disk) : undefined;
 }
 
 function peerEndpoint(observed: Observed, box: string): string {

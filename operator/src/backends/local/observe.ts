@@ -86,6 +86,7 @@ function logOf(group: GroupStatus, leads: boolean): ObservedLog {
     mode: group.mode,
     acceptedHash: group.acceptedHash,
     acceptedRevision: group.acceptedRevision,
+    acceptedWaits: group.acceptedWaits,
   };
 }
 

@@ -195,5 +195,6 @@ function observedLog(log: ModelLog): ObservedLog {
     mode,
     acceptedHash: hash,
     acceptedRevision: log.revision,
+    acceptedWaits: pending === undefined ? "" : "replica 4 has not caught up yet",
   };
 }

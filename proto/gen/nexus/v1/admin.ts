@@ -83,6 +83,8 @@ export interface GroupStatus {
   mode: string;
   copies: number;
   needsReplication: boolean;
+  /** why the accepted declaration is not reached: given up, or what the leader waits for; empty when reached */
+  acceptedWaits: string;
 }
 
 export interface MemberStatus {
@@ -114,6 +116,7 @@ export interface IdentifyReply {
 export interface DeclaredMember {
   box: string;
   role: string;
+  incarnation?: Buffer | undefined;
 }
 
 export interface BootstrapRequest {
@@ -583,6 +586,7 @@ function createBaseGroupStatus(): GroupStatus {
     mode: "",
     copies: 0,
     needsReplication: false,
+    acceptedWaits: "",
   };
 }
 
@@ -647,6 +651,9 @@ export const GroupStatus: MessageFns<GroupStatus> = {
     }
     if (message.needsReplication !== false) {
       writer.uint32(160).bool(message.needsReplication);
+    }
+    if (message.acceptedWaits !== "") {
+      writer.uint32(170).string(message.acceptedWaits);
     }
     return writer;
   },
@@ -822,6 +829,14 @@ export const GroupStatus: MessageFns<GroupStatus> = {
             }
 
             message.needsReplication = reader.bool();
+            continue;
+          }
+          case 21: {
+            if (tag !== 170) {
+              break;
+            }
+
+            message.acceptedWaits = reader.string();
             continue;
           }
         }
@@ -1140,7 +1155,7 @@ export const IdentifyReply: MessageFns<IdentifyReply> = {
 };
 
 function createBaseDeclaredMember(): DeclaredMember {
-  return { box: "", role: "" };
+  return { box: "", role: "", incarnation: undefined };
 }
 
 export const DeclaredMember: MessageFns<DeclaredMember> = {
@@ -1150,6 +1165,9 @@ export const DeclaredMember: MessageFns<DeclaredMember> = {
     }
     if (message.role !== "") {
       writer.uint32(18).string(message.role);
+    }
+    if (message.incarnation !== undefined) {
+      writer.uint32(26).bytes(message.incarnation);
     }
     return writer;
   },
@@ -1181,6 +1199,14 @@ export const DeclaredMember: MessageFns<DeclaredMember> = {
             }
 
             message.role = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.incarnation = Buffer.from(reader.bytes());
             continue;
           }
         }

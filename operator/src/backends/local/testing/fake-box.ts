@@ -63,6 +63,7 @@ function status(): StatusReply {
     mode,
     copies: 1,
     needsReplication: false,
+    acceptedWaits: "",
   }));
   return {
     box: config.box,
