@@ -1,5 +1,4 @@
 import { describe, expect, test } from "vitest";
-import { message } from "../raft/messages.ts";
 import { Cluster, commandOf, putCommand } from "./testing/cluster.ts";
 
 async function idle(names: string[]): Promise<{ cluster: Cluster; messages: () => number }> {
@@ -111,9 +110,26 @@ describe("refusals", () => {
     for (const bytes of [[10], [10, 200, 1, 1], [255, 255, 255, 255, 255, 255, 255, 255, 255, 255]]) {
       cluster.box("a").network.send("raft", "b", Buffer.from(bytes));
     }
-    expect(message("MsgHup", 0).type).toBe("MsgHup");
 
     await cluster.put("/y", "2");
+  });
+});
+
+describe("a leader whose disk stalls", () => {
+  test("gives way to another within elections, and follows when the disk is back", async () => {
+    const { cluster } = await idle(["a", "b", "c"]);
+    const old = await cluster.elected();
+    old.disk.stall();
+
+    const stuck = old.propose(putCommand("/stuck", "1"), 1, 10_000);
+    await cluster.until(() => cluster.leader() !== undefined && cluster.leader() !== old, 3_000, "another leader");
+    await cluster.put("/y", "2");
+    old.disk.resume();
+    await cluster.settle(stuck);
+    await cluster.run(500);
+
+    expect(old.content("/y")).toBe("2");
+    expect(old.content("/stuck")).toBe(cluster.leader()!.content("/stuck"));
   });
 });
 

@@ -141,9 +141,14 @@ export class Turns implements TurnOutput {
       this.#tickDue = false;
       this.#hooks.tick();
     }
-    if (this.#appends.length < this.#settings.appendsMax && !this.#retrying) this.#collect();
+    if (this.#mayCollect) this.#collect();
     this.#apply();
     this.#hooks.sendAll();
+  }
+
+  /** While it is false, replicas that moved wait for a write to end, which begins a turn. */
+  get #mayCollect(): boolean {
+    return this.#appends.length < this.#settings.appendsMax && !this.#retrying;
   }
 
   #collect(): void {
@@ -207,6 +212,7 @@ export class Turns implements TurnOutput {
       if (this.#stopped) return;
       if (this.#appends.some((append) => !append.durable && !append.refused)) return this.#retryLater();
       this.#retrying = false;
+      this.schedule();
       for (const append of this.#appends) if (append.refused) this.#write(append);
     });
   }
@@ -226,7 +232,7 @@ export class Turns implements TurnOutput {
       this.#extraDone = this.#extraDone.filter((item) => item.append !== append);
       for (const { done } of finished) done();
     }
-    if (this.#dirty.size > 0) this.schedule();
+    if (this.#dirty.size > 0 && this.#mayCollect) this.schedule();
   }
 
   #apply(): void {
