@@ -1,0 +1,123 @@
+import { crc32 } from "node:zlib";
+import { Command, Reply } from "@nexus-federation/proto/command.ts";
+import type { Applied, LogEntry } from "../machine/api.ts";
+import type { Entry } from "../raft/types.ts";
+import type { DataBox } from "./data-box.ts";
+import { LockModel } from "./lock-model.ts";
+import { RequestModel } from "./request-model.ts";
+import { type ShadowEntry, type ShadowLog, shadowOf } from "./shadow.ts";
+import { require } from "./violation.ts";
+
+interface AppliedFact {
+  term: number;
+  digest: number;
+  reply: number;
+  /** Term of the replica that applied it first: at least that of the leader that committed it. */
+  leaderTerm: number;
+}
+
+interface Written extends ShadowEntry {
+  /** Term of the entry before; undefined where a snapshot ends. */
+  previous: number | undefined;
+}
+
+export interface ApplyEvent {
+  box: string;
+  entry: LogEntry;
+  command: Command | undefined;
+  applied: Applied;
+  term(): number;
+}
+
+/** All that is known of one log over all boxes, and what must hold of it (raft-and-witness.md, last part). */
+export class LogFacts {
+  readonly log: number;
+  readonly #now: () => number;
+  readonly #note: (...parts: (string | number)[]) => void;
+  /** Who led a term. */
+  readonly #leaders = new Map<number, string>();
+  readonly #written = new Map<number, Map<number, Written>>();
+  readonly #applied = new Map<number, AppliedFact>();
+  readonly #locks: LockModel;
+  readonly #requests = new RequestModel();
+  /** Highest index applied anywhere. */
+  appliedIndex = 0;
+
+  constructor(log: number, now: () => number, note: (...parts: (string | number)[]) => void) {
+    this.log = log;
+    this.#now = now;
+    this.#note = note;
+    this.#locks = new LockModel(log);
+  }
+
+  termOf(index: number): number | undefined {
+    return this.#applied.get(index)?.term;
+  }
+
+  /** Entries were handed to a disk: log matching, and epochs that never fall within a term. */
+  written(box: string, shadow: ShadowLog, entries: readonly Entry[]): void {
+    for (const entry of entries) {
+      const { index, term, epoch } = entry;
+      const found = { ...shadowOf(entry), previous: shadow.termAt(index - 1) };
+      const byTerm = this.#written.get(index) ?? new Map<number, Written>();
+      this.#written.set(index, byTerm);
+      const known = byTerm.get(term);
+      if (known === undefined) byTerm.set(term, found);
+      else {
+        const same =
+          known.digest === found.digest &&
+          known.epoch === epoch &&
+          (!known.previous || !found.previous || known.previous === found.previous);
+        require(same, () => `log ${this.log}: ${box} writes another entry ${index} of term ${term} than was written before`);
+        known.previous ??= found.previous;
+      }
+      const before = this.#written.get(index - 1)?.get(term);
+      require(before === undefined || before.epoch <= epoch, () => `log ${this.log}: the epoch falls at ${index}`);
+    }
+  }
+
+  /** A box became leader, or ready: one a term, and with everything that was committed under leaders before it. */
+  leads(box: DataBox, term: number, shadow: ShadowLog): void {
+    const who = `${box.name} ${box.incarnation.toString("hex", 0, 2)}`;
+    const former = this.#leaders.get(term);
+    require(former === undefined || former === who, () => `log ${this.log}: ${former} and ${who} both lead term ${term}`);
+    if (former !== undefined) return;
+    this.#leaders.set(term, who);
+    this.#note("leads", this.log, box.name, term);
+    for (let index = this.appliedIndex; index > 0; index--) {
+      const fact = this.#applied.get(index);
+      if (fact === undefined || fact.leaderTerm >= term) continue;
+      const { term: entryTerm } = fact;
+      require(shadow.holds(index, entryTerm), () => {
+        const found = shadow.termAt(index);
+        return `log ${this.log}: ${who} leads term ${term} without entry ${index} of term ${entryTerm} (has ${found}), which was applied`;
+      });
+      return;
+    }
+  }
+
+  /** State-machine safety: the same entry, and the same answer, on every replica. */
+  applied({ box, entry, command, applied, term }: ApplyEvent): void {
+    const { index } = entry;
+    const digest = crc32(entry.data);
+    const reply = crc32(Reply.encode(applied.reply).finish());
+    const known = this.#applied.get(index);
+    if (known !== undefined) {
+      require(known.term === entry.term && known.digest === digest, () => {
+        return `log ${this.log}: ${box} applied another entry at ${index}: term ${entry.term}, not ${known.term}`;
+      });
+      require(known.reply === reply, () => {
+        return `log ${this.log}: ${box} came to another answer at ${index}: ${JSON.stringify(applied.reply)}`;
+      });
+      return;
+    }
+    require(index > this.appliedIndex, () => `log ${this.log}: ${box} applied ${index}, which was passed over before`);
+    this.appliedIndex = index;
+    this.#applied.set(index, { term: entry.term, digest, reply, leaderTerm: term() });
+    this.#note("apply", this.log, index, entry.term, digest, reply);
+    const decoded = command ?? (entry.data.length > 0 ? Command.decode(entry.data) : undefined);
+    if (decoded === undefined) return;
+    const repeated = this.#requests.repeated(index, decoded, applied.reply);
+    this.#locks.applied({ index, nowMs: this.#now(), command: decoded, applied, repeated });
+  }
+}

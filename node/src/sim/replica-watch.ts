@@ -1,0 +1,133 @@
+import type { Command } from "@nexus-federation/proto/command.ts";
+import type { GroupHost } from "../group/host.ts";
+import type { DurableLog, ReplicaState, States } from "../group/ports.ts";
+import { recordsGroup } from "../group/records.ts";
+import type { LogWrite } from "../log/records.ts";
+import type { RecoveredGroup } from "../log/replay.ts";
+import type { LogEntry } from "../machine/api.ts";
+import type { DataBox } from "./data-box.ts";
+import { ShadowLog } from "./shadow.ts";
+import { require } from "./violation.ts";
+
+/** Watches one disk through the ports of the host above it: what is written, what is durable, what is applied. */
+export class ReplicaWatch {
+  readonly #box: DataBox;
+  /** By log and generation: as handed to the log, and as known durable. */
+  readonly #issued = new Map<string, ShadowLog>();
+  readonly #durable = new Map<string, ShadowLog>();
+  readonly #states = new Map<string, ReplicaState>();
+  /** A bit was flipped on this disk: the log may say that it is corrupt. */
+  damaged = false;
+
+  constructor(box: DataBox) {
+    this.#box = box;
+  }
+
+  log(inner: DurableLog): DurableLog {
+    const { life } = this.#box;
+    return {
+      append: (writes) => {
+        for (const write of writes) this.#issue(write);
+        return inner.append(writes).then(() => {
+          if (life.alive) for (const write of writes) this.#shadow(this.#durable, write).write(write);
+        });
+      },
+    };
+  }
+
+  #shadow(shadows: Map<string, ShadowLog>, { group, generation }: { group: number; generation: number }): ShadowLog {
+    const key = `${group}/${generation}`;
+    const known = shadows.get(key);
+    if (known !== undefined) return known;
+    const made = new ShadowLog();
+    shadows.set(key, made);
+    return made;
+  }
+
+  #issue(write: LogWrite): void {
+    const shadow = this.#shadow(this.#issued, write);
+    shadow.write(write);
+    if (write.group === recordsGroup || write.entries === undefined) return;
+    this.#box.world.facts(write.group, write.generation).written(this.#box.name, shadow, write.entries);
+  }
+
+  /** What the next life found must hold all that was durable. */
+  recovered(groups: Iterable<RecoveredGroup>): void {
+    const found = new Map<string, RecoveredGroup>();
+    for (const group of groups) found.set(`${group.group}/${group.generation}`, group);
+    for (const [key, shadow] of this.#durable) this.#compare(key, shadow, found.get(key));
+    this.#durable.clear();
+    this.#issued.clear();
+    for (const [key, group] of found) {
+      const shadow = new ShadowLog();
+      shadow.recovered(group);
+      this.#durable.set(key, shadow);
+      this.#issued.set(key, shadow.copy());
+    }
+  }
+
+  #compare(key: string, shadow: ShadowLog, found: RecoveredGroup | undefined): void {
+    const who = `${this.#box.name} log ${key}`;
+    if (this.damaged) return;
+    require(found?.corrupt === undefined, () => `${who} counts as corrupt, but nothing was damaged: ${found?.corrupt}`);
+    const empty = shadow.lastIndex === 0 && shadow.hard.term === 0;
+    if (empty) return;
+    const next = new ShadowLog();
+    if (found !== undefined) next.recovered(found);
+    // A write under way at the end may have dropped or overwritten what was durable.
+    const issued = this.#issued.get(key) ?? shadow;
+    const { hard } = next;
+    const before = shadow.hard;
+    const kept = hard.term > before.term || (hard.term === before.term && (!before.vote || hard.vote === before.vote));
+    const reset = issued.hard.term < before.term || issued.hard.commit < before.commit;
+    require(kept || reset, () => `${who} lost its vote: ${JSON.stringify(before)} became ${JSON.stringify(hard)}`);
+    require(hard.commit >= before.commit || reset, () => `${who} lost its commit index ${before.commit}`);
+    if (next.start.index > shadow.lastIndex) return;
+    const last = shadow.termAt(shadow.lastIndex) ?? 0;
+    const dropped = !issued.holds(shadow.lastIndex, last);
+    require(next.holds(shadow.lastIndex, last) || dropped, () => {
+      return `${who} lost durable entry ${shadow.lastIndex} of term ${last}`;
+    });
+  }
+
+  states(inner: States): States {
+    return {
+      open: (log, generation) => this.#watched(log, generation, inner.open(log, generation)),
+      commit: () => inner.commit(),
+    };
+  }
+
+  #watched(log: number, generation: number, state: ReplicaState): ReplicaState {
+    this.#states.set(`${log}/${generation}`, state);
+    const apply = state.apply.bind(state);
+    const box = this.#box;
+    state.apply = (entry: LogEntry, command: Command | undefined) => {
+      const applied = apply(entry, command);
+      const term = () => box.host?.view(log)?.term ?? 0;
+      box.world.facts(log, generation).applied({ box: box.name, entry, command, applied, term });
+      return applied;
+    };
+    return state;
+  }
+
+  /** The whole state, as a snapshot would carry it. */
+  stateBytes(log: number, generation: number): Buffer {
+    const snapshot = this.#states.get(`${log}/${generation}`)?.snapshot();
+    const bytes = Buffer.concat([...(snapshot?.pieces() ?? [])]);
+    snapshot?.close();
+    return bytes;
+  }
+
+  listen(host: GroupHost): void {
+    host.onLeadership((log, view) => {
+      if (!view.isLeader) return;
+      const { generation, term } = view;
+      const shadow = this.#shadow(this.#issued, { group: log, generation });
+      this.#box.world.facts(log, generation).leads(this.#box, term, shadow);
+    });
+  }
+
+  durable(log: number, generation: number): ShadowLog | undefined {
+    return this.#durable.get(`${log}/${generation}`);
+  }
+}

@@ -1,0 +1,193 @@
+import { hash } from "node:crypto";
+import { must } from "../base/assert.ts";
+import { refusalIn } from "../box/ask.ts";
+import { checkHistory } from "./checks.ts";
+import { Client } from "./client.ts";
+import { Faults } from "./faults.ts";
+import { addLog, found } from "./founding.ts";
+import { History } from "./history.ts";
+import { LockClient } from "./lock-client.ts";
+import type { Plan } from "./plan.ts";
+import { mutation, writeOp } from "./requests.ts";
+import { require } from "./violation.ts";
+import { type Heard, World } from "./world.ts";
+
+export interface RunResult {
+  seed: number;
+  failure: unknown;
+  hash: string;
+  notes: number;
+  /** Virtual time that passed, ms. */
+  virtualMs: number;
+  calls: number;
+  /** Calls that were executed. */
+  done: number;
+  holds: number;
+  world: World;
+  history: History;
+}
+
+/** Once faults stop, everything must be available again within this, ms. */
+const recoveryMs = 20_000;
+/** A quiet time in which a healthy pair must not bother its witness, ms. */
+const calmMs = 600;
+
+/** Runs one plan to its end; failures come back as a value. */
+export async function run(plan: Plan, options: { verbose?: boolean } = {}): Promise<RunResult> {
+  const world = new World(plan.seed, options.verbose ?? false);
+  const history = new History();
+  const onRejection = (error: unknown) => world.fail(error);
+  process.on("unhandledRejection", onRejection);
+  let failure: unknown;
+  try {
+    await play(world, history, plan);
+  } catch (error) {
+    failure = error;
+  } finally {
+    process.off("unhandledRejection", onRejection);
+  }
+  const { calls, holds } = history;
+  const done = calls.filter((call) => call.outcome === "ok").length;
+  const { trace, clock } = world;
+  const figures = { hash: trace.hash, notes: trace.count, virtualMs: clock.now(), calls: calls.length, done };
+  return { seed: plan.seed, failure, ...figures, holds: holds.length, world, history };
+}
+
+async function play(world: World, history: History, plan: Plan): Promise<void> {
+  world.add(...plan.boxes);
+  await found(world, plan.system, plan.zones);
+  const extraLog = await addLog(world, "extra", plan.extra, must(plan.system[0], "a box"));
+  const faults = new Faults(world, extraLog);
+  const clients = clientsOf(world, history, plan);
+  world.hub.faults = plan.net;
+  world.clientLoss = plan.clientLoss;
+  for (const client of clients) client.start();
+  for (const { atMs, fault } of plan.faults) world.clock.after(atMs, () => faults.inject(fault));
+  await world.run(plan.spanMs);
+
+  faults.heal();
+  for (const client of clients) client.stopped = true;
+  await world.until(
+    () => clients.every((client) => client.idle),
+    recoveryMs,
+    () => "every client had its answer",
+  );
+  await recovered(world);
+  for (const path of registersOf(plan)) for (const box of plan.boxes) await lastRead(world, clients[0] as Client, path, box);
+  checkHistory(history);
+  await calm(world);
+}
+
+export function registersOf(plan: Plan): string[] {
+  const side = plan.zones.length > 1 ? ["/s/r3"] : [];
+  return ["/r0", "/r1", "/x/r2", ...side];
+}
+
+function clientsOf(world: World, history: History, plan: Plan): Client[] {
+  const { habits } = plan;
+  const clients: Client[] = [];
+  for (let id = 1; id <= plan.clients; id++) {
+    clients.push(new Client(world, history, { id, habits, paths: registersOf(plan) }));
+  }
+  for (let id = 1; id <= plan.lockClients; id++) {
+    const paths = ["/l/mutex", "/l/sem2"];
+    clients.push(new LockClient(world, history, { id: 100 + id, habits: { ...habits, ids: 1, retry: 0.8 }, paths }));
+  }
+  return clients;
+}
+
+/** Every zone takes a write through every box, every replica comes to the same state. */
+async function recovered(world: World): Promise<void> {
+  for (const { zone, path } of zonesOf(world)) {
+    for (const { name } of world.boxes) {
+      let heard: Heard | undefined;
+      let last = "";
+      const ask = () => {
+        world.ask(name, mutation(writeOp(path, Buffer.from(name)), { timeoutMs: 2_000 }), 3_000, (answer) => {
+          last = answer.response === undefined ? "silence" : (refusalIn(answer.response)?.message ?? "");
+          if (last === "") heard = answer;
+          else world.clock.after(100, ask);
+        });
+      };
+      ask();
+      await world.until(
+        () => heard !== undefined,
+        recoveryMs,
+        () => `zone ${zone} takes a write through ${name} again: ${last}\n${describe(world)}`,
+      );
+    }
+  }
+  await world.until(
+    () => world.boxes.every((box) => converged(world, box.host?.logs() ?? [])),
+    recoveryMs,
+    () => `all replicas caught up\n${describe(world)}`,
+  );
+  for (const log of new Set(world.boxes.flatMap((box) => box.host?.logs() ?? []))) sameStates(world, log);
+}
+
+function zonesOf(world: World): { zone: string; path: string }[] {
+  const rules = world.boxes[0]?.node?.directory.map.rules ?? [];
+  return rules.filter((rule) => rule.state === "active" && rule.pattern !== "").map(({ zone, pattern }) => ({ zone, path: pattern.replace("/**", "/last") }));
+}
+
+function converged(world: World, logs: readonly number[]): boolean {
+  return logs.every((log) => {
+    const views = world.boxes.flatMap((box) => box.host?.view(log) ?? []);
+    const leader = views.find((view) => view.isLeader);
+    if (leader === undefined) return false;
+    const members = leader.config.members.filter((member) => member.role !== "witness").map((member) => member.box);
+    return members.every((name) => {
+      const view = world.box(name).host?.view(log);
+      return view !== undefined && !view.needsReplication && view.applied === leader.commit;
+    });
+  });
+}
+
+/** Replicas that applied the same entries hold the same bytes. */
+function sameStates(world: World, log: number): void {
+  const digests = new Map<string, string>();
+  for (const box of world.boxes) {
+    const view = box.host?.view(log);
+    const state = box.states;
+    if (view === undefined || state === undefined || !view.config.members.some((one) => one.box === box.name)) continue;
+    const found = hash("sha256", box.watch.stateBytes(log, view.generation), "hex");
+    digests.set(box.name, `${view.applied} ${found}`);
+  }
+  require(new Set(digests.values()).size <= 1, () => `the states of log ${log} differ: ${JSON.stringify([...digests])}`);
+}
+
+async function lastRead(world: World, client: Client, path: string, box: string): Promise<void> {
+  if (box.startsWith("w")) return;
+  const call = await world.settle(client.read(path, box, { timeoutMs: 5_000 }), recoveryMs, `the last read of ${path}`);
+  require(call.outcome === "ok", () => `${path} cannot be read through ${box} at the end: ${call.code}`);
+}
+
+async function calm(world: World): Promise<void> {
+  await world.run(1_500);
+  const paired = world.boxes.every((box) =>
+    (box.host?.logs() ?? []).every((log) => box.host?.view(log)?.witnessMode !== "SOLO"),
+  );
+  require(paired, () => `a group stays SOLO although everything works\n${describe(world)}`);
+  const count = () => world.witnesses.map((witness) => witness.server?.counters.requests ?? 0).join(" ");
+  const before = count();
+  await world.run(calmMs);
+  require(count() === before, () => `a witness was asked although all pairs are healthy: ${before}, then ${count()}`);
+}
+
+export function describe(world: World): string {
+  const lines: string[] = [];
+  for (const box of world.boxes) {
+    if (!box.up) lines.push(`${box.name}: not up`);
+    for (const log of box.host?.logs() ?? []) {
+      const view = box.host?.view(log);
+      if (view === undefined) continue;
+      const { role, term, commit, applied, witnessMode, leaderBox, needsReplication, config } = view;
+      const members = config.members.map((one) => `${one.replica}=${one.box}:${one.role}`).join(" ");
+      lines.push(
+        `${box.name} log ${log}: ${role} of ${leaderBox || "?"} term ${term} commit ${commit} applied ${applied} ` +
+          `${witnessMode}${needsReplication ? " mute" : ""} [${members}] voters ${config.voters} out ${config.votersOutgoing}`,
+      );
+    }
+  }
+  return lines.join("\n");
+}

@@ -1,0 +1,100 @@
+import type { WitnessRecord, WitnessRules } from "../raft/witness.ts";
+import { witnessRules } from "../raft/witness.ts";
+import type { RecordStore } from "../witness/records.ts";
+import { require } from "./violation.ts";
+
+type Record = WitnessRecord<string>;
+
+/**
+ * What a witness must never do: go back in an engagement, change one by a vote, or say what a power cut can take back.
+ * It sees the decisions through the rules and holds what was told against what a restart finds on the disk.
+ */
+export class WitnessWatch {
+  readonly rules: WitnessRules;
+  readonly #name: string;
+  /** As decided in memory, by incarnation. */
+  readonly #decided = new Map<string, Record>();
+  /** Known to others: covered by a reply that left. */
+  readonly #told = new Map<string, Record>();
+
+  constructor(name: string) {
+    this.#name = name;
+    this.rules = {
+      ...witnessRules,
+      join: (incarnation) => this.#note(witnessRules.join(incarnation)),
+      onVote: (record, vote) => {
+        const outcome = witnessRules.onVote(record, vote);
+        const { engTerm, engEpoch, engHolder } = outcome.record;
+        const same = engTerm === record.engTerm && engEpoch === record.engEpoch && engHolder === record.engHolder;
+        require(same, () => `a vote changed the engagement of witness ${name}`);
+        this.#moved(record, outcome.record);
+        return outcome;
+      },
+      onEngage: (record, engage) => {
+        const outcome = witnessRules.onEngage(record, engage);
+        this.#moved(record, outcome.record);
+        return outcome;
+      },
+    };
+  }
+
+  #note<Id>(record: WitnessRecord<Id>): WitnessRecord<Id> {
+    const known = record as unknown as Record;
+    this.#decided.set(known.incarnation, known);
+    return record;
+  }
+
+  #moved<Id>(before: WitnessRecord<Id>, after: WitnessRecord<Id>): void {
+    const fell =
+      after.term < before.term ||
+      after.engTerm < before.engTerm ||
+      (after.engTerm === before.engTerm && after.engEpoch < before.engEpoch);
+    require(!fell, () => `witness ${this.#name} went back from ${show(before)} to ${show(after)}`);
+    const revoted = after.term === before.term && before.votedFor !== undefined && after.votedFor !== before.votedFor;
+    require(!revoted, () => `witness ${this.#name} voted twice in term ${after.term}`);
+    this.#note(after);
+  }
+
+  /** What is decided so far. */
+  standing(): ReadonlyMap<string, Record> {
+    return new Map(this.#decided);
+  }
+
+  /** An answer leaves that tells of these decisions. */
+  tell(decided: ReadonlyMap<string, Record>): void {
+    for (const [incarnation, record] of decided) if (this.#decided.has(incarnation)) this.#told.set(incarnation, record);
+  }
+
+  forgotten(incarnation: Uint8Array): void {
+    const key = Buffer.from(incarnation).toString("latin1");
+    this.#decided.delete(key);
+    this.#told.delete(key);
+  }
+
+  /** The next life has read its disk. */
+  recovered(store: RecordStore): void {
+    for (const [incarnation, told] of this.#told) {
+      const record = store.get(incarnation)?.record;
+      require(record !== undefined, () => `witness ${this.#name} forgot a record that it told of`);
+      if (record === undefined) continue;
+      const engagementKept =
+        record.engTerm > told.engTerm || (record.engTerm === told.engTerm && record.engEpoch >= told.engEpoch);
+      const voteKept = record.term > told.term || told.votedFor === undefined || record.votedFor === told.votedFor;
+      require(record.term >= told.term && engagementKept && voteKept, () => {
+        return `witness ${this.#name} told of ${show(told)}, but its disk holds ${show(record)}`;
+      });
+    }
+    this.#decided.clear();
+  }
+
+  /** The disk was exchanged: what was told under the old incarnations is void. */
+  wiped(): void {
+    this.#decided.clear();
+    this.#told.clear();
+  }
+}
+
+function show<Id>({ term, votedFor, engTerm, engEpoch, engHolder }: WitnessRecord<Id>): string {
+  const short = (id: Id | undefined) => (id === undefined ? "-" : Buffer.from(String(id), "latin1").toString("hex", 0, 3));
+  return `term ${term} voted ${short(votedFor)} engaged ${engTerm}.${engEpoch} ${short(engHolder)}`;
+}
