@@ -3,7 +3,8 @@
 // alerts, and cardinality is bounded only where somebody sees all labels together. The witness writes its own short text
 // page (it loads no prom-client) under the names given here.
 
-import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from "prom-client";
+import { collectDefaultMetrics, Gauge, Registry } from "prom-client";
+import { CountFamily, DistributionFamily } from "./counts.ts";
 
 export type MetricKind = "counter" | "gauge" | "histogram";
 
@@ -66,12 +67,12 @@ export const metricList = {
   raftElections: counter("nexus_raft_election_count", {
     unit: "elections",
     labels: zone,
-    help: "Elections this box started.",
+    help: "Times this box stood for election.",
   }),
   raftLeaderChanges: counter("nexus_raft_leader_changes_total", {
     unit: "changes",
     labels: zone,
-    help: "Leaders seen one after another.",
+    help: "Leaders seen one after another, by term.",
   }),
   raftFollowerLag: gauge("nexus_raft_follower_lag", {
     unit: "entries",
@@ -139,7 +140,7 @@ export const metricList = {
   diskFree: gauge("nexus_disk_free_bytes", {
     unit: "bytes",
     labels: ["use"],
-    help: "Free bytes of the disks of log, state and chunks.",
+    help: "Free bytes where log, state and chunks lie.",
   }),
   diskFull: gauge("nexus_disk_full", {
     unit: "0 or 1",
@@ -233,50 +234,14 @@ export const metricList = {
     labels: [],
     help: "Health checks answered.",
   }),
-  replicationLocal: counter("nexus_replication_writes_local", {
-    unit: "writes",
-    labels: zone,
-    help: "Writes taken here in eventual zones.",
-  }),
-  replicationReplicated: counter("nexus_replication_writes_replicated", {
-    unit: "writes",
-    labels: zone,
-    help: "Writes of eventual zones received from other members.",
-  }),
-  replicationConflicts: counter("nexus_replication_conflicts_total", {
-    unit: "conflicts",
-    labels: zone,
-    help: "Concurrent writes merged or kept aside.",
-  }),
-  replicationKeys: gauge("nexus_replication_keys_stored", {
-    unit: "files",
-    labels: zone,
-    help: "Files held in an eventual zone.",
-  }),
-  gossipSent: counter("nexus_gossip_messages_sent", { unit: "messages", labels: [], help: "Gossip messages sent." }),
-  gossipReceived: counter("nexus_gossip_messages_received", {
-    unit: "messages",
-    labels: [],
-    help: "Gossip messages received.",
-  }),
-  gossipPeers: gauge("nexus_gossip_peers_active", {
-    unit: "boxes",
-    labels: [],
-    help: "Boxes that gossip holds for alive.",
-  }),
-  gossipVersion: gauge("nexus_gossip_state_version", {
-    unit: "version",
-    labels: [],
-    help: "Version of the state this box gossips.",
-  }),
 } as const satisfies Record<string, MetricDefinition>;
 
 type List = typeof metricList;
 type MetricOf<D extends MetricDefinition> = D["kind"] extends "counter"
-  ? Counter<D["labels"][number]>
+  ? CountFamily
   : D["kind"] extends "gauge"
     ? Gauge<D["labels"][number]>
-    : Histogram<D["labels"][number]>;
+    : DistributionFamily;
 
 export type Metrics = { readonly [K in keyof List]: MetricOf<List[K]> } & { readonly registry: Registry };
 
@@ -285,19 +250,23 @@ export function createMetrics(options: { processMetrics: boolean }): Metrics {
   const registry = new Registry();
   if (options.processMetrics) collectDefaultMetrics({ register: registry });
   const made: Record<string, unknown> = { registry };
-  for (const [key, definition] of Object.entries(metricList)) made[key] = make(registry, definition);
+  for (const [key, definition] of Object.entries(metricList)) {
+    const metric = make(definition);
+    // The registry asks for `name` and `get` alone, which its types do not say.
+    registry.registerMetric(metric as Gauge);
+    made[key] = metric;
+  }
   return made as Metrics;
 }
 
-function make(registry: Registry, definition: MetricDefinition) {
+function make(definition: MetricDefinition): Gauge | CountFamily | DistributionFamily {
   const { name, help, labels, buckets } = definition;
-  const init = { name, help, labelNames: [...labels], registers: [registry] };
   switch (definition.kind) {
     case "counter":
-      return new Counter(init);
+      return new CountFamily(definition);
     case "gauge":
-      return new Gauge(init);
+      return new Gauge({ name, help, labelNames: [...labels], registers: [] });
     case "histogram":
-      return new Histogram({ ...init, buckets: [...(buckets ?? requestSeconds)] });
+      return new DistributionFamily(definition, buckets ?? requestSeconds);
   }
 }
