@@ -41,8 +41,45 @@ export function readContexts(): Contexts {
 export function writeContexts(contexts: Contexts): void {
   const path = contextsPath();
   mkdirSync(dirname(path), { recursive: true, mode: 0o700 });
-  writeFileSync(`${path}.new`, `${JSON.stringify(contexts, null, 2)}\n`, { mode: 0o600 });
-  renameSync(`${path}.new`, path);
+  const draft = `${path}.${process.pid}.new`;
+  writeFileSync(draft, `${JSON.stringify(contexts, null, 2)}\n`, { mode: 0o600 });
+  renameSync(draft, path);
+}
+
+/**
+ * Adds a federation of this machine under its name; it becomes the current one when none is. Answers the name: with a
+ * number behind it when another living folder has it. Undefined when the folder has no context yet.
+ */
+export function rememberFolder(folder: string): string | undefined {
+  if (!existsSync(join(folder, contextFileName))) return undefined;
+  const { context } = ofFolder(folder);
+  const { current, contexts } = readContexts();
+  const name = freeName(context.federation, folder, contexts);
+  const next = current !== undefined && contexts[current] !== undefined ? current : name;
+  if (JSON.stringify(contexts[name]) !== JSON.stringify(context) || next !== current)
+    writeContexts({ current: next, contexts: { ...contexts, [name]: context } });
+  return name;
+}
+
+function freeName(federation: string, folder: string, contexts: Contexts["contexts"]): string {
+  const own = Object.keys(contexts).find((name) => contexts[name]?.dir === folder);
+  if (own !== undefined) return own;
+  for (let number = 1; ; number++) {
+    const name = number === 1 ? federation : `${federation}-${number}`;
+    const other = contexts[name];
+    if (other === undefined) return name;
+    // What a folder left behind that is gone.
+    if (other.dir !== undefined && !existsSync(join(other.dir, contextFileName))) return name;
+  }
+}
+
+/** Takes a deleted folder's federation out again. */
+export function forgetFolder(folder: string): void {
+  const { current, contexts } = readContexts();
+  const left = Object.entries(contexts).filter(([, context]) => context.dir !== folder);
+  if (left.length === Object.keys(contexts).length) return;
+  const stays = left.some(([name]) => name === current);
+  writeContexts({ ...(stays ? { current } : {}), contexts: Object.fromEntries(left) });
 }
 
 export interface FoundContext {

@@ -4,16 +4,16 @@
 // a second while there is something to do; processes are children (backends/local/child.ts); apply, status and down
 // come over a unix socket in the folder.
 import { existsSync, readFileSync, rmSync } from "node:fs";
-import type { Server } from "node:net";
 import type { Clock, Random } from "@nexus-federation/node/base/clock.ts";
-import { messageOf, NexusError } from "@nexus-federation/node/base/errors.ts";
+import { messageOf } from "@nexus-federation/node/base/errors.ts";
 import { systemClock, systemRandom } from "@nexus-federation/node/transport/system-clock.ts";
 import type { StatusReply } from "@nexus-federation/proto/admin.ts";
 import type { Condition } from "./api/conditions.ts";
 import { keyOf } from "./api/kinds.ts";
 import { loadFiles, type SourceFile } from "./api/load.ts";
 import { Admin } from "./backends/local/admin.ts";
-import { isUp, serveControl, socketPath } from "./backends/local/control.ts";
+import { claimFolder } from "./backends/local/claim.ts";
+import { type ControlDoor, serveControl } from "./backends/local/control.ts";
 import { Executor } from "./backends/local/execute.ts";
 import { Fleet } from "./backends/local/fleet.ts";
 import { Folder, writePrivate } from "./backends/local/folder.ts";
@@ -71,7 +71,9 @@ export class LocalRuntime {
   #stopping = false;
   #wake: () => void = () => {};
   #loop: Promise<void> = Promise.resolve();
-  #server: Server | undefined;
+  #door: ControlDoor | undefined;
+  /** Lets the folder go. */
+  readonly #release: () => void;
   /** Called after each round; for those who wait for it to settle. */
   readonly #rounds = new Set<() => void>();
   #stopped: Promise<void> | undefined;
@@ -85,11 +87,13 @@ export class LocalRuntime {
       identities: Identities;
       admin: Admin;
       token: string;
+      release: () => void;
       clock: Clock;
       random: Random;
     },
   ) {
-    const { folder, store, identities, admin, token, clock, random } = parts;
+    const { folder, store, identities, admin, token, release, clock, random } = parts;
+    this.#release = release;
     this.#settings = settings;
     this.folder = folder;
     this.#clock = clock;
@@ -112,11 +116,21 @@ export class LocalRuntime {
   ): Promise<LocalRuntime> {
     const folder = new Folder(settings.folder);
     folder.create();
-    if (await isUp(folder, needs.clock))
-      throw new NexusError(
-        "ALREADY_EXISTS",
-        `the federation of ${folder.root} is up already; change it with nexus apply`,
-      );
+    const release = claimFolder(folder);
+    try {
+      return await LocalRuntime.#compose(settings, { folder, release }, needs);
+    } catch (error) {
+      release();
+      throw error;
+    }
+  }
+
+  static async #compose(
+    settings: LocalSettings,
+    claimed: { folder: Folder; release: () => void },
+    needs: { clock: Clock; random: Random },
+  ): Promise<LocalRuntime> {
+    const { folder } = claimed;
     const now = needs.clock.wallMs();
     const identities = await Identities.open(folder, settings.federation, now);
     const admin = new Admin(await identities.operator(now), needs.clock.wallMs, {
@@ -125,14 +139,14 @@ export class LocalRuntime {
     });
     const store = new DesiredStore(folder.desired, settings.federation);
     const token = ensureToken(folder, settings.federation, needs.random);
-    return new LocalRuntime(settings, { folder, store, identities, admin, token, ...needs });
+    return new LocalRuntime(settings, { ...claimed, store, identities, admin, token, ...needs });
   }
 
   /** Starts what was declared before together with `files`. When these are refused, nothing is started. */
   async start(files: readonly SourceFile[]): Promise<ApplyOutcome> {
     const outcome = this.#take(files);
     if (outcome.refused.length > 0) return outcome;
-    this.#server = await serveControl(this.folder, {
+    this.#door = await serveControl(this.folder, {
       status: async () => this.status(),
       apply: (request) => this.apply(request.files),
       delete: (request) => this.delete(request.files),
@@ -209,9 +223,9 @@ export class LocalRuntime {
   async #close(options: { deleteData?: boolean }): Promise<void> {
     await this.#halt();
     this.#admin.close();
-    await new Promise<void>((resolve) => (this.#server ? this.#server.close(() => resolve()) : resolve()));
-    rmSync(socketPath(this.folder), { force: true });
+    await this.#door?.close();
     if (options.deleteData) rmSync(this.folder.root, { recursive: true, force: true });
+    this.#release();
   }
 
   async #halt(): Promise<void> {

@@ -1,17 +1,24 @@
 // up, apply, delete, down, logs: the local federation of a folder.
-import { spawn } from "node:child_process";
-import { createReadStream, existsSync, openSync, readFileSync, statSync, watch } from "node:fs";
+import { createReadStream, existsSync, readdirSync, readFileSync, rmSync, statSync, watch } from "node:fs";
 import { join, resolve } from "node:path";
-import { NexusError } from "@nexus-federation/node/base/errors.ts";
+import { messageOf, NexusError } from "@nexus-federation/node/base/errors.ts";
+import { Authority } from "@nexus-federation/node/transport/authority.ts";
 import { type LoadFault, printFault, type SourceFile } from "@nexus-federation/operator/api/load.ts";
+import { claimant, claimFolder } from "@nexus-federation/operator/backends/local/claim.ts";
 import { callSupervisor } from "@nexus-federation/operator/backends/local/control.ts";
 import { Folder } from "@nexus-federation/operator/backends/local/folder.ts";
+import { readIdentity, startTimeOf } from "@nexus-federation/operator/backends/local/process-info.ts";
 import type { ApplyOutcome, LocalStatus } from "@nexus-federation/operator/backends/local/status.ts";
 import { federationOf, LocalRuntime } from "@nexus-federation/operator/local.ts";
 import type { Command } from "commander";
-import { federationFolder, findContext } from "../context.ts";
+import { contextsPath, federationFolder, findContext, forgetFolder, rememberFolder } from "../context.ts";
+import { upDetached } from "../detach.ts";
 import { parseDuration, type Tools, UsageError, verb } from "../tools.ts";
 import { statusText } from "./status.ts";
+
+/** How long a supervisor may take to end, and how often it is looked at, ms. */
+const downMs = 10_000;
+const lookMs = 50;
 
 interface FileFlags {
   file: string[];
@@ -60,74 +67,52 @@ async function up(tools: Tools, flags: FileFlags & { detach?: boolean }): Promis
   if (files.length === 0 && !existsSync(folder.desired))
     throw new UsageError("up: give -f FILE (examples/quickstart.yaml is a start)");
   const waitMs = parseDuration(flags.wait, "--wait");
-  if (flags.detach) return upDetached(tools, { folder, files: flags.file, waitMs });
+  if (flags.detach) {
+    if (flags.file.includes("-")) throw new UsageError("up --detach: give files, not stdin");
+    return upDetached(tools, { folder, files: flags.file, waitMs }, printUp);
+  }
   const say = (line: string) => process.stderr.write(`${line}\n`);
-  const runtime = await LocalRuntime.open({
-    folder: folder.root,
-    federation: nameOf(folder),
-    detached: false,
-    report: say,
-  });
+  let runtime: LocalRuntime | undefined;
   const stop = onSignals(() => {
     say("stopping ...");
-    void runtime.stop();
+    void runtime?.stop();
   });
+  const federation = nameOf(folder, files);
+  runtime = await LocalRuntime.open({ folder: folder.root, federation, detached: false, report: say });
+  if (stop.asked) return leave(runtime);
   const outcome = await runtime.start(files);
   if (outcome.refused.length > 0) {
     await runtime.stop();
     return refused(tools, outcome.refused);
   }
   for (const note of outcome.notes) say(note);
+  if (stop.asked) return leave(runtime);
   const status = await runtime.settle(waitMs);
-  if (!stop.asked) {
-    tools.print(`${statusText(status)}\n\n${whatNext(status)}`, status);
-    for (const fault of status.faults) say(`${fault.object}: ${fault.reason}: ${fault.message}`);
-  }
+  if (!stop.asked) printUp(tools, folder, status);
   await runtime.finished();
   return 0;
 }
 
-/** Starts a supervisor of its own session and waits until it has settled. */
-async function upDetached(tools: Tools, what: { folder: Folder; files: string[]; waitMs: number }): Promise<number> {
-  const { folder } = what;
-  if (what.files.includes("-")) throw new UsageError("up --detach: give files, not stdin");
-  folder.create();
-  const log = openSync(folder.log("supervisor"), "a", 0o600);
-  const main = resolve(import.meta.dirname, "../main.ts");
-  const args = [
-    ...process.execArgv,
-    main,
-    "--dir",
-    folder.root,
-    "up",
-    "--wait",
-    `${what.waitMs}ms`,
-    ...what.files.flatMap((file) => ["-f", resolve(file)]),
-  ];
-  const child = spawn(process.execPath, args, { detached: true, stdio: ["ignore", log, log] });
-  let exit: number | undefined;
-  child.once("exit", (code) => {
-    exit = code ?? 1;
-  });
-  const until = performance.now() + what.waitMs;
-  while (performance.now() < until) {
-    const status = await callSupervisor(folder, { verb: "settle", timeoutMs: 1000 }).catch(() => undefined);
-    if (exit !== undefined) {
-      process.stderr.write(readFileSync(folder.log("supervisor"), "utf8").split("\n").slice(-15).join("\n"));
-      return exit === 0 ? 1 : exit;
-    }
-    if (status?.settled) {
-      child.unref();
-      tools.print(`${statusText(status)}\n\n${whatNext(status)}`, status);
-      return status.faults.length > 0 ? 1 : 0;
-    }
-    await new Promise((go) => setTimeout(go, 100));
+/** Stopped before it was up. */
+async function leave(runtime: LocalRuntime): Promise<number> {
+  await runtime.stop();
+  return 1;
+}
+
+/** The federation is up: remembered as a context, and shown with what to do next. Faults of objects make it 1. */
+function printUp(tools: Tools, folder: Folder, status: LocalStatus): number {
+  try {
+    const name = rememberFolder(folder.root);
+    if (name !== undefined && name !== status.federation)
+      process.stderr.write(
+        `its context is ${name}: another federation on this machine is named ${status.federation}\n`,
+      );
+  } catch (error) {
+    process.stderr.write(`its context could not be kept in ${contextsPath()}: ${messageOf(error)}\n`);
   }
-  child.unref();
-  throw new NexusError(
-    "DEADLINE",
-    `the federation is not ready after ${what.waitMs} ms; it goes on starting: see nexus status and nexus logs`,
-  );
+  tools.print(`${statusText(status)}\n\n${whatNext(status)}`, status);
+  for (const fault of status.faults) process.stderr.write(`${fault.object}: ${fault.reason}: ${fault.message}\n`);
+  return status.faults.length > 0 ? 1 : 0;
 }
 
 async function change(tools: Tools, kind: "apply" | "delete", flags: FileFlags): Promise<number> {
@@ -162,21 +147,45 @@ function refused(tools: Tools, faults: LoadFault[]): number {
 
 async function down(tools: Tools, flags: { deleteData?: boolean }): Promise<void> {
   const folder = runningFolder(tools);
-  await callSupervisor(folder, { verb: "down", deleteData: flags.deleteData ?? false });
-  const until = performance.now() + 10_000;
-  while (
-    performance.now() < until &&
-    (await callSupervisor(folder, { verb: "status" }).then(
-      () => true,
-      () => false,
-    ))
-  ) {
-    await new Promise((go) => setTimeout(go, 50));
+  const deleteData = flags.deleteData ?? false;
+  try {
+    await callSupervisor(folder, { verb: "down", deleteData });
+  } catch (error) {
+    const nobody = error instanceof NexusError && error.code === "ZONE_UNAVAILABLE" && !claimant(folder);
+    if (!nobody || !deleteData) throw error;
+    await deleteStopped(folder);
   }
-  tools.print(flags.deleteData ? `${folder.root}: stopped and deleted` : `${folder.root}: stopped, data kept`, {
+  const until = performance.now() + downMs;
+  while (claimant(folder) && performance.now() < until) await new Promise((go) => setTimeout(go, lookMs));
+  if (claimant(folder))
+    throw new NexusError("DEADLINE", `the supervisor (pid ${claimant(folder)?.pid}) has not ended within ${downMs} ms`);
+  if (deleteData) forgetFolder(folder.root);
+  tools.print(deleteData ? `${folder.root}: stopped and deleted` : `${folder.root}: stopped, data kept`, {
     folder: folder.root,
-    deleted: flags.deleteData ?? false,
+    deleted: deleteData,
   });
+}
+
+/** Nobody supervises the folder; processes that a killed supervisor left are ending by themselves. */
+async function deleteStopped(folder: Folder): Promise<void> {
+  const release = claimFolder(folder);
+  const files = readdirSync(folder.run).map((name) => join(folder.run, name));
+  const alive = () =>
+    files.flatMap((file) => {
+      const left = file === folder.claim ? undefined : readIdentity(file);
+      return left !== undefined && startTimeOf(left.pid) === left.startTime ? [left.pid] : [];
+    });
+  const until = performance.now() + downMs;
+  while (alive().length > 0 && performance.now() < until) await new Promise((go) => setTimeout(go, lookMs));
+  const left = alive();
+  if (left.length > 0) {
+    release();
+    throw new NexusError(
+      "DEADLINE",
+      `processes of the federation still run (pid ${left.join(", ")}); nothing was deleted`,
+    );
+  }
+  rmSync(folder.root, { recursive: true, force: true });
 }
 
 async function logs(tools: Tools, name: string, flags: { follow?: boolean; lines: string }): Promise<void> {
@@ -203,28 +212,22 @@ async function logs(tools: Tools, name: string, flags: { follow?: boolean; lines
 function upFolder(tools: Tools, files: SourceFile[]): Folder {
   const { dir } = tools.options;
   if (dir !== undefined) return new Folder(resolve(dir));
-  if (files.length > 0) return new Folder(resolve(".nexus", nameOfFiles(files)));
+  if (files.length > 0) return new Folder(resolve(".nexus", federationOf(files)));
   return new Folder(federationFolder(resolve(".nexus")));
 }
 
-function nameOfFiles(files: SourceFile[]): string {
-  const declared = federationOf(files);
-  return declared === "default" ? "local" : declared;
-}
-
-/** A folder that was up before keeps its name; else the files' trust domain; else `local`. */
-function nameOf(folder: Folder): string {
+/** A folder keeps the name that it was made with, by its data or by its authority; a new one takes the files'. */
+function nameOf(folder: Folder, files: SourceFile[]): string {
   if (existsSync(folder.identity)) return readFileSync(folder.identity, "utf8").trim();
-  return nameOfFiles(
-    readFiles(
-      process.argv
-        .flatMap((word, i) => (process.argv[i - 1] === "-f" || process.argv[i - 1] === "--file" ? [word] : []))
-        .filter((f) => f !== "-"),
-    ),
-  );
+  return Authority.federationOf(folder.authority) ?? federationOf(files);
 }
 
+/** The folder need not be up, nor have been: `down` must end one that is just starting. */
 function runningFolder(tools: Tools): Folder {
+  if (tools.options.dir !== undefined) {
+    const given = new Folder(resolve(tools.options.dir));
+    if (existsSync(given.desired)) return given;
+  }
   const { dir } = findContext(tools.options).context;
   if (dir === undefined)
     throw new NexusError("INVALID", "this context is not of a federation on this machine; give --dir");
@@ -254,12 +257,13 @@ function onSignals(act: () => void): { asked: boolean } {
 }
 
 function whatNext(status: LocalStatus): string {
+  const how = status.supervisor === process.pid ? "Ctrl-C" : "./nexus down";
   const endpoint = status.boxes.find((box) => box.http)?.http ?? "";
   return [
     `The federation ${status.federation} serves at ${endpoint} (HTTP and gRPC). In another terminal, in this folder:`,
     "  echo hello | ./nexus put /docs/hello.txt",
     "  ./nexus get /docs/hello.txt",
     "  ./nexus status",
-    "Ctrl-C stops it; the data stays and the next `nexus up` goes on with it.",
+    `${how} stops it; the data stays and the next \`nexus up\` goes on with it.`,
   ].join("\n");
 }

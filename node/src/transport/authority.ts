@@ -91,6 +91,12 @@ export class Authority {
     return existsSync(join(folder, "ca.json"));
   }
 
+  /** Whose authority the folder holds; undefined when it holds none. */
+  static federationOf(folder: string): string | undefined {
+    if (!Authority.exists(folder)) return undefined;
+    return (JSON.parse(readFileSync(join(folder, "ca.json"), "utf8")) as { federation: string }).federation;
+  }
+
   get certificatePem(): string {
     return this.#certificate.toString("pem");
   }

@@ -1,11 +1,11 @@
 // One supervised process: started, watched, restarted with backoff, adopted when an earlier supervisor left it running.
 import { type ChildProcess, spawn } from "node:child_process";
-import { closeSync, existsSync, openSync, readFileSync, rmSync } from "node:fs";
+import { closeSync, openSync, rmSync } from "node:fs";
 import { Backoff } from "@nexus-federation/node/base/backoff.ts";
 import type { Clock, Random, Timer } from "@nexus-federation/node/base/clock.ts";
 import { messageOf } from "@nexus-federation/node/base/errors.ts";
 import { writePrivate } from "./folder.ts";
-import { signalProcess, startTimeOf } from "./process-info.ts";
+import { type ProcessIdentity, readIdentity, signalProcess, startTimeOf } from "./process-info.ts";
 
 export interface ChildSpec {
   name: string;
@@ -37,11 +37,6 @@ export const childDefaults: ChildSettings = {
   pollMs: 250,
   stopGraceMs: 4000,
 };
-
-interface ProcessIdentity {
-  pid: number;
-  startTime: string;
-}
 
 export interface ChildView {
   /** 0 while it does not run. */
@@ -178,15 +173,5 @@ export class Child {
     Promise.resolve(this.#exited(this.view)).finally(() => {
       if (!this.#stopping) this.#timer = this.#clock.after(this.#backoff.nextMs(), () => this.#spawn());
     });
-  }
-}
-
-function readIdentity(path: string): ProcessIdentity | undefined {
-  if (!existsSync(path)) return undefined;
-  try {
-    const { pid, startTime } = JSON.parse(readFileSync(path, "utf8")) as ProcessIdentity;
-    return typeof pid === "number" && typeof startTime === "string" ? { pid, startTime } : undefined;
-  } catch {
-    return undefined;
   }
 }

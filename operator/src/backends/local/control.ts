@@ -1,10 +1,9 @@
 // The supervisor's door: a unix socket in the folder, one JSON value a line each way, open to the folder's owner only.
 import { createHash } from "node:crypto";
-import { chmodSync, existsSync, rmSync } from "node:fs";
-import { connect, createServer, type Server, type Socket } from "node:net";
+import { chmodSync, rmSync } from "node:fs";
+import { connect, createServer, type Socket } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import type { Clock } from "@nexus-federation/node/base/clock.ts";
 import { type ErrorCode, messageOf, NexusError } from "@nexus-federation/node/base/errors.ts";
 import type { LoadFault, SourceFile } from "../../api/load.ts";
 import type { Folder } from "./folder.ts";
@@ -45,14 +44,31 @@ export function socketPath(folder: Folder): string {
   return join(tmpdir(), `nexus-${createHash("sha256").update(folder.root).digest("hex").slice(0, 24)}.sock`);
 }
 
-/** Listens; the caller has made sure that no other supervisor does. */
-export async function serveControl(folder: Folder, handlers: ControlHandlers): Promise<Server> {
+export interface ControlDoor {
+  /** Answers under way are sent first; who only holds a connection open is cut off. */
+  close(): Promise<void>;
+}
+
+/** Listens; the caller has claimed the folder, so a socket that is there is nobody's. */
+export async function serveControl(folder: Folder, handlers: ControlHandlers): Promise<ControlDoor> {
   const path = socketPath(folder);
   rmSync(path, { force: true });
-  const server = createServer((socket) => serveConnection(socket, handlers));
+  const sockets = new Set<Socket>();
+  const server = createServer((socket) => {
+    sockets.add(socket);
+    socket.once("close", () => sockets.delete(socket));
+    serveConnection(socket, handlers);
+  });
   await new Promise<void>((resolve, reject) => server.once("error", reject).listen(path, resolve));
   chmodSync(path, 0o600);
-  return server;
+  return {
+    close: async () => {
+      const closed = new Promise<void>((resolve) => server.close(() => resolve()));
+      for (const socket of sockets) socket.destroySoon();
+      await closed;
+      rmSync(path, { force: true });
+    },
+  };
 }
 
 function serveConnection(socket: Socket, handlers: ControlHandlers): void {
@@ -75,13 +91,22 @@ async function answer(line: string, handlers: ControlHandlers): Promise<ControlR
   }
 }
 
-/** Asks the folder's supervisor. Throws its refusal, or ZONE_UNAVAILABLE when none is running. */
+/** Beyond what a call waits for by itself, a supervisor that is well answers within this, ms. */
+export const answerMs = 15_000;
+
+/** Asks the folder's supervisor. Throws its refusal, ZONE_UNAVAILABLE when none is running, DEADLINE when it hangs. */
 export function callSupervisor<R extends ControlRequest>(
   folder: Folder,
   request: R,
+  timeoutMs = answerMs + (request.verb === "settle" ? request.timeoutMs : 0),
 ): Promise<ControlAnswers[R["verb"]]> {
   return new Promise((resolve, reject) => {
     const socket = connect(socketPath(folder));
+    socket.setTimeout(timeoutMs, () => {
+      const text = `the supervisor of ${folder.root} did not answer within ${timeoutMs} ms; see ${folder.log("supervisor")}, or end it by its pid (in ${folder.claim})`;
+      reject(new NexusError("DEADLINE", text));
+      socket.destroy();
+    });
     const fail = (cause?: unknown) =>
       reject(
         new NexusError("ZONE_UNAVAILABLE", `no federation is up in ${folder.root}; start it with nexus up -f FILE`, {
@@ -111,24 +136,5 @@ function eachLine(socket: Socket, handle: (line: string) => Promise<void>): void
     const lines = rest.split("\n");
     rest = lines.pop() ?? "";
     for (const line of lines) if (line.trim() !== "") turn = turn.then(() => handle(line));
-  });
-}
-
-/** A supervisor that does not answer within this time counts as one that is there. */
-const answerMs = 5000;
-
-/** Whether a supervisor answers on the folder's socket, or holds it without answering in time. */
-export async function isUp(folder: Folder, clock: Clock): Promise<boolean> {
-  if (!existsSync(socketPath(folder))) return false;
-  return new Promise<boolean>((resolve) => {
-    const timer = clock.after(answerMs, () => resolve(true));
-    const done = (up: boolean) => {
-      timer.cancel();
-      resolve(up);
-    };
-    callSupervisor(folder, { verb: "status" }).then(
-      () => done(true),
-      () => done(false),
-    );
   });
 }

@@ -40,6 +40,10 @@ export class Folder {
   get socket(): string {
     return join(this.root, "run", "nexus.sock");
   }
+  /** Who supervises the folder now. */
+  get claim(): string {
+    return join(this.root, "run", "supervisor.json");
+  }
   get run(): string {
     return join(this.root, "run");
   }

@@ -4,6 +4,7 @@ import { createHash } from "node:crypto";
 import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import type { Random } from "@nexus-federation/node/base/clock.ts";
+import { NexusError } from "@nexus-federation/node/base/errors.ts";
 import { Authority, leafLifeMs } from "@nexus-federation/node/transport/authority.ts";
 import {
   type Credentials,
@@ -30,7 +31,12 @@ export class Identities {
 
   /** Makes the authority on first use. */
   static async open(folder: Folder, federation: string, nowMs: number): Promise<Identities> {
-    if (Authority.exists(folder.authority)) return new Identities(folder, await Authority.load(folder.authority));
+    if (Authority.exists(folder.authority)) {
+      const kept = await Authority.load(folder.authority);
+      if (kept.federation === federation) return new Identities(folder, kept);
+      const text = `${folder.root} is the folder of federation ${kept.federation}, not of ${federation}; give another one (--dir)`;
+      throw new NexusError("INVALID", text);
+    }
     const authority = await Authority.create(federation, nowMs);
     await authority.save(folder.authority);
     return new Identities(folder, authority);

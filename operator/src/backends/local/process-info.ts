@@ -1,5 +1,5 @@
 import { execFileSync } from "node:child_process";
-import { readFileSync } from "node:fs";
+import { existsSync, readFileSync } from "node:fs";
 
 /**
  * When the process started, as an opaque text; undefined when there is no such process. Together with the pid it names
@@ -23,8 +23,25 @@ export function startTimeOf(pid: number): string | undefined {
   }
 }
 
+/** Pid and start time: one process for good. */
+export interface ProcessIdentity {
+  pid: number;
+  startTime: string;
+}
+
+/** What a process file says; undefined when it is not there or not whole. */
+export function readIdentity(path: string): ProcessIdentity | undefined {
+  if (!existsSync(path)) return undefined;
+  try {
+    const { pid, startTime } = JSON.parse(readFileSync(path, "utf8")) as ProcessIdentity;
+    return typeof pid === "number" && typeof startTime === "string" ? { pid, startTime } : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
 /** Sends the signal only to that very process; false when it is gone. */
-export function signalProcess(identity: { pid: number; startTime: string }, signal: NodeJS.Signals): boolean {
+export function signalProcess(identity: ProcessIdentity, signal: NodeJS.Signals): boolean {
   if (startTimeOf(identity.pid) !== identity.startTime) return false;
   try {
     process.kill(identity.pid, signal);
