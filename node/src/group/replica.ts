@@ -66,7 +66,7 @@ export interface PreparedSnapshot {
 
 /**
  * One log's replica on this box: the core, its state, and who waits for them. The host drives it: `step`, then `flush`,
- * then `collect`, then `applyAll`, each at most once a turn; `appended` when a write is durable.
+ * then `collect`, then `applySome`, each at most once a turn; `appended` when a write is durable.
  */
 export class Replica {
   readonly log: number;
@@ -91,6 +91,8 @@ export class Replica {
   /** Boxes whose signs of life this replica relies on while quiet. */
   quietBoxes: string[] = [];
   idleTicks = 0;
+  /** Ticks held back from an election because the event loop was late. */
+  patientTicks = 0;
   /** Writes handed to the log and not yet durable. */
   inFlight = 0;
   /** Members that asked to be replaced by a new replica id, since they lost data. */
@@ -113,6 +115,9 @@ export class Replica {
   /** Term and vote as last written, or on their way to it. */
   #written: HardState;
   #applies: Message[] = [];
+  /** Entries of the first of #applies that are applied already, and the events that they made. */
+  #applyAt = 0;
+  #applyEvents = 0;
   #answered: [(outcome: Outcome) => void, Outcome][] = [];
 
   constructor(init: ReplicaInit) {
@@ -245,6 +250,8 @@ export class Replica {
       if (response.to === this.id) this.node.step(response);
       else out.send(this, response);
     }
+    // Only now does the core count the snapshot as applied.
+    if (work.snapshot !== undefined) out.applied(this, 1);
   }
 
   #installed(work: Message, out: TurnOutput): void {
@@ -257,28 +264,43 @@ export class Replica {
     this.pending.skippedTo(position.index);
     this.appliedWaiters.settle((index) => index <= position.index);
     out.membership(this);
-    out.applied(this, 1);
   }
 
   get hasApplies(): boolean {
     return this.#applies.length > 0;
   }
 
-  /** Applies what is committed; answers follow by `answerAll` once the store has it. */
-  applyAll(out: TurnOutput): void {
-    const applies = this.#applies;
-    this.#applies = [];
-    for (const work of applies) {
+  /** Entries that wait to be applied. */
+  get unapplied(): number {
+    let count = -this.#applyAt;
+    for (const work of this.#applies) count += work.entries.length;
+    return count;
+  }
+
+  /** Applies at most so many of the entries that are committed; their answers follow by `answerAll`. */
+  applySome(out: TurnOutput, entriesMax: number): void {
+    let left = entriesMax;
+    for (let work = this.#applies[0]; work !== undefined && left > 0; work = this.#applies[0]) {
+      const end = Math.min(work.entries.length, this.#applyAt + left);
       const holders = new Holders(this);
-      let events = 0;
-      for (const entry of work.entries) events += this.#apply(entry, holders, out);
-      const { index, term, epoch } = must(work.entries.at(-1), "an apply has entries");
+      for (let i = this.#applyAt; i < end; i++) this.#applyEvents += this.#apply(must(work.entries[i]), holders, out);
+      const { index, term, epoch } = must(work.entries[end - 1], "an apply has entries");
       this.state.setPosition({ index, term, epoch, config: this.#configBytes });
-      for (const response of work.responses) this.node.step(response);
-      out.applied(this, events);
+      left -= end - this.#applyAt;
+      this.#applyAt = end;
+      if (end === work.entries.length) this.#appliedWork(work, out);
     }
     this.reads.applied(this.applied);
     this.appliedWaiters.settle((index) => index <= this.applied);
+  }
+
+  #appliedWork(work: Message, out: TurnOutput): void {
+    this.#applies.shift();
+    this.#applyAt = 0;
+    for (const response of work.responses) this.node.step(response);
+    const events = this.#applyEvents;
+    this.#applyEvents = 0;
+    out.applied(this, events);
   }
 
   #apply(entry: Entry, holders: Holders, out: TurnOutput): number {

@@ -5,7 +5,7 @@ import { messageOf, type Refusal, refuse } from "../base/errors.ts";
 import { type Message, message } from "../raft/messages.ts";
 import type { Remote, SnapshotStart } from "../transport/ports.ts";
 import { confStateOf, memberOf } from "./config.ts";
-import { boxOf, type HostCore, isSelf, peerBoxes } from "./core.ts";
+import { boxOf, type HostCore, isSelf } from "./core.ts";
 import type { Delivery } from "./delivery.ts";
 import type { StateRestore } from "./ports.ts";
 import type { PreparedSnapshot, Replica } from "./replica.ts";
@@ -28,6 +28,8 @@ export class Snapshots {
   /** By replica and receiver. */
   readonly #sending = new Map<string, Sending>();
   readonly #receiving = new Set<number>();
+  /** By log, since the start: sent whole, and made the live state here. */
+  readonly counts = new Map<number, { sent: number; received: number }>();
   readonly #backoffs = new Map<string, { backoff: Backoff; untilMs: number }>();
 
   constructor(core: HostCore, delivery: () => Delivery) {
@@ -64,6 +66,7 @@ export class Snapshots {
       abort.abort();
       snapshot.close();
       this.#note(key, refusal);
+      if (refusal === undefined) this.#countOf(replica.log).sent++;
       if (this.#core.replicas.get(replica.log) === replica) this.#report(replica, m.to, refusal !== undefined);
     };
     this.#sending.set(key, { box, index: snapshot.position.index, finish });
@@ -96,6 +99,12 @@ export class Snapshots {
     needs.logger?.warning?.(`snapshot ${key} failed: ${refusal.message}`);
   }
 
+  #countOf(log: number): { sent: number; received: number } {
+    const known = this.counts.get(log) ?? { sent: 0, received: 0 };
+    this.counts.set(log, known);
+    return known;
+  }
+
   #report(replica: Replica, to: number, failed: boolean): void {
     replica.node.reportSnapshot(to, failed);
     this.#core.turns.mark(replica);
@@ -115,7 +124,9 @@ export class Snapshots {
     this.#receiving.add(log);
     const restore = replica.state.restore();
     try {
-      return await this.#fill(replica, { wire, restore, data });
+      const refusal = await this.#fill(replica, { from: from.box, wire, restore, data });
+      if (refusal === undefined) this.#countOf(log).received++;
+      return refusal;
     } catch (error) {
       restore.abort();
       return refuse("CORRUPT", `the snapshot was not taken: ${messageOf(error)}`);
@@ -126,8 +137,9 @@ export class Snapshots {
 
   async #fill(
     replica: Replica,
-    { wire, restore, data }: { wire: WireMessage; restore: StateRestore; data: AsyncIterable<Uint8Array> },
+    received: { from: string; wire: WireMessage; restore: StateRestore; data: AsyncIterable<Uint8Array> },
   ): Promise<Refusal | undefined> {
+    const { from, wire, restore, data } = received;
     const snapshot = wire.message.snapshot;
     if (snapshot === undefined) return refuse("INVALID", "the snapshot is missing");
     const { index, term, epoch } = snapshot;
@@ -138,7 +150,7 @@ export class Snapshots {
     }
     for await (const piece of unframed(data)) restore.add(piece);
     await restore.finish({ index, term, epoch, config: wire.conf });
-    await this.#fetchChunks(replica, restore);
+    await this.#fetchChunks(restore, { log: replica.log, boxes: this.#holders(config, from) });
     if (this.#core.replicas.get(replica.log) !== replica) throw new Error("the replica was removed");
     const prepared = { restore, position: { index, term, epoch, config: wire.conf } };
     replica.prepared = prepared;
@@ -171,18 +183,23 @@ export class Snapshots {
     });
   }
 
-  async #fetchChunks(replica: Replica, restore: StateRestore): Promise<void> {
+  /** Who may hold the chunks of a snapshot: a new replica knows no members yet, so the snapshot's own count. */
+  #holders(config: GroupConfig, from: string): string[] {
+    const others = config.members.filter(({ box, role }) => role !== "witness" && box !== this.#core.self.box);
+    return [...new Set([from, ...others.map((member) => member.box)])];
+  }
+
+  async #fetchChunks(restore: StateRestore, { log, boxes }: { log: number; boxes: string[] }): Promise<void> {
     const { chunks } = this.#core.needs;
     let missing: Uint8Array[] = [];
-    const boxes = peerBoxes(this.#core, replica);
     for (const address of restore.chunks()) {
       if (chunks.has(address)) continue;
       missing.push(address);
       if (missing.length < 64) continue;
-      await chunks.fetch(replica.log, missing, boxes);
+      await chunks.fetch(log, missing, boxes);
       missing = [];
     }
-    if (missing.length > 0) await chunks.fetch(replica.log, missing, boxes);
+    if (missing.length > 0) await chunks.fetch(log, missing, boxes);
   }
 
   stop(): void {

@@ -125,7 +125,7 @@ export class Client {
     const { receipt } = call;
     if (receipt !== undefined && receipt.zone !== "") this.#receipts.set(receipt.zone, receipt);
     this.history.calls.push(call);
-    this.world.trace.note("call", this.id, call.kind, call.path, call.outcome, call.code, call.value, receipt?.index ?? 0);
+    this.world.trace.note("call", this.id, call.kind, call.path, ended.box, call.outcome, call.code, call.value, receipt?.index ?? 0);
   }
 
   /** `options` may allow staleness: then the call is checked by its receipt alone. */

@@ -1,8 +1,10 @@
 import { hash } from "node:crypto";
 import { must } from "../base/assert.ts";
 import { refusalIn } from "../box/ask.ts";
+import type { GroupView } from "../group/api.ts";
 import { checkHistory } from "./checks.ts";
 import { Client } from "./client.ts";
+import type { DataBox } from "./data-box.ts";
 import { Faults } from "./faults.ts";
 import { addLog, found } from "./founding.ts";
 import { History } from "./history.ts";
@@ -132,24 +134,34 @@ function zonesOf(world: World): { zone: string; path: string }[] {
 
 function converged(world: World, logs: readonly number[]): boolean {
   return logs.every((log) => {
-    const views = world.boxes.flatMap((box) => box.host?.view(log) ?? []);
-    const leader = views.find((view) => view.isLeader);
-    if (leader === undefined) return false;
-    const members = leader.config.members.filter((member) => member.role !== "witness").map((member) => member.box);
-    return members.every((name) => {
-      const view = world.box(name).host?.view(log);
-      return view !== undefined && !view.needsReplication && view.applied === leader.commit;
-    });
+    const leader = leaderOf(world, log);
+    return (
+      leader !== undefined &&
+      membersOf(world, log).every((box) => {
+        const view = box.host?.view(log);
+        return view !== undefined && !view.needsReplication && view.applied === leader.commit;
+      })
+    );
   });
+}
+
+function leaderOf(world: World, log: number): GroupView | undefined {
+  const views = world.boxes.flatMap((box) => box.host?.view(log) ?? []);
+  return views.filter((view) => view.isLeader).toSorted((left, right) => right.term - left.term)[0];
+}
+
+/** Full members as the leader knows them. */
+function membersOf(world: World, log: number): DataBox[] {
+  const members = leaderOf(world, log)?.config.members ?? [];
+  return members.filter((member) => member.role !== "witness").map((member) => world.box(member.box));
 }
 
 /** Replicas that applied the same entries hold the same bytes. */
 function sameStates(world: World, log: number): void {
   const digests = new Map<string, string>();
-  for (const box of world.boxes) {
+  for (const box of membersOf(world, log)) {
     const view = box.host?.view(log);
-    const state = box.states;
-    if (view === undefined || state === undefined || !view.config.members.some((one) => one.box === box.name)) continue;
+    if (view === undefined) continue;
     const found = hash("sha256", box.watch.stateBytes(log, view.generation), "hex");
     digests.set(box.name, `${view.applied} ${found}`);
   }
