@@ -32,7 +32,7 @@ test.each([
   ["context", "show"],
   ["context", "ls"],
   ["doctor"],
-])("nexus %s %s --json prints one JSON value", async (...words) => {
+])("nexus $words --json prints one JSON value", async (...words) => {
   const ran = await federation.nexus([...words.filter(Boolean), "--json"]);
   expect(() => JSON.parse(ran.stdout), ran.stderr).not.toThrow();
   expect(ran.code, ran.stderr).toBe(0);

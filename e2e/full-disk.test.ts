@@ -1,0 +1,97 @@
+import { rmSync, statfsSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { expect, test } from "vitest";
+import { Federation, smallDisk } from "./harness/federation.ts";
+import { until } from "./harness/run.ts";
+
+const isRoot = process.getuid?.() === 0;
+if (!isRoot) console.warn("SKIPPED: full disks need a mount, so this suite runs as root only");
+
+/** Leaves about so many bytes free. Answers how to give them back. */
+function fill(folder: string, leaveBytes: number): () => void {
+  const { bavail, bsize } = statfsSync(folder);
+  const ballast = join(folder, "ballast");
+  writeFileSync(ballast, Buffer.alloc(Math.max(0, bavail * bsize - leaveBytes)));
+  return () => rmSync(ballast);
+}
+
+test.skipIf(!isRoot).each([
+  ["strong.yaml", 1],
+  ["quickstart.yaml", 2],
+])(
+  "%s: a full disk refuses writes with DISK_FULL, serves reads and deletes, and recovers when space is back",
+  async (example) => {
+    let unmount: (() => Promise<void>) | undefined;
+    let federation: Federation | undefined;
+    try {
+      const made = new Federation();
+      made.folder.create();
+      const folder = made.folder.box("nexus-1");
+      unmount = await smallDisk(folder, 640);
+      federation = made;
+      expect(await made.start({ example })).toMatchObject({ code: 0 });
+      const client = made.client({ timeoutMs: 3000 });
+      for (let i = 0; i < 20; i++) await client.put(`/full/${i}`, `${i}`);
+      const put = () => client.put("/full/more", "x".repeat(1000));
+
+      const giveBack = fill(folder, 100 * 1024 * 1024);
+      await until(
+        "writes are refused",
+        () =>
+          put().then(
+            () => false,
+            (error) => error.code === "DISK_FULL",
+          ),
+        20_000,
+      );
+      expect(Buffer.from((await client.get("/full/7")).content).toString()).toBe("7");
+      await client.delete("/full/8");
+      await expect(client.stat("/full/8")).rejects.toMatchObject({ code: "NOT_FOUND" });
+      await expect(client.put("/full/big", Buffer.alloc(1_000_000))).rejects.toMatchObject({ code: "DISK_FULL" });
+      await until("status says so", async () => (await made.box("nexus-1")).state === "full", 10_000);
+      expect((await made.nexus(["doctor"])).code).toBe(1);
+
+      giveBack();
+      await until("writes are taken again", () => put().then(() => true), 20_000);
+      await until("status says so", async () => (await made.box("nexus-1")).state === "ready", 10_000);
+      expect((await made.box("nexus-1")).restarts).toBe(0);
+      for (let i = 0; i < 20; i++) if (i !== 8) await client.get(`/full/${i}`);
+    } finally {
+      await federation?.down();
+      await unmount?.();
+    }
+  },
+);
+
+test.skipIf(!isRoot)(
+  "a disk without a single byte left loses nothing acknowledged, and writes go on when space is back",
+  async () => {
+    let unmount: (() => Promise<void>) | undefined;
+    let federation: Federation | undefined;
+    try {
+      const made = new Federation();
+      made.folder.create();
+      const folder = made.folder.box("nexus-1");
+      unmount = await smallDisk(folder, 640);
+      federation = made;
+      expect(await made.start({ example: "strong.yaml" })).toMatchObject({ code: 0 });
+      const client = made.client({ timeoutMs: 2000 });
+      const acknowledged: string[] = [];
+      const put = async (path: string) => {
+        await client.put(path, "x".repeat(2000));
+        acknowledged.push(path);
+      };
+      for (let i = 0; i < 50; i++) await put(`/full/${i}`);
+
+      const giveBack = fill(folder, 0);
+      for (let i = 50; i < 400; i++) await put(`/full/${i}`).catch(() => {});
+      giveBack();
+
+      await until("writes are taken again", () => client.put("/full/after", "x").then(() => true), 60_000);
+      for (const path of acknowledged) expect((await client.get(path)).content.length).toBe(2000);
+    } finally {
+      await federation?.down();
+      await unmount?.();
+    }
+  },
+);
