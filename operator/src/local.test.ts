@@ -5,7 +5,8 @@ import { afterEach, beforeEach, expect, test } from "vitest";
 import { callSupervisor } from "./backends/local/control.ts";
 import { Folder } from "./backends/local/folder.ts";
 import { startTimeOf } from "./backends/local/process-info.ts";
-import { federationOf, LocalRuntime } from "./local.ts";
+import { federationOf } from "./federation-name.ts";
+import { LocalRuntime } from "./local.ts";
 
 const testing = resolve(import.meta.dirname, "backends/local/testing");
 const example = (name: string) => {

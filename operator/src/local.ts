@@ -10,7 +10,7 @@ import { systemClock, systemRandom } from "@nexus-federation/node/transport/syst
 import type { StatusReply } from "@nexus-federation/proto/admin.ts";
 import type { Condition } from "./api/conditions.ts";
 import { keyOf } from "./api/kinds.ts";
-import { loadFiles, type SourceFile } from "./api/load.ts";
+import type { SourceFile } from "./api/load.ts";
 import { Admin } from "./backends/local/admin.ts";
 import { claimFolder } from "./backends/local/claim.ts";
 import { type ControlDoor, serveControl } from "./backends/local/control.ts";
@@ -21,6 +21,7 @@ import { ensureToken, Identities, type LocalContext, writeContext } from "./back
 import { observedOf } from "./backends/local/observe.ts";
 import { noteOf, refusedOutcome } from "./backends/local/outcome.ts";
 import type { ProgramSettings } from "./backends/local/programs.ts";
+import { Renewal } from "./backends/local/renewal.ts";
 import { type ApplyOutcome, faultsIn, type LocalStatus, localStatus } from "./backends/local/status.ts";
 import { DesiredStore } from "./backends/local/store.ts";
 import type { Action } from "./planner/actions.ts";
@@ -34,6 +35,8 @@ export interface LocalSettings extends ProgramSettings {
   folder: string;
   /** What happens, one line each, for progress. */
   report?: (line: string) => void;
+  /** Life of the certificates issued, ms. Default: 90 days. */
+  leafLifeMs?: number;
 }
 
 /** Time between two looks while something changes, and while nothing does. */
@@ -43,14 +46,6 @@ const idleMs = 1000;
 const quietRoundsMax = 100;
 const statusTimeoutMs = 1000;
 
-/** Name of the federation that the files declare; `default` without a Federation resource. Faulty files say default too. */
-export function federationOf(files: readonly SourceFile[]): string {
-  const loaded = loadFiles(files);
-  if ("faults" in loaded) return "default";
-  for (const resource of loaded.resources) if (resource.kind === "Federation") return resource.spec.trustDomain;
-  return "default";
-}
-
 export class LocalRuntime {
   readonly folder: Folder;
   readonly #settings: LocalSettings;
@@ -58,6 +53,7 @@ export class LocalRuntime {
   readonly #store: DesiredStore;
   readonly #fleet: Fleet;
   readonly #admin: Admin;
+  readonly #renewal: Renewal;
   readonly #executor: Executor;
   readonly #context: Omit<LocalContext, "endpoints">;
   readonly #conditions = new Map<string, Condition[]>();
@@ -99,6 +95,7 @@ export class LocalRuntime {
     this.#clock = clock;
     this.#store = store;
     this.#admin = admin;
+    this.#renewal = new Renewal({ identities, admin, clock }, settings.leafLifeMs);
     this.#executor = new Executor({ admin, clock, random, report: (line) => this.#report(line) });
     const changed = (box: string, view: { running: boolean; pid: number; lastExit: string }) => {
       this.#report(view.running ? `${box} runs (pid ${view.pid})` : `${box} ${view.lastExit || "does not run"}`);
@@ -132,7 +129,10 @@ export class LocalRuntime {
   ): Promise<LocalRuntime> {
     const { folder } = claimed;
     const now = needs.clock.wallMs();
-    const identities = await Identities.open(folder, settings.federation, now);
+    const identities = await Identities.open(folder, settings.federation, {
+      nowMs: now,
+      lifeMs: settings.leafLifeMs,
+    });
     const admin = new Admin(await identities.operator(now), needs.clock.wallMs, {
       federation: settings.federation,
       statusTimeoutMs,
@@ -290,6 +290,7 @@ export class LocalRuntime {
   }
 
   async #round(): Promise<void> {
+    await this.#renewal.look();
     this.#replies = await this.#ask();
     if (this.#stopping) return;
     const desired = this.#desired();

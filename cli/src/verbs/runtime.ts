@@ -9,7 +9,8 @@ import { callSupervisor } from "@nexus-federation/operator/backends/local/contro
 import { Folder } from "@nexus-federation/operator/backends/local/folder.ts";
 import { readIdentity, startTimeOf } from "@nexus-federation/operator/backends/local/process-info.ts";
 import type { ApplyOutcome, LocalStatus } from "@nexus-federation/operator/backends/local/status.ts";
-import { federationOf, LocalRuntime } from "@nexus-federation/operator/local.ts";
+import { federationOf } from "@nexus-federation/operator/federation-name.ts";
+import { LocalRuntime } from "@nexus-federation/operator/local.ts";
 import type { Command } from "commander";
 import { contextsPath, federationFolder, findContext, forgetFolder, rememberFolder } from "../context.ts";
 import { upDetached } from "../detach.ts";

@@ -103,6 +103,10 @@ export class Authority {
   get crlPem(): string {
     return this.#crl;
   }
+  /** When verifiers begin to refuse the revocation list, wall ms. */
+  get listExpiresAtMs(): number {
+    return new x509.X509Crl(x509.PemConverter.decodeFirst(this.#crl)).nextUpdate?.getTime() ?? 0;
+  }
 
   /** ca.crt, ca.key, ca.crl and ca.json, all 0600 in a folder 0700; ca.json last, as the mark that the rest is whole. */
   async save(folder: string): Promise<void> {

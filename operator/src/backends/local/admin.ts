@@ -39,7 +39,7 @@ const options = { ...channelOptions, "grpc.initial_reconnect_backoff_ms": 100, "
 
 /** Channels to boxes, one each, made on first use. */
 export class Admin {
-  readonly #own: Credentials;
+  #own: Credentials;
   readonly #settings: AdminSettings;
   readonly #wallMs: () => number;
   readonly #channels = new Map<string, { endpoint: string; client: AdminClient }>();
@@ -48,6 +48,13 @@ export class Admin {
     this.#own = own;
     this.#wallMs = wallMs;
     this.#settings = settings;
+  }
+
+  /** Connects with renewed credentials from now on; calls under way end on the former ones. */
+  reload(own: Credentials): void {
+    if (own.certificate === this.#own.certificate && own.crl === this.#own.crl) return;
+    this.#own = own;
+    this.close();
   }
 
   /** The reason, as a text, when the box does not answer in time. */

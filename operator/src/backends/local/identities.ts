@@ -1,11 +1,11 @@
 // Certificates and the owner's token of a local federation. The authority lives in the folder; leaves are issued for each
 // box and for the operator, and again when a third of their life is left.
 import { createHash } from "node:crypto";
-import { existsSync, readFileSync } from "node:fs";
+import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import type { Random } from "@nexus-federation/node/base/clock.ts";
 import { NexusError } from "@nexus-federation/node/base/errors.ts";
-import { Authority, leafLifeMs } from "@nexus-federation/node/transport/authority.ts";
+import { Authority, leafLifeMs, revocationListLifeMs } from "@nexus-federation/node/transport/authority.ts";
 import {
   type Credentials,
   expiresAtMs,
@@ -19,27 +19,38 @@ export const operatorId = "local";
 /** Principal of the owner's token. */
 export const ownerPrincipal = "owner";
 const tokenBytes = 32;
+/** Beside the boxes' folders; no box has a name that begins with a dot. */
+const operatorFolder = ".operator";
+
+/** A certificate or list is renewed when less than this part of its life is left. */
+const renewBelow = 1 / 3;
 
 export class Identities {
   readonly #folder: Folder;
   readonly #authority: Authority;
+  readonly #leafLifeMs: number;
 
-  private constructor(folder: Folder, authority: Authority) {
+  private constructor(folder: Folder, authority: Authority, lifeMs: number) {
     this.#folder = folder;
     this.#authority = authority;
+    this.#leafLifeMs = lifeMs;
   }
 
   /** Makes the authority on first use. */
-  static async open(folder: Folder, federation: string, nowMs: number): Promise<Identities> {
+  static async open(
+    folder: Folder,
+    federation: string,
+    { nowMs, lifeMs = leafLifeMs }: { nowMs: number; lifeMs?: number | undefined },
+  ): Promise<Identities> {
     if (Authority.exists(folder.authority)) {
       const kept = await Authority.load(folder.authority);
-      if (kept.federation === federation) return new Identities(folder, kept);
+      if (kept.federation === federation) return new Identities(folder, kept, lifeMs);
       const text = `${folder.root} is the folder of federation ${kept.federation}, not of ${federation}; give another one (--dir)`;
       throw new NexusError("INVALID", text);
     }
     const authority = await Authority.create(federation, nowMs);
     await authority.save(folder.authority);
-    return new Identities(folder, authority);
+    return new Identities(folder, authority, lifeMs);
   }
 
   get caPem(): string {
@@ -56,15 +67,29 @@ export class Identities {
     return this.#ensure("operator", operatorId, nowMs);
   }
 
-  async #ensure(kind: "box" | "operator", id: string, nowMs: number): Promise<Credentials> {
-    const folder = kind === "box" ? this.#folder.certificates(id) : join(this.#folder.root, "certs", ".operator");
-    if (existsSync(join(folder, "tls.crt"))) {
-      const kept = readCredentials(folder);
-      if (expiresAtMs(kept) - nowMs > leafLifeMs / 3) return kept;
+  /** Renews what will end soon: the revocation list and every leaf. Boxes look at their files by themselves. */
+  async renew(nowMs: number): Promise<void> {
+    if (this.#authority.listExpiresAtMs - nowMs < revocationListLifeMs * renewBelow) {
+      await this.#authority.renewList(nowMs);
+      await this.#authority.save(this.#folder.authority);
     }
-    const fresh = await this.#authority.issue({ kind, id }, { nowMs });
-    writeCredentials(folder, fresh);
-    return fresh;
+    for (const name of readdirSync(this.#folder.certificates(""))) {
+      if (name === operatorFolder) await this.operator(nowMs);
+      else await this.box(name, nowMs);
+    }
+  }
+
+  async #ensure(kind: "box" | "operator", id: string, nowMs: number): Promise<Credentials> {
+    const folder = this.#folder.certificates(kind === "box" ? id : operatorFolder);
+    const kept = existsSync(join(folder, "tls.crt")) ? readCredentials(folder) : undefined;
+    const lasts = kept !== undefined && expiresAtMs(kept) - nowMs > this.#leafLifeMs * renewBelow;
+    const crl = this.#authority.crlPem;
+    if (lasts && kept.crl === crl) return kept;
+    const next = lasts
+      ? { ...kept, crl }
+      : await this.#authority.issue({ kind, id }, { nowMs, lifeMs: this.#leafLifeMs });
+    writeCredentials(folder, next);
+    return next;
   }
 }
 

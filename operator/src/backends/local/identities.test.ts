@@ -1,0 +1,58 @@
+import { existsSync, mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { revocationListLifeMs } from "@nexus-federation/node/transport/authority.ts";
+import { expiresAtMs, readCredentials, secureContextOf } from "@nexus-federation/node/transport/credentials.ts";
+import { afterEach, beforeEach, expect, test } from "vitest";
+import { Folder } from "./folder.ts";
+import { Identities } from "./identities.ts";
+
+const lifeMs = 90_000;
+const start = Date.parse("2026-01-01T00:00:00Z");
+let folder: Folder;
+beforeEach(() => {
+  folder = new Folder(mkdtempSync(join(tmpdir(), "nexus-identities-")));
+  folder.create();
+});
+afterEach(() => rmSync(folder.root, { recursive: true, force: true }));
+const open = (nowMs: number) => Identities.open(folder, "acme", { nowMs, lifeMs });
+
+test("leaves are renewed when a third of their life is left, those of boxes and of the operator", async () => {
+  const identities = await open(start);
+  const box = await identities.box("a", start);
+  const first = readCredentials(box);
+  const operator = await identities.operator(start);
+
+  await identities.renew(start + lifeMs / 2);
+  expect(readCredentials(box)).toEqual(first);
+  await identities.renew(start + 0.7 * lifeMs);
+
+  const second = readCredentials(box);
+  expect(second.certificate).not.toBe(first.certificate);
+  expect(expiresAtMs(second)).toBe(start + 1.7 * lifeMs);
+  expect(second.ca).toBe(first.ca);
+  secureContextOf(second);
+  expect((await identities.operator(start + 0.7 * lifeMs)).certificate).not.toBe(operator.certificate);
+});
+
+test("the revocation list is signed anew before it ends, kept, and given to every leaf", async () => {
+  const identities = await open(start);
+  const box = await identities.box("a", start);
+  const { crl } = readCredentials(box);
+  const late = start + revocationListLifeMs * 0.7;
+
+  await identities.renew(late);
+
+  const renewed = readCredentials(box).crl;
+  expect(renewed).not.toBe(crl);
+  const again = await open(late);
+  await again.renew(late);
+  expect(readCredentials(box).crl).toBe(renewed);
+});
+
+test("a folder of another federation is refused", async () => {
+  await open(start);
+
+  await expect(Identities.open(folder, "other", { nowMs: start })).rejects.toThrow("folder of federation acme");
+  expect(existsSync(join(folder.authority, "ca.json"))).toBe(true);
+});
