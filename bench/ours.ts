@@ -41,6 +41,11 @@ export class Ours {
     return ours;
   }
 
+  /** A federation that runs already. */
+  static at(folder: string): Ours {
+    return new Ours(folder);
+  }
+
   async #servesWrites(): Promise<void> {
     const end = performance.now() + startMs;
     for (;;) {

@@ -50,7 +50,7 @@ export interface TurnOutput {
   /** Work for the log; `write` is undefined when only the order of its responses matters. */
   append(replica: Replica, work: Message, write: LogWrite | undefined): void;
   send(replica: Replica, message: Message): void;
-  /** Calls back when the turn's state is in the store. */
+  /** Tells a proposer; the state is visible, the store may follow later. */
   answer(done: (outcome: Outcome) => void, outcome: Outcome): void;
   leadership(replica: Replica): void;
   applied(replica: Replica, events: number): void;
@@ -283,7 +283,7 @@ export class Replica {
     for (let work = this.#applies[0]; work !== undefined && left > 0; work = this.#applies[0]) {
       const end = Math.min(work.entries.length, this.#applyAt + left);
       const holders = new Holders(this);
-      for (let i = this.#applyAt; i < end; i++) this.#applyEvents += this.#apply(must(work.entries[i]), holders, out);
+      for (let i = this.#applyAt; i < end; i++) this.#applyEvents += this.#apply(work.entries[i]!, holders, out);
       const { index, term, epoch } = must(work.entries[end - 1], "an apply has entries");
       this.state.setPosition({ index, term, epoch, config: this.#configBytes });
       left -= end - this.#applyAt;

@@ -39,6 +39,12 @@ interface Append {
   refused: boolean;
 }
 
+/** Entries that a turn applies by itself; more are applied in slices of their own. */
+const applyAtOnceMax = 8;
+/** Entries of one replica applied at a time. */
+const applySliceMax = 32;
+/** Applied state waits so long for more, to be written to the store together, ms. */
+const storeDelayMs = 2;
 /** Pause before writes that found no room are given again, ms. */
 const retryMs = 200;
 
@@ -46,6 +52,7 @@ export interface TurnNeeds {
   clock: Clock;
   log: DurableLog;
   states: States;
+  applyTook?: ((seconds: number) => void) | undefined;
 }
 
 export interface TurnSettings {
@@ -60,7 +67,8 @@ export interface TurnSettings {
  * packets where one would do, and answers that overtake their writes are lies. So nothing happens when it arrives: it is
  * queued, and a turn, run once what the event loop had is in, takes it all: messages, finished writes, a tick,
  * proposals. Then every group that moved says what it wants, and that becomes one write of the log (several may be under
- * way, in order), one frame a peer, one batch of the store; then the answers go out.
+ * way, in order), and one frame a peer. What is committed is applied in slices, whose answers go out before the next one;
+ * the store gets all of it in one batch a little later, since the log has it already.
  */
 export class Turns implements TurnOutput {
   readonly #needs: TurnNeeds;
@@ -68,6 +76,9 @@ export class Turns implements TurnOutput {
   readonly #hooks: TurnHooks;
   #dirty = new Set<Replica>();
   #applying = new Set<Replica>();
+  #applyScheduled = false;
+  /** A write to the store is due. */
+  #storing = false;
   #scheduled = false;
   #stopped = false;
   #tickDue = false;
@@ -121,6 +132,7 @@ export class Turns implements TurnOutput {
 
   forget(replica: Replica): void {
     this.#dirty.delete(replica);
+    this.#applying.delete(replica);
   }
 
   #arm(): void {
@@ -142,8 +154,30 @@ export class Turns implements TurnOutput {
       this.#hooks.tick();
     }
     if (this.#mayCollect) this.#collect();
-    this.#apply();
+    if (this.#applying.size > 0 && !this.#applyScheduled) this.#applyOrLater();
     this.#hooks.sendAll();
+  }
+
+  /** Few entries are applied at once; for many, what this turn sends leaves the process first. */
+  #applyOrLater(): void {
+    let entries = 0;
+    for (const replica of this.#applying) entries += replica.unapplied;
+    if (entries <= applyAtOnceMax) this.#apply();
+    else this.#applyLater();
+  }
+
+  /** A deferred write of a socket leaves one round of the event loop after it was asked for. */
+  #applyLater(): void {
+    this.#applyScheduled = true;
+    const { clock } = this.#needs;
+    clock.defer(() =>
+      clock.defer(() => {
+        this.#applyScheduled = false;
+        if (this.#stopped) return;
+        this.#apply();
+        this.#hooks.sendAll();
+      }),
+    );
   }
 
   /** While it is false, replicas that moved wait for a write to end, which begins a turn. */
@@ -235,21 +269,33 @@ export class Turns implements TurnOutput {
     if (this.#dirty.size > 0 && this.#mayCollect) this.schedule();
   }
 
+  /** One slice: the answers of it are on their way while the next one is applied. */
   #apply(): void {
-    if (this.#applying.size === 0) return;
     const applying = this.#applying;
     this.#applying = new Set();
-    for (const replica of applying) replica.applyAll(this);
-    try {
-      this.#needs.states.commit();
-    } catch (error) {
-      this.#hooks.fatal(error);
-      return;
-    }
     for (const replica of applying) {
+      replica.applySome(this, applySliceMax);
       replica.answerAll(this);
       this.#again(replica);
+      if (replica.hasApplies) this.#applying.add(replica);
     }
+    this.#storeLater();
+    if (this.#applying.size > 0 && !this.#applyScheduled) this.#applyLater();
+  }
+
+  /** The store follows behind the answers: what it does not have yet, the log has. */
+  #storeLater(): void {
+    if (this.#storing) return;
+    this.#storing = true;
+    this.#needs.clock.after(storeDelayMs, () => {
+      this.#storing = false;
+      if (this.#stopped) return;
+      try {
+        this.#needs.states.commit();
+      } catch (error) {
+        this.#hooks.fatal(error);
+      }
+    });
   }
 
   append(replica: Replica, message: Message, write: LogWrite | undefined): void {
@@ -267,6 +313,9 @@ export class Turns implements TurnOutput {
   #install(work: Work, write: LogWrite): void {
     const { replica } = work;
     replica.installing = true;
+    // What was committed before it comes first.
+    replica.applySome(this, Number.POSITIVE_INFINITY);
+    replica.answerAll(this);
     const { prepared } = replica;
     if (prepared === undefined) return;
     prepared.restore.install().then(
