@@ -46,6 +46,7 @@ export class Delivery {
   readonly #hold: ChunkHold;
   readonly #frames: BoundedQueue<Frame>;
   #prepared: Prepared[] = [];
+  #dropped = 0;
 
   constructor(core: HostCore, hold: ChunkHold, hooks: DeliveryHooks) {
     this.#core = core;
@@ -61,6 +62,12 @@ export class Delivery {
   /** From the network's turn. */
   enqueue(from: Remote, bytes: Uint8Array): void {
     if (this.#frames.push({ from, bytes })) this.#core.turns.schedule();
+    else this.#dropped++;
+  }
+
+  /** Frames that wait for a turn, and those that found no room so far. */
+  get inbox(): { count: number; bytes: number; dropped: number } {
+    return { count: this.#frames.size, bytes: this.#frames.weight, dropped: this.#dropped };
   }
 
   /** For the next turn, past the checks, which the caller made. */

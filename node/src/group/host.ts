@@ -4,16 +4,7 @@ import type { Effect } from "../machine/api.ts";
 import type { Message } from "../raft/messages.ts";
 import type { LinkHandler, Remote, ServeHandler, SnapshotStart } from "../transport/ports.ts";
 import { proposalRefusal } from "./admission.ts";
-import type {
-  AppliedBatch,
-  BootstrapCall,
-  CopyDemand,
-  Groups,
-  GroupView,
-  LockEvent,
-  MembershipCall,
-  Proposal,
-} from "./api.ts";
+import type { BootstrapCall, CopyDemand, Groups, GroupView, MembershipCall, Proposal } from "./api.ts";
 import { Bootstraps } from "./bootstrap.ts";
 import { ChunkHold } from "./chunk-hold.ts";
 import { compactIfDue } from "./compaction.ts";
@@ -23,6 +14,7 @@ import { Delivery } from "./delivery.ts";
 import { Drain } from "./drain.ts";
 import { Liveness } from "./liveness.ts";
 import { MembershipDriver } from "./membership.ts";
+import { type AppliedListener, type LeadershipListener, type LockListener, Observers } from "./observers.ts";
 import { Outbox } from "./outbox.ts";
 import { notApplied } from "./pending.ts";
 import type { HostNeeds } from "./ports.ts";
@@ -33,15 +25,12 @@ import type { Replica } from "./replica.ts";
 import { Replicas } from "./replicas.ts";
 import { defaultSettings, type HostSettings } from "./settings.ts";
 import { Snapshots } from "./snapshots.ts";
+import { type HostStats, statsOf } from "./stats.ts";
 import { Ticker } from "./ticker.ts";
 import { Turns } from "./turns.ts";
 import { viewOf } from "./view.ts";
 import type { WireMessage } from "./wire.ts";
 import { WitnessClient } from "./witness-client.ts";
-
-type LeadershipListener = (log: number, view: GroupView) => void;
-type AppliedListener = (log: number, applied: AppliedBatch) => void;
-type LockListener = (log: number, events: readonly LockEvent[]) => void;
 
 /** All groups of a box. See turns.ts for how they run. */
 export class GroupHost implements Groups {
@@ -57,10 +46,7 @@ export class GroupHost implements Groups {
   readonly #replicas: Replicas;
   readonly #replacement: Replacement;
   readonly #drain: Drain;
-  readonly #leadershipListeners: LeadershipListener[] = [];
-  readonly #appliedListeners: AppliedListener[] = [];
-  readonly #lockListeners: LockListener[] = [];
-  #lockEvents = new Map<number, LockEvent[]>();
+  readonly #observers = new Observers();
   #stopped = false;
 
   /** `recovered`: what the segment log held when it was opened. */
@@ -192,7 +178,7 @@ export class GroupHost implements Groups {
       sendAll: () => {
         this.#core.outbox.sendAll();
         this.#witnesses.sendAll();
-        this.#tellLocks();
+        this.#observers.tellLocks();
       },
       leadership: (replica: Replica) => this.#leadership(replica),
       applied: (replica: Replica, events: number) => this.#applied(replica, events),
@@ -223,29 +209,16 @@ export class GroupHost implements Groups {
     this.#ticker.wake(replica);
     const now = this.#core.needs.clock.now();
     if (replica.ready) replica.locks.start(replica.state.heldLocks(), now);
-    const view = this.#core.view(replica);
-    for (const listener of this.#leadershipListeners) listener(replica.log, view);
+    this.#observers.tellLeadership(replica.log, this.#core.view(replica));
   }
 
   #applied(replica: Replica, events: number): void {
-    const batch = { index: replica.applied, events };
-    for (const listener of this.#appliedListeners) listener(replica.log, batch);
+    this.#observers.tellApplied(replica.log, { index: replica.applied, events });
   }
 
   #effect(replica: Replica, effect: Effect): void {
     if (replica.isLeader) replica.locks.observe(effect, this.#core.needs.clock.now());
-    if (effect.kind !== "lock-granted" && effect.kind !== "wait-ended") return;
-    if (effect.kind === "lock-granted" && !effect.waited) return;
-    const events = this.#lockEvents.get(replica.log) ?? [];
-    events.push(effect);
-    this.#lockEvents.set(replica.log, events);
-  }
-
-  #tellLocks(): void {
-    if (this.#lockEvents.size === 0) return;
-    const told = this.#lockEvents;
-    this.#lockEvents = new Map();
-    for (const [log, events] of told) for (const listener of this.#lockListeners) listener(log, events);
+    this.#observers.noteEffect(replica.log, effect);
   }
 
   #ticked(replica: Replica, nowMs: number): void {
@@ -308,6 +281,7 @@ export class GroupHost implements Groups {
     const replica = this.#core.replicas.get(log);
     const refusal = proposalRefusal(this.#core, replica, { proposal, draining: this.#drain.active });
     if (refusal !== undefined || replica === undefined) {
+      if (replica !== undefined) replica.proposals.refused++;
       proposal.done({ kind: "refused", refusal: refusal ?? notApplied("") });
       return;
     }
@@ -386,6 +360,11 @@ export class GroupHost implements Groups {
     return this.#bootstraps.start(call);
   }
 
+  stats(): HostStats {
+    const { inbox } = this.#delivery;
+    return statsOf(this.#core, { inbox, witness: this.#witnesses.counts, snapshots: this.#snapshots.counts });
+  }
+
   drain(timeoutMs: number): Promise<void> {
     for (const replica of this.#core.replicas.values()) this.#ticker.wake(replica);
     return this.#drain.begin(timeoutMs);
@@ -396,12 +375,12 @@ export class GroupHost implements Groups {
   }
 
   onLeadership(listener: LeadershipListener): void {
-    this.#leadershipListeners.push(listener);
+    this.#observers.leadership.push(listener);
   }
   onApplied(listener: AppliedListener): void {
-    this.#appliedListeners.push(listener);
+    this.#observers.applied.push(listener);
   }
   onLocks(listener: LockListener): void {
-    this.#lockListeners.push(listener);
+    this.#observers.locks.push(listener);
   }
 }

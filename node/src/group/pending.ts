@@ -30,6 +30,10 @@ export class PendingTable {
   #bytes = 0;
   /** Highest term of an applied entry. */
   #appliedTerm = 0;
+  /** Answers so far. */
+  committed = 0;
+  refused = 0;
+  unknown = 0;
 
   get count(): number {
     return this.#byIndex.size;
@@ -60,6 +64,7 @@ export class PendingTable {
     if (proposal === undefined || proposal.term !== term) return undefined;
     this.#byIndex.delete(index);
     this.#bytes -= proposal.sizeBytes;
+    this.committed++;
     return proposal;
   }
 
@@ -86,7 +91,9 @@ export class PendingTable {
     }
   }
 
-  #finish(proposal: PendingProposal, outcome: Outcome): void {
+  #finish(proposal: PendingProposal, outcome: Extract<Outcome, { kind: "refused" }>): void {
+    if (outcome.refusal.code === "UNKNOWN_OUTCOME") this.unknown++;
+    else this.refused++;
     this.#byIndex.delete(proposal.index);
     this.#bytes -= proposal.sizeBytes;
     proposal.done(outcome);

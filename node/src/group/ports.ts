@@ -93,4 +93,8 @@ export interface HostNeeds {
   /** A failure after which the process must end: the log or the store cannot be trusted. */
   onFatal(error: unknown): void;
   logger?: Logger;
+  /** Told how long each batch of entries took to apply. */
+  applyTook?: (seconds: number) => void;
+  /** The longest that this process's event loop was late in the last seconds, ms; elections wait that much longer. */
+  loopDelayMs?: () => number;
 }

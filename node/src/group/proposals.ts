@@ -27,6 +27,8 @@ export interface ProposalContext {
 /** Proposals taken since the last turn. They leave as one append, stamped with the log's time and encoded once. */
 export class ProposalQueue {
   #queued: QueuedProposal[] = [];
+  /** Answered with a refusal so far, those that never came to the queue included. */
+  refused = 0;
 
   get count(): number {
     return this.#queued.length;
@@ -40,7 +42,12 @@ export class ProposalQueue {
   refuseAll(refusal: () => Refusal): void {
     const queued = this.#queued;
     this.#queued = [];
-    for (const { done } of queued) done({ kind: "refused", refusal: refusal() });
+    for (const { done } of queued) this.#refuse(done, refusal());
+  }
+
+  #refuse(done: QueuedProposal["done"], refusal: Refusal): void {
+    this.refused++;
+    done({ kind: "refused", refusal });
   }
 
   /** Refuses what waited in vain for the leader to be ready. */
@@ -50,7 +57,7 @@ export class ProposalQueue {
     this.#queued = [];
     for (const proposal of queued) {
       if (proposal.deadlineMs > nowMs) this.#queued.push(proposal);
-      else proposal.done({ kind: "refused", refusal: deadline() });
+      else this.#refuse(proposal.done, deadline());
     }
   }
 
@@ -74,7 +81,7 @@ export class ProposalQueue {
       const data = encodeCommand(stamped);
       const refusal = refusalOf(context, { deadlineMs, sizeBytes: data.length, queuedBytes: bytes });
       if (refusal !== undefined) {
-        done({ kind: "refused", refusal });
+        this.#refuse(done, refusal);
         continue;
       }
       bytes += data.length;
@@ -84,7 +91,7 @@ export class ProposalQueue {
     }
     if (datas.length === 0) return { pending, logTimeMs: context.logTimeMs };
     if (propose(datas) === undefined) return { pending, logTimeMs };
-    for (const { done } of pending) done({ kind: "refused", refusal: notApplied(context.leaderBox) });
+    for (const { done } of pending) this.#refuse(done, notApplied(context.leaderBox));
     return { pending: [], logTimeMs: Math.min(context.logTimeMs, logTimeMs) };
   }
 }

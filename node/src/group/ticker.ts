@@ -4,6 +4,8 @@ import { isJoint, isWitness } from "./config.ts";
 import { boxOf, type HostCore, peerBoxes } from "./core.ts";
 import type { Replica } from "./replica.ts";
 
+/** The loop's own lateness counts for as many of a log's election timeouts at most: a real failure is still noticed. */
+const lateElectionsMax = 2;
 /** Ticks that a blocked loop may have missed before nobody's silence is believed. */
 const missedTicksMax = 5;
 
@@ -21,6 +23,8 @@ export class Ticker {
   readonly #hooks: TickerHooks;
   #lastMs: number;
   #ticks = 0;
+  /** How late this loop was lately, ms. */
+  #lateMs = 0;
 
   constructor(core: HostCore, hooks: TickerHooks) {
     this.#core = core;
@@ -34,6 +38,7 @@ export class Ticker {
     if (now - this.#lastMs > missedTicksMax * this.#core.settings.tickMs) this.#core.liveness.forgive();
     this.#lastMs = now;
     this.#ticks++;
+    this.#lateMs = this.#core.needs.loopDelayMs?.() ?? 0;
     for (const replica of this.#core.replicas.values()) {
       if (replica.mute) {
         this.#hooks.ticked(replica, now);
@@ -49,11 +54,29 @@ export class Ticker {
     const { raft } = replica.node;
     // A leader that cannot write must not keep others from leading.
     if (raft.state === "StateLeader" && this.#core.turns.stallMs > replica.timing.electionMs) this.#stepDown(replica);
-    replica.node.tick();
+    if (!this.#isPatient(replica)) replica.node.tick();
     // The farewell must be the last word: whatever follows it would wake the followers.
     if (replica.node.hasReady()) this.#core.turns.mark(replica);
     else if (raft.state === "StateLeader" && isIdle(replica)) this.#count(replica);
     if (raft.state !== "StateLeader" || !isIdle(replica)) replica.idleTicks = 0;
+  }
+
+  /**
+   * True when the core would stand for election now, but should wait: this loop was late lately, so what the leader sent
+   * may be on its way through a loop (its own or this one) that is as busy. Adds the lateness to the election timeout.
+   */
+  #isPatient(replica: Replica): boolean {
+    const { raft } = replica.node;
+    const due = raft.state !== "StateLeader" && raft.electionElapsed + 1 >= raft.randomizedElectionTimeout;
+    if (!due || this.#lateMs === 0) {
+      replica.patientTicks = 0;
+      return false;
+    }
+    const lateMs = Math.min(this.#lateMs, lateElectionsMax * replica.timing.electionMs);
+    replica.patientTicks++;
+    if (replica.patientTicks * this.#core.settings.tickMs <= lateMs) return true;
+    replica.patientTicks = 0;
+    return false;
   }
 
   #stepDown(replica: Replica): void {

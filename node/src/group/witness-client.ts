@@ -15,6 +15,7 @@ import type { Replica } from "./replica.ts";
 
 interface Asked {
   box: string;
+  kind: string;
   sentMs: number;
   /** Told of the answer; undefined when none came. */
   answered: (reply: WitnessReply | undefined) => void;
@@ -35,6 +36,8 @@ export class WitnessClient {
   readonly #asked = new Map<number, Asked>();
   #batches = new Map<string, WitnessRequest[]>();
   #sequence: number;
+  /** Answers so far by "kind/outcome"; the outcome is ok, denied, refused or unanswered. */
+  readonly counts = new Map<string, number>();
   /** Joins that wait for the stream to their witness. */
   #joins: { box: string; deadlineMs: number; go: () => void }[] = [];
 
@@ -134,7 +137,8 @@ export class WitnessClient {
   #push(box: string, request: Omit<WitnessRequest, "sequence">, answered: Asked["answered"]): void {
     const sequence = this.#sequence++;
     if (this.#asked.size >= askedMax) this.#answer(this.#asked.keys().next().value ?? 0, undefined);
-    this.#asked.set(sequence, { box, sentMs: this.#core.needs.clock.now(), answered });
+    const kind = request.op?.$case ?? "";
+    this.#asked.set(sequence, { box, kind, sentMs: this.#core.needs.clock.now(), answered });
     const batch = this.#batches.get(box);
     if (batch === undefined) this.#batches.set(box, [{ ...request, sequence }]);
     else batch.push({ ...request, sequence });
@@ -144,6 +148,9 @@ export class WitnessClient {
     const asked = this.#asked.get(sequence);
     if (asked === undefined) return;
     this.#asked.delete(sequence);
+    const outcome = reply === undefined ? "unanswered" : reply.error !== "" ? "refused" : reply.ok ? "ok" : "denied";
+    const key = `${asked.kind}/${outcome}`;
+    this.counts.set(key, (this.counts.get(key) ?? 0) + 1);
     asked.answered(reply);
   }
 

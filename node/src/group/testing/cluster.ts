@@ -1,7 +1,7 @@
 import type { Command, Operation } from "@nexus-federation/proto/command.ts";
 import type { LogMember } from "@nexus-federation/proto/records.ts";
 import { must } from "../../base/assert.ts";
-import type { Random } from "../../base/clock.ts";
+import type { Clock, Random } from "../../base/clock.ts";
 import type { Refusal } from "../../base/errors.ts";
 import { seededRandom } from "../../base/seeded-random.ts";
 import { MemoryDisk } from "../../log/disk-memory.ts";
@@ -169,6 +169,10 @@ export class Box {
   up = false;
   fatal: unknown;
   diskLow = false;
+  /** How late its event loop says it was. */
+  loopDelayMs = 0;
+  /** Callbacks that wait until its event loop turns again; undefined while it does. */
+  #blocked: (() => void)[] | undefined;
   /** Chunks that are durable here, by their bytes in hex. */
   readonly chunks = new Set<string>();
   readonly #cluster: Cluster;
@@ -219,8 +223,31 @@ export class Box {
     this.network.onServe("witness", serveWitness(this.witness));
   }
 
+  /** Its event loop hangs until `unblock`. */
+  block(): void {
+    this.#blocked ??= [];
+  }
+  unblock(): void {
+    const blocked = this.#blocked ?? [];
+    this.#blocked = undefined;
+    for (const run of blocked) run();
+  }
+
+  /** The cluster's clock as this box's event loop shows it. */
+  #loopClock(): Clock {
+    const { clock } = this.#cluster;
+    const gated = (run: () => void) => () => void (this.#blocked === undefined ? run() : this.#blocked.push(run));
+    return {
+      now: () => clock.now(),
+      wallMs: () => clock.wallMs(),
+      after: (delayMs, run) => clock.after(delayMs, gated(run)),
+      defer: (run) => clock.defer(gated(run)),
+    };
+  }
+
   async #startHost(): Promise<void> {
-    const { clock, random, settings } = this.#cluster;
+    const { random, settings } = this.#cluster;
+    const clock = this.#loopClock();
     const opened = await this.#cluster.settle(SegmentLog.open(this.disk, { segmentBytes: 4 << 20 }));
     const onFatal = (error: unknown) => (this.fatal = error);
     const database = await this.#cluster.settle(BoxDatabase.open({ store: this.#store, clock, onFatal }));
@@ -238,6 +265,7 @@ export class Box {
         bulk: new MemoryBulk(this.network, () => undefined),
         chunks: { has, fetch: (_log, addresses, boxes) => this.#fetch(addresses, boxes) },
         diskLow: () => this.diskLow,
+        loopDelayMs: () => this.loopDelayMs,
         featureLevelOf: () => 1,
         onFatal,
         logger: settings.verbose ? { info: say, warning: say, error: say } : undefined,
