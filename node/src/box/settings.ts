@@ -43,14 +43,21 @@ export const boxSettings = z.strictObject({
 });
 export type BoxSettings = Readonly<z.infer<typeof boxSettings>>;
 
+type Environment = Record<string, string | undefined>;
+
 /**
- * The file's JSON with what the environment sets: NEXUS_BOX_ID (or NEXUS_RAFT_NODE_ID) names the box,
- * NEXUS_RAFT_PEERS lists `box=host:port`, comma separated. Throws INVALID naming the field.
+ * The file's JSON with what the environment sets (docs/reference/environment.md): NEXUS_BOX_ID, or NEXUS_RAFT_NODE_ID,
+ * names the box, NEXUS_RAFT_PEERS lists other boxes. Throws INVALID naming the field.
  */
-export function readBoxSettings(json: unknown, environment: Record<string, string | undefined>): BoxSettings {
+export function readBoxSettings(json: unknown, environment: Environment): BoxSettings {
   const given = typeof json === "object" && json !== null ? { ...json } : {};
   const box = environment["NEXUS_BOX_ID"] || environment["NEXUS_RAFT_NODE_ID"];
   const peers = environment["NEXUS_RAFT_PEERS"];
+  if (environment["NEXUS_RAFT_ENABLED"] === "false")
+    throw new NexusError(
+      "INVALID",
+      "NEXUS_RAFT_ENABLED: every box replicates by Raft; false cannot be had, leave it out",
+    );
   const merged = { ...given, ...(box ? { box } : {}), ...(peers ? { peers: parsePeers(peers) } : {}) };
   const parsed = boxSettings.safeParse(merged);
   if (parsed.success) return Object.freeze(parsed.data);
@@ -61,14 +68,14 @@ export function readBoxSettings(json: unknown, environment: Record<string, strin
   );
 }
 
+/** `box=host:port`, or `host:port` of a box whose name is its host's, comma separated. */
 function parsePeers(text: string): { box: string; endpoint: string }[] {
-  return text
-    .split(",")
-    .map((part) => part.trim())
-    .filter((part) => part !== "")
-    .map((part) => {
-      const at = part.indexOf("=");
-      if (at > 0) return { box: part.slice(0, at), endpoint: part.slice(at + 1) };
-      throw new NexusError("INVALID", `NEXUS_RAFT_PEERS: box=host:port is expected, ${part} came`);
-    });
+  const parts = text.split(",").map((part) => part.trim());
+  return parts.filter((part) => part !== "").map(parsePeer);
+}
+
+function parsePeer(part: string): { box: string; endpoint: string } {
+  const [, name, endpoint = "", host = ""] = /^(?:([^=]+)=)?((.+):[0-9]{1,5})$/.exec(part) ?? [];
+  if (endpoint !== "") return { box: name ?? host, endpoint };
+  throw new NexusError("INVALID", `NEXUS_RAFT_PEERS: host:port or box=host:port is expected, ${part} came`);
 }
