@@ -4,7 +4,7 @@ import type { Failure } from "@nexus-federation/proto/records.ts";
 import type { Request, RequestOptions, Response } from "@nexus-federation/proto/request.ts";
 import { Backoff } from "../base/backoff.ts";
 import type { Clock, Random } from "../base/clock.ts";
-import { type ErrorCode, errorKinds, NexusError } from "../base/errors.ts";
+import { type ErrorCode, errorKinds, messageOf, NexusError } from "../base/errors.ts";
 import type { SessionPool } from "./pool.ts";
 import type { Session } from "./session.ts";
 
@@ -27,6 +27,14 @@ export interface CallerNeeds {
 
 /** LOCKED and COPIES_UNAVAILABLE are answers to the caller, not hiccups; a demanded freshness is waited for by the box. */
 const notRetried = new Set<ErrorCode>(["LOCKED", "COPIES_UNAVAILABLE", "STALENESS_EXCEEDED", "DISK_FULL", "DEADLINE"]);
+/** Said of an attempt before anything is looked up or proposed: no word on an earlier attempt whose answer was lost. */
+const beforeProposal = new Set<ErrorCode>([
+  "COPIES_UNAVAILABLE",
+  "DISK_FULL",
+  "DEADLINE",
+  "EXPIRED",
+  "GENERATION_CHANGED",
+]);
 /** Time beyond the box's own deadline that an answer is waited for. */
 const answerGraceMs = 250;
 
@@ -87,8 +95,7 @@ class Attempt {
     this.#timer = clock.after(this.#call.options.timeoutMs + answerGraceMs, () => this.#giveUp());
     const { signal } = this.#call;
     if (signal) {
-      this.#onAbort = () =>
-        this.#finish(undefined, new NexusError("DEADLINE", "the caller gave up", { cause: signal.reason }));
+      this.#onAbort = () => this.#giveUp(`the caller gave up (${messageOf(signal.reason)})`);
       if (signal.aborted) return this.#onAbort();
       signal.addEventListener("abort", this.#onAbort, { once: true });
     }
@@ -123,14 +130,16 @@ class Attempt {
       this.#session = undefined;
       if (response) this.#answered(response);
       else {
+        if (broken && !errorKinds[broken.code].retryable) return this.#finish(undefined, broken);
         if (sent && call.mutating) this.#maybeApplied = true;
-        this.#again(broken ?? "the stream broke");
+        this.#again(broken?.message ?? "the stream broke");
       }
     });
   }
 
   #answered(response: Response): void {
     const { pool } = this.#needs;
+    const call = this.#call;
     pool.learnAnswer(response);
     if (response.result?.$case !== "failure") return this.#finish(response, undefined);
     const failure = response.result.value;
@@ -141,6 +150,10 @@ class Attempt {
     }
     if (code === "UNKNOWN_OUTCOME") this.#maybeApplied = true;
     if (!kind?.retryable || failure.applied || notRetried.has(code)) {
+      if (this.#maybeApplied && call.mutating && beforeProposal.has(code)) {
+        this.#lastProblem = `${code}: ${failure.message}`;
+        return this.#giveUp();
+      }
       return this.#finish(undefined, errorOf(response));
     }
     this.#again(`${code}: ${failure.message}`, failure.retryAfterMs);
@@ -155,15 +168,12 @@ class Attempt {
     this.#needs.clock.after(delayMs, () => this.#send());
   }
 
-  #giveUp(): void {
+  #giveUp(what = `no answer within ${this.#call.options.timeoutMs} ms`): void {
     const why = this.#lastProblem ? `; the last problem was: ${this.#lastProblem}` : "";
     const inDoubt = this.#call.mutating && (this.#maybeApplied || this.#session !== undefined);
     const error = inDoubt
-      ? new NexusError(
-          "UNKNOWN_OUTCOME",
-          `no answer within ${this.#call.options.timeoutMs} ms; it may be applied; retry with the same request id${why}`,
-        )
-      : new NexusError("DEADLINE", `no answer within ${this.#call.options.timeoutMs} ms, nothing was changed${why}`);
+      ? new NexusError("UNKNOWN_OUTCOME", `${what}; it may be applied; retry with the same request id${why}`)
+      : new NexusError("DEADLINE", `${what}, nothing was changed${why}`);
     this.#finish(undefined, error);
   }
 

@@ -3,10 +3,13 @@
 import type * as grpc from "@grpc/grpc-js";
 import { FilesClient } from "@nexus-federation/proto/files.ts";
 import type { Request, RequestFrame, Response, ResponseFrame } from "@nexus-federation/proto/request.ts";
-import { messageOf } from "../base/errors.ts";
+import { messageOf, NexusError } from "../base/errors.ts";
 
-/** Exactly one of response and broken is given. `sent` says whether the box may have seen the request. */
-export type Done = (response: Response | undefined, broken: string | undefined, sent: boolean) => void;
+/**
+ * Exactly one of response and broken is given; ZONE_UNAVAILABLE may pass, other codes are the box's last word. `sent` says
+ * whether the box may have seen the request.
+ */
+export type Done = (response: Response | undefined, broken: NexusError | undefined, sent: boolean) => void;
 
 interface Pending {
   done: Done;
@@ -61,7 +64,7 @@ export class Session {
         }
         const stream = this.rpc.session(this.metadata);
         stream.on("data", (frame: ResponseFrame) => this.#receive(frame));
-        stream.on("error", (cause: Error) => this.close(messageOf(cause)));
+        stream.on("error", (cause: Error) => this.close(messageOf(cause), refusedWith(cause)));
         stream.on("end", () => this.close("the box ended the stream"));
         this.#stream = stream;
         resolve();
@@ -73,7 +76,7 @@ export class Session {
   call(request: Request, done: Done): number {
     const id = this.#nextId++;
     if (this.#closed || !this.#stream) {
-      done(undefined, "the stream is closed", false);
+      done(undefined, new NexusError("ZONE_UNAVAILABLE", "the stream is closed"), false);
       return id;
     }
     this.#pending.set(id, { done, sent: false });
@@ -90,7 +93,7 @@ export class Session {
     this.#pending.delete(id);
   }
 
-  close(reason: string): void {
+  close(reason: string, code: "ZONE_UNAVAILABLE" | "UNAUTHENTICATED" | "DENIED" = "ZONE_UNAVAILABLE"): void {
     if (this.#closed) return;
     this.#closed = true;
     const pending = [...this.#pending.values()];
@@ -98,7 +101,8 @@ export class Session {
     this.#queue = [];
     this.#stream?.cancel();
     this.rpc.close();
-    for (const call of pending) call.done(undefined, reason, call.sent);
+    const broken = new NexusError(code, reason);
+    for (const call of pending) call.done(undefined, broken, call.sent);
     this.onClosed(reason);
   }
 
@@ -131,6 +135,12 @@ export class Session {
       call.done(response, undefined, true);
     }
   }
+}
+
+/** A box that does not know us says so again to every stream. */
+function refusedWith(cause: unknown) {
+  const status = (cause as { code?: number }).code;
+  return status === 16 ? "UNAUTHENTICATED" : status === 7 ? "DENIED" : "ZONE_UNAVAILABLE";
 }
 
 function contentBytes(request: Request): number {
