@@ -8,7 +8,7 @@ import type { Credentials } from "./credentials.ts";
 import { batchFields, handshakeFrame, readField, readHandshake } from "./frames.ts";
 import { checkAnswer, handshakeOf, remoteOf } from "./handshake.ts";
 import type { LinkHandler, PeerAddress, Remote, SelfAddress, Service } from "./ports.ts";
-import { FrameWriter, streamMethods, type WriterLimits } from "./raw.ts";
+import { FrameWriter, streamMethods, type Traffic, type WriterLimits } from "./raw.ts";
 
 export interface LinkNeeds {
   clock: Clock;
@@ -16,6 +16,15 @@ export interface LinkNeeds {
   self: SelfAddress;
   /** Asked at each connect, so that renewed certificates are used. */
   credentials: () => Credentials;
+}
+
+export interface LinkInit {
+  service: Service;
+  peer: PeerAddress;
+  handler: LinkHandler;
+  settings: LinkSettings;
+  /** Where bytes are counted. */
+  traffic: Traffic;
 }
 
 export interface LinkSettings {
@@ -49,26 +58,26 @@ export class Link {
   readonly #settings: LinkSettings;
   readonly #handler: LinkHandler;
   readonly #backoff: Backoff;
+  readonly #traffic: Traffic;
   #peer: PeerAddress;
   #attempt: Attempt | undefined;
   #waiting: Timer | undefined;
   #closed = false;
 
-  constructor(
-    needs: LinkNeeds,
-    init: { service: Service; peer: PeerAddress; handler: LinkHandler; settings: LinkSettings },
-  ) {
+  constructor(needs: LinkNeeds, init: LinkInit) {
     this.#needs = needs;
     this.service = init.service;
     this.#peer = init.peer;
     this.#handler = init.handler;
     this.#settings = init.settings;
+    this.#traffic = init.traffic;
     const { reconnectFirstMs, reconnectMaxMs } = init.settings;
     this.#backoff = new Backoff(needs.random, { firstMs: reconnectFirstMs, maxMs: reconnectMaxMs, factor: 2 });
     this.writer = new FrameWriter((fn) => needs.clock.defer(fn), {
       field: batchFields[init.service].request,
       overflow: init.service === "raft" ? "drop-oldest" : "refuse",
       limits: init.settings.writer,
+      traffic: init.traffic,
     });
     this.#connect();
   }
@@ -121,6 +130,7 @@ export class Link {
 
   #receive(attempt: Attempt, frame: Buffer): void {
     if (attempt !== this.#attempt) return;
+    this.#traffic.receivedBytes += frame.length;
     if (attempt.remote === undefined) {
       this.#answered(attempt, frame);
       return;

@@ -101,6 +101,7 @@ export class Listener {
     widenWindows(this.grpc);
     this.#listening = settings.security.kind === "tls" ? this.#tlsServer(settings.security) : this.#plainServer();
     this.#listening.maxConnections = settings.connectionsMax;
+    this.#listening.on("drop", () => needs.refused?.("too many connections"));
     if (needs.http !== undefined) limitHttp(needs.http);
   }
 

@@ -3,6 +3,7 @@ import { assert, must } from "../base/assert.ts";
 import { equalBytes } from "../base/bytes.ts";
 import { Link, type LinkNeeds, type LinkSettings, linkSettings } from "./link.ts";
 import type { LinkHandler, PeerAddress, PeerNetwork, ServeHandler, Service } from "./ports.ts";
+import { Traffic } from "./raw.ts";
 import { Sessions } from "./sessions.ts";
 
 /** The peer network over gRPC and mutual TLS. */
@@ -12,6 +13,8 @@ export class GrpcNetwork implements PeerNetwork {
   readonly #linkHandlers = new Map<Service, LinkHandler>();
   readonly #served = new Map<Service, Sessions>();
   readonly #peers = new Map<string, { address: PeerAddress; links: Map<Service, Link> }>();
+  /** By service, in and out, since the start. */
+  readonly traffic: Record<Service, Traffic> = { raft: new Traffic(), forward: new Traffic(), witness: new Traffic() };
   #stopped = false;
 
   constructor(needs: LinkNeeds, settings: LinkSettings = linkSettings) {
@@ -27,7 +30,12 @@ export class GrpcNetwork implements PeerNetwork {
   onServe(service: Service, handler: ServeHandler): void {
     assert(!this.#served.has(service), `one server of ${service}`);
     const { clock, self } = this.#needs;
-    const needs = { clock, self, handshakeTimeoutMs: this.#settings.handshakeTimeoutMs };
+    const needs = {
+      clock,
+      self,
+      handshakeTimeoutMs: this.#settings.handshakeTimeoutMs,
+      traffic: this.traffic[service],
+    };
     this.#served.set(service, new Sessions(needs, service, handler));
   }
 
@@ -51,7 +59,10 @@ export class GrpcNetwork implements PeerNetwork {
     for (const service of peer.services) {
       if (known.links.has(service)) continue;
       const handler = must(this.#linkHandlers.get(service), `owner of ${service} links`);
-      known.links.set(service, new Link(this.#needs, { service, peer, handler, settings: this.#settings }));
+      known.links.set(
+        service,
+        new Link(this.#needs, { service, peer, handler, settings: this.#settings, traffic: this.traffic[service] }),
+      );
     }
   }
 
@@ -87,11 +98,11 @@ export class GrpcNetwork implements PeerNetwork {
     return { out, in: this.#served.get(service)?.size ?? 0 };
   }
 
-  /** Messages dropped or pushed out by full queues, of the links that are open now. */
-  dropped(service: Service): number {
-    let count = 0;
-    for (const { links } of this.#peers.values()) count += links.get(service)?.writer.dropped ?? 0;
-    return count;
+  /** Bytes that wait for all peers' streams of the service. */
+  waitingBytes(service: Service): number {
+    let bytes = 0;
+    for (const { links } of this.#peers.values()) bytes += links.get(service)?.writer.queuedBytes ?? 0;
+    return bytes;
   }
 
   async stop(): Promise<void> {

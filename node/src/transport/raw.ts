@@ -51,6 +51,14 @@ export const writerLimits: WriterLimits = {
   frameBytesMax: 1024 * 1024,
 };
 
+/** What went through the streams of one service since the start. */
+export class Traffic {
+  sentBytes = 0;
+  receivedBytes = 0;
+  /** Messages dropped or refused because of the limits. */
+  dropped = 0;
+}
+
 /**
  * Collects the messages of one turn into few frames. A stream that is congested (its bytes in flight are at the limit)
  * leaves messages here; beyond the queue's limit the oldest are dropped or the newest is refused.
@@ -59,7 +67,6 @@ export class FrameWriter {
   #queue: Uint8Array[] = [];
   #head = 0;
   #queuedBytes = 0;
-  #dropped = 0;
   #sink: ByteSink | undefined;
   #scheduled = false;
   /** Sizes of frames in flight, oldest first. */
@@ -68,25 +75,27 @@ export class FrameWriter {
   readonly #field: number;
   readonly #overflow: "drop-oldest" | "refuse";
   readonly #limits: WriterLimits;
+  readonly #traffic: Traffic;
   readonly #defer: (fn: () => void) => void;
   readonly #flushBound = (): void => this.#flush();
 
   constructor(
     defer: (fn: () => void) => void,
-    init: { field: number; overflow: "drop-oldest" | "refuse"; limits?: WriterLimits },
+    init: { field: number; overflow: "drop-oldest" | "refuse"; limits?: WriterLimits; traffic?: Traffic },
   ) {
     this.#defer = defer;
     this.#field = init.field;
     this.#overflow = init.overflow;
     this.#limits = init.limits ?? writerLimits;
+    this.#traffic = init.traffic ?? new Traffic();
   }
 
   get queuedBytes(): number {
     return this.#queuedBytes;
   }
-  /** Messages dropped because of the limits since the start. */
+  /** Messages dropped or refused because of the limits since the start, by all that share the traffic. */
   get dropped(): number {
-    return this.#dropped;
+    return this.#traffic.dropped;
   }
 
   /** Queues one message for the end of the turn. False: refused, nothing will be sent. */
@@ -95,7 +104,10 @@ export class FrameWriter {
     if (message.length === 0) return true;
     const limit = this.#sink === undefined ? this.#limits.idleBytesMax : this.#limits.queueBytesMax;
     if (this.#queuedBytes + message.length > limit && this.#queuedBytes > 0) {
-      if (this.#overflow === "refuse") return false;
+      if (this.#overflow === "refuse") {
+        this.#traffic.dropped++;
+        return false;
+      }
       this.#dropTo(limit - message.length);
     }
     this.#queue.push(message);
@@ -133,6 +145,7 @@ export class FrameWriter {
       const frame = this.#takeFrame();
       this.#flight.push(frame.length);
       this.#flightBytes += frame.length;
+      this.#traffic.sentBytes += frame.length;
       sink.write(frame, () => this.#written(sink));
     }
   }
@@ -162,7 +175,7 @@ export class FrameWriter {
     let end = this.#head;
     let dropped = 0;
     while (end < this.#queue.length && this.#queuedBytes - dropped > bytes) dropped += this.#queue[end++]!.length;
-    this.#dropped += end - this.#head;
+    this.#traffic.dropped += end - this.#head;
     this.#advance(end, dropped);
   }
 

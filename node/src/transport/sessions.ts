@@ -6,7 +6,7 @@ import { identityOfCertificate } from "./credentials.ts";
 import { batchFields, handshakeFrame, readField, readHandshake } from "./frames.ts";
 import { checkCaller, handshakeOf, remoteOf } from "./handshake.ts";
 import type { Remote, SelfAddress, ServeHandler, Service, Session } from "./ports.ts";
-import { FrameWriter, streamMethods } from "./raw.ts";
+import { FrameWriter, streamMethods, type Traffic } from "./raw.ts";
 import { statusOf } from "./refusals.ts";
 
 /** The verified identity of a gRPC call's client certificate; undefined without one. */
@@ -23,6 +23,8 @@ export interface SessionNeeds {
   self: SelfAddress;
   /** Time from the start of a call to its first frame. */
   handshakeTimeoutMs: number;
+  /** Where bytes are counted. */
+  traffic: Traffic;
 }
 
 /** Accepts the streams of one service: one a caller, a newer one replaces the older. */
@@ -92,6 +94,7 @@ export class Sessions {
     const writer = new FrameWriter((fn) => clock.defer(fn), {
       field: batchFields[this.#service].reply,
       overflow: "refuse",
+      traffic: this.#needs.traffic,
     });
     writer.open({ write: (bytes, written) => call.write(bytes, written) });
     const session = new Accepted(call, remote, writer);
@@ -103,6 +106,7 @@ export class Sessions {
 
   #receive(session: Accepted, frame: Buffer): void {
     if (session.over) return;
+    this.#needs.traffic.receivedBytes += frame.length;
     const batch = readField(frame, batchFields[this.#service].request);
     if (batch === undefined) session.call.emit("error", statusOf(refuse("INVALID", "a frame that is no batch")));
     else this.#handler.frame(session, batch);
