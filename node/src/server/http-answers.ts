@@ -1,6 +1,6 @@
 // How answers and refusals look over HTTP: receipt and revision headers, problem+json.
 
-import type { FileInfo, Receipt } from "@nexus-federation/proto/records.ts";
+import type { Failure, FileInfo, Receipt } from "@nexus-federation/proto/records.ts";
 import type { Response } from "@nexus-federation/proto/request.ts";
 import type { FastifyReply } from "fastify";
 import { serializeDictionary, Token } from "structured-headers";
@@ -85,18 +85,19 @@ export function setReceipt(reply: FastifyReply, response: Response): void {
   if (response.servedBy) reply.header("nexus-served-by", response.servedBy);
 }
 
-/** Answers with the refusal; returns the reply so that handlers can return it. */
-export function sendProblem(reply: FastifyReply, refusal: Refusal): FastifyReply {
+/** Answers with the refusal; returns the reply so that handlers can return it. `status` where HTTP has one of its own. */
+export function sendProblem(reply: FastifyReply, refusal: Refusal, status?: number): FastifyReply {
   const kind = errorKinds[refusal.code];
+  const shownStatus = status ?? kind.http;
   if (refusal.retryAfterMs) reply.header("retry-after", Math.ceil(refusal.retryAfterMs / 1000));
   if (refusal.code === "UNAUTHENTICATED") reply.header("www-authenticate", 'Bearer realm="nexus"');
   return reply
-    .status(kind.http)
+    .status(shownStatus)
     .type(problemType)
     .send({
       type: `urn:nexus:error:${refusal.code}`,
       title: kind.meaning,
-      status: kind.http,
+      status: shownStatus,
       code: refusal.code,
       detail: refusal.message,
       advice: kind.advice,
@@ -112,7 +113,11 @@ export function sendProblem(reply: FastifyReply, refusal: Refusal): FastifyReply
 export function refusalOf(response: Response): Refusal | undefined {
   if (response.result === undefined) return { code: "INTERNAL", message: "the box answered nothing" };
   if (response.result.$case !== "failure") return undefined;
-  const failure = response.result.value;
+  return refusalOfFailure(response.result.value);
+}
+
+/** A code that this version does not know is shown as INTERNAL. */
+export function refusalOfFailure(failure: Failure): Refusal {
   return { ...failure, code: (failure.code in errorKinds ? failure.code : "INTERNAL") as ErrorCode };
 }
 

@@ -14,6 +14,7 @@ import { refusalOf, sendProblem, setReceipt } from "./http-answers.ts";
 import type { Door } from "./http-context.ts";
 import { fileRoutes } from "./http-files.ts";
 import { lockRoutes } from "./http-locks.ts";
+import { completed, type Document, templated } from "./http-openapi.ts";
 import { optionsOf } from "./http-requests.ts";
 import { treeRoutes } from "./http-tree.ts";
 import { watchRoutes } from "./http-watch.ts";
@@ -67,7 +68,7 @@ export async function httpDoor(needs: HttpDoorNeeds): Promise<{ server: Server; 
       openapi: "3.1.0",
       info: { title: "Nexus", version: needs.version, description: "One file tree; consistency chosen per path." },
     },
-    transform: jsonSchemaTransform,
+    transform: (route) => jsonSchemaTransform({ ...route, url: templated(route.url) }),
   });
   openRoutes(app, needs);
   await app.register(async (scope) => guardedRoutes(scope, needs));
@@ -77,12 +78,16 @@ export async function httpDoor(needs: HttpDoorNeeds): Promise<{ server: Server; 
 
 /** Answered without credentials: liveness and readiness say nothing about data. */
 function openRoutes(app: FastifyInstance, needs: HttpDoorNeeds): void {
+  let document: Document | undefined;
   app.get("/healthz", { schema: { summary: "The event loop turns." } }, async () => ({ ok: true }));
   app.get("/readyz", { schema: { summary: "The box serves requests." } }, async (_request, reply) => {
     const health = needs.box.health();
     return reply.status(health.serving ? 200 : 503).send(health);
   });
-  app.get("/openapi.json", { schema: { hide: true } }, async () => app.swagger());
+  app.get("/openapi.json", { schema: { hide: true } }, async () => {
+    document ??= completed(app.swagger() as Document);
+    return document;
+  });
 }
 
 function guardedRoutes(scope: FastifyInstance, needs: HttpDoorNeeds): void {

@@ -13,9 +13,10 @@ import {
   addressBehind,
   type ByteRange,
   conditionOf,
+  etagListed,
   metadataOf,
   optionsOf,
-  parseEtag,
+  queryText,
   rangeOf,
 } from "./http-requests.ts";
 
@@ -84,13 +85,13 @@ async function putStream(door: Door, { request, reply, address, write, body }: S
   if (isRefusal(options)) return sendProblem(reply, options);
   const upload = door.box.upload({ options, write, zone: address.zone ?? "" }, request.caller);
   try {
-    for await (const part of body) {
+    // A body left before its end would otherwise be destroyed with its connection, and the answer lost.
+    for await (const part of body.iterator({ destroyOnReturn: false })) {
       const refusal = await upload.write(part as Buffer);
-      if (refusal) {
-        upload.abort();
-        reply.header("connection", "close");
-        return sendProblem(reply, refusal);
-      }
+      if (refusal === undefined) continue;
+      upload.abort();
+      body.resume();
+      return sendProblem(reply, refusal);
     }
   } catch {
     upload.abort();
@@ -124,15 +125,18 @@ async function get(door: Door, request: FastifyRequest, reply: FastifyReply): Pr
   }
   const { info } = response.result.value;
   setEntity(reply, info);
-  const known = parseEtag(request.headers["if-none-match"] ?? "");
-  if (known && equalBytes(known, info.etag)) return reply.status(304).send();
-  const range = rangeOf(request.headers.range, info.size);
+  const { headers } = request;
+  const wanted = headers["if-match"];
+  if (wanted !== undefined && !etagListed(wanted, info.etag, false))
+    return sendProblem(reply, refuse("PRECONDITION_FAILED", "header if-match: the file has another etag"));
+  const known = headers["if-none-match"];
+  if (known !== undefined && etagListed(known, info.etag, true)) return reply.status(304).send();
+  const ifRange = headers["if-range"];
+  const sameAsBefore = typeof ifRange !== "string" || etagListed(ifRange, info.etag, false);
+  const range = sameAsBefore ? rangeOf(headers.range, info.size) : undefined;
   if (range === "unsatisfiable") {
     reply.header("content-range", `bytes */${info.size}`);
-    return reply
-      .status(416)
-      .type("application/problem+json")
-      .send({ code: "INVALID", status: 416, detail: `range: the file has ${info.size} bytes` });
+    return sendProblem(reply, refuse("INVALID", `header range: the file has ${info.size} bytes`), 416);
   }
   if (range)
     reply.status(206).header("content-range", `bytes ${range.offset}-${range.offset + range.length - 1}/${info.size}`);
@@ -164,7 +168,7 @@ async function sendContent(door: Door, { request, reply, address, read, range }:
   const options = optionsOf(request.headers, request.caller);
   if (isRefusal(options)) return sendProblem(reply, options);
   const gone = new AbortController();
-  request.raw.socket.once("close", () => gone.abort());
+  reply.raw.once("close", () => gone.abort());
   const wanted = {
     options,
     path: address.path,
@@ -192,7 +196,7 @@ async function remove(door: Door, request: FastifyRequest, reply: FastifyReply):
   if (isRefusal(address)) return sendProblem(reply, address);
   const condition = conditionOf(request.headers);
   if (isRefusal(condition)) return sendProblem(reply, condition);
-  const recursive = (request.query as Record<string, string>)["recursive"] === "true";
+  const recursive = queryText(request, "recursive") === "true";
   const op = { $case: "delete" as const, value: { path: address.path, recursive, condition } };
   const response = await door.ask(request, reply, { op: { $case: "mutate", value: { op } }, zone: address.zone });
   return response ? reply.status(204).send() : reply;

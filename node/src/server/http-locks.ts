@@ -7,10 +7,10 @@ import { isRefusal, refuse } from "../base/errors.ts";
 import { printFence } from "../base/fence.ts";
 import { jsonGrant, jsonReceipt, sendProblem } from "./http-answers.ts";
 import type { Door } from "./http-context.ts";
-import { addressBehind } from "./http-requests.ts";
+import { addressBehind, queryText } from "./http-requests.ts";
 
 const prefix = "/api/v1/locks";
-const ttlMs = z.number().int().min(100).max(3_600_000);
+const ttlMs = z.number().int().min(100).max(3_120_000);
 const acquireBody = z.object({
   kind: z.enum(["mutex", "semaphore"]).default("mutex"),
   slots: z.number().int().min(1).max(1024).default(1).describe("Holders of a semaphore."),
@@ -19,7 +19,7 @@ const acquireBody = z.object({
     .number()
     .int()
     .min(0)
-    .max(600_000)
+    .max(120_000)
     .default(0)
     .describe("Time to queue for it; 0 refuses with LOCKED when held."),
   owner: z.string().max(256).default("").describe("Label for status."),
@@ -59,7 +59,7 @@ async function extend(door: Door, request: FastifyRequest, reply: FastifyReply) 
 
 async function release(door: Door, request: FastifyRequest, reply: FastifyReply) {
   const header = request.headers["nexus-lock-id"];
-  const lockId = typeof header === "string" ? header : ((request.query as Record<string, string>)["lockId"] ?? "");
+  const lockId = typeof header === "string" ? header : queryText(request, "lockId");
   return withLock(door, { request, reply, lockId }, (path, id) => ({ $case: "release", value: { path, lockId: id } }));
 }
 

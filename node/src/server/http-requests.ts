@@ -2,7 +2,7 @@
 import type { IncomingHttpHeaders } from "node:http";
 import type { Precondition } from "@nexus-federation/proto/command.ts";
 import type { RequestOptions } from "@nexus-federation/proto/request.ts";
-import { fromHex, noBytes } from "../base/bytes.ts";
+import { fromHex, hexOf, noBytes } from "../base/bytes.ts";
 import { isRefusal, type Refusal, refuse } from "../base/errors.ts";
 import { parseFence } from "../base/fence.ts";
 import type { Caller } from "../box/api.ts";
@@ -10,10 +10,14 @@ import type { Address } from "../tree/path.ts";
 import { addressOfUrl } from "../tree/url.ts";
 import { emptyOptions } from "./callers.ts";
 
-const timeoutMaxMs = 600_000;
+const timeoutMaxMs = 120_000;
 
-/** The address behind `prefix` in a raw request target; nothing behind it is the root. */
+/**
+ * The address behind `prefix` in a raw request target; nothing behind it is the root. The router matches decoded targets,
+ * so a prefix that is itself percent-encoded comes here too and is INVALID: nobody can tell where the path begins.
+ */
 export function addressBehind(prefix: string, rawUrl: string): Address | Refusal {
+  if (!rawUrl.startsWith(prefix)) return refuse("INVALID", `URL: expected ${prefix} as it is, without percent signs`);
   const rest = rawUrl.slice(prefix.length);
   const end = rest.search(/[?#]/);
   const path = end < 0 ? rest : rest.slice(0, end);
@@ -106,6 +110,23 @@ export function conditionOf(headers: IncomingHttpHeaders): Precondition | undefi
 export function parseEtag(quoted: string): Uint8Array | undefined {
   const match = /^"([0-9a-f]{64})"$/.exec(quoted.trim());
   return match ? fromHex(match[1]!) : undefined;
+}
+
+/** Whether one etag of an If-None-Match or If-Match list stands for `etag`; weak ones count where `weak` (RFC 9110, 8.8.3.2). */
+export function etagListed(header: string, etag: Uint8Array, weak: boolean): boolean {
+  if (header.trim() === "*") return true;
+  const wanted = `"${hexOf(etag)}"`;
+  return header.split(",").some((one) => {
+    const quoted = one.trim();
+    return quoted === wanted || (weak && quoted === `W/${wanted}`);
+  });
+}
+
+/** The first value of a query parameter, "" when it is absent. */
+export function queryText(request: { query: unknown }, name: string): string {
+  const value = (request.query as Record<string, unknown>)[name];
+  const first = Array.isArray(value) ? (value[0] as unknown) : value;
+  return typeof first === "string" ? first : "";
 }
 
 export interface ByteRange {

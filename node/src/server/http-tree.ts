@@ -41,7 +41,7 @@ const operation = z.discriminatedUnion("op", [
   z.object({
     op: z.literal("write"),
     path,
-    content: z.string().describe("base64"),
+    content: z.base64(),
     contentType: z.string().max(255).optional(),
     metadata: z.record(z.string(), z.string()).optional(),
     condition,

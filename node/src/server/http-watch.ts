@@ -3,11 +3,13 @@ import { Readable } from "node:stream";
 import type { WatchFrame } from "@nexus-federation/proto/files.ts";
 import type { FastifyInstance, FastifyReply, FastifyRequest } from "fastify";
 import { isRefusal } from "../base/errors.ts";
-import { jsonFile, sendProblem } from "./http-answers.ts";
+import { jsonFile, refusalOfFailure, sendProblem } from "./http-answers.ts";
 import type { Door } from "./http-context.ts";
-import { addressBehind, optionsOf } from "./http-requests.ts";
+import { addressBehind, optionsOf, queryText } from "./http-requests.ts";
 
 const prefix = "/api/v1/watch";
+/** A refusal that comes by then is an answer of its own; a later one is an event of the stream. */
+const refusalWaitMs = 200;
 
 export function watchRoutes(app: FastifyInstance, door: Door): void {
   const summary = "Changes at and below a path as server-sent events; resumes behind Last-Event-ID.";
@@ -20,21 +22,29 @@ async function watch(door: Door, request: FastifyRequest, reply: FastifyReply) {
   const options = optionsOf(request.headers, request.caller);
   if (isRefusal(options)) return sendProblem(reply, options);
   const lastId = request.headers["last-event-id"];
-  const after = typeof lastId === "string" ? lastId : ((request.query as Record<string, string>)["after"] ?? "");
+  const after = typeof lastId === "string" ? lastId : queryText(request, "after");
   const gone = new AbortController();
-  request.raw.socket.once("close", () => gone.abort());
-  const frames = door.box.watch(
-    { options, path: address.path, after, zone: address.zone ?? "" },
-    request.caller,
-    gone.signal,
-  );
+  reply.raw.once("close", () => gone.abort());
+  const what = { options, path: address.path, after, zone: address.zone ?? "" };
+  const frames = door.box.watch(what, request.caller, gone.signal)[Symbol.asyncIterator]();
+  const first = frames.next();
+  const early = await Promise.race([first, soon()]);
+  const failure = early?.value?.failure;
+  if (failure) return sendProblem(reply, refusalOfFailure(failure));
   reply.header("cache-control", "no-store").type("text/event-stream");
-  return reply.send(Readable.from(eventsOf(frames), { objectMode: false }));
+  return reply.send(Readable.from(eventsOf(first, frames), { objectMode: false }));
 }
 
-async function* eventsOf(frames: AsyncIterable<WatchFrame>): AsyncIterable<string> {
+function soon(): Promise<undefined> {
+  return new Promise((resolve) => setTimeout(resolve, refusalWaitMs, undefined));
+}
+
+type Frames = AsyncIterator<WatchFrame>;
+
+async function* eventsOf(first: ReturnType<Frames["next"]>, frames: Frames): AsyncIterable<string> {
   yield ": watching\n\n";
-  for await (const frame of frames) {
+  for (let next = await first; !next.done; next = await frames.next()) {
+    const frame = next.value;
     if (frame.failure) {
       const { code, message } = frame.failure;
       yield `event: failure\ndata: ${JSON.stringify({ code, message })}\n\n`;

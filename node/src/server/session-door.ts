@@ -19,6 +19,7 @@ export class SessionDoor {
   #answers: Response[] = [];
   #inFlight = 0;
   #scheduled = false;
+  #noMore = false;
   #gone = false;
 
   constructor(needs: {
@@ -40,9 +41,16 @@ export class SessionDoor {
     stream.on("error", () => this.#end());
     stream.on("cancelled", () => this.#end());
     stream.on("end", () => {
-      this.#end();
-      stream.end();
+      this.#noMore = true;
+      this.#endWhenAnswered();
     });
+  }
+
+  /** A client that has said all it wants still gets its answers. */
+  #endWhenAnswered(): void {
+    if (!this.#noMore || this.#gone || this.#inFlight > 0 || this.#answers.length > 0) return;
+    this.#end();
+    this.#stream.end();
   }
 
   #end(): void {
@@ -99,6 +107,7 @@ export class SessionDoor {
     }
     if (from < answers.length) room = this.#stream.write({ responses: from === 0 ? answers : answers.slice(from) });
     if (!room) this.#stream.pause();
+    this.#endWhenAnswered();
   }
 }
 

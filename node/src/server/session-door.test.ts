@@ -1,0 +1,147 @@
+import { EventEmitter } from "node:events";
+import type { Request, RequestFrame, Response, ResponseFrame } from "@nexus-federation/proto/request.ts";
+import { describe, expect, test } from "vitest";
+import type { BoxApi, Caller } from "../box/api.ts";
+import { refusedResponse } from "./callers.ts";
+import { SessionDoor, sessionInFlightMax } from "./session-door.ts";
+
+const caller: Caller = { principal: "token:t", kind: "client", check: () => undefined };
+
+/** The stream's side of the door: what grpc-js gives, with a client that reads only when told. */
+class Stream extends EventEmitter {
+  readonly frames: ResponseFrame[] = [];
+  paused = false;
+  ended = false;
+  room = true;
+  write(frame: ResponseFrame): boolean {
+    this.frames.push(frame);
+    return this.room;
+  }
+  pause(): void {
+    this.paused = true;
+  }
+  resume(): void {
+    this.paused = false;
+  }
+  end(): void {
+    this.ended = true;
+  }
+  get answers(): Response[] {
+    return this.frames.flatMap((frame) => frame.responses);
+  }
+}
+
+function door() {
+  const stream = new Stream();
+  const asked: { request: Request; done: (response: Response) => void }[] = [];
+  const later: (() => void)[] = [];
+  const box = {
+    handle: (request: Request, _caller: Caller, done: (response: Response) => void) => asked.push({ request, done }),
+  };
+  new SessionDoor({
+    box: box as unknown as BoxApi,
+    caller,
+    stream: stream as unknown as ConstructorParameters<typeof SessionDoor>[0]["stream"],
+    defer: (fn) => void later.push(fn),
+  }).start();
+  const send = (...ids: number[]) =>
+    stream.emit("data", {
+      requests: ids.map((id) => ({ id, options: undefined, zone: "", op: undefined })),
+    } satisfies RequestFrame);
+  const turn = () => {
+    for (const fn of later.splice(0)) fn();
+  };
+  const answer = (index: number, bytes = 0) => {
+    const content = Buffer.alloc(bytes);
+    asked[index]?.done({
+      id: 0,
+      receipt: undefined,
+      servedBy: "a",
+      result: { $case: "read", value: { info: undefined, content } },
+    });
+  };
+  return { stream, asked, send, turn, answer };
+}
+
+describe("a session", () => {
+  test("sends the answers of one turn as one frame, under the ids of their requests", () => {
+    const { stream, send, turn, answer } = door();
+    send(11, 12, 13);
+
+    answer(2);
+    answer(0);
+    turn();
+
+    expect(stream.frames).toHaveLength(1);
+    expect(stream.answers.map((one) => one.id)).toEqual([13, 11]);
+  });
+
+  test("cuts heavy answers into frames of a bounded size", () => {
+    const { stream, send, turn, answer } = door();
+    send(...Array.from({ length: 40 }, (_, i) => i));
+
+    for (let i = 0; i < 40; i++) answer(i, 32 * 1024);
+    turn();
+
+    expect(stream.answers).toHaveLength(40);
+    expect(stream.frames.length).toBeGreaterThan(1);
+    for (const { responses } of stream.frames) expect(responses.length).toBeLessThanOrEqual(17);
+  });
+
+  test("refuses requests above its limit with OVERLOADED and a time to wait", () => {
+    const { stream, asked, send, turn } = door();
+    send(...Array.from({ length: sessionInFlightMax + 2 }, (_, i) => i));
+    turn();
+
+    expect(asked).toHaveLength(sessionInFlightMax);
+    expect(stream.answers.map((one) => one.id)).toEqual([sessionInFlightMax, sessionInFlightMax + 1]);
+    expect(stream.answers[0]?.result).toMatchObject({
+      value: { code: "OVERLOADED", retryAfterMs: expect.any(Number) },
+    });
+  });
+
+  test("reads no more from a client that does not read, until it reads again", () => {
+    const { stream, send, turn, answer } = door();
+    stream.room = false;
+    send(1);
+    answer(0);
+    turn();
+
+    expect(stream.paused).toBe(true);
+    stream.emit("drain");
+    expect(stream.paused).toBe(false);
+  });
+
+  test("writes nothing after it was cancelled", () => {
+    const { stream, send, turn, answer } = door();
+    send(1, 2);
+    stream.emit("cancelled");
+    answer(0);
+    turn();
+
+    expect(stream.frames).toEqual([]);
+  });
+
+  test("ends only when everything that was asked is answered", () => {
+    const { stream, send, turn, answer } = door();
+    send(1, 2);
+    stream.emit("end");
+    answer(0);
+    turn();
+    expect(stream.ended).toBe(false);
+
+    answer(1);
+    turn();
+
+    expect(stream.answers.map((one) => one.id)).toEqual([1, 2]);
+    expect(stream.ended).toBe(true);
+  });
+
+  test("takes who asks from the connection, whatever the request says", () => {
+    const { stream, asked } = door();
+    const options = { ...refusedResponse(0, { code: "INVALID", message: "" }), principal: "token:admin", hops: ["x"] };
+    stream.emit("data", { requests: [{ id: 1, options, zone: "", op: undefined }] });
+
+    expect(asked[0]?.request.options).toMatchObject({ principal: "token:t", hops: [] });
+  });
+});
