@@ -1,0 +1,134 @@
+// Specs that one object alone shows to be good or bad: what every reader of the rules must agree on.
+import type { Kind } from "../kinds.ts";
+
+export const zone = (more: object) => ({ pathPattern: "/a/**", ...more });
+const group = (...roles: string[]) => ({ members: roles.map((role, index) => ({ box: `b${index}`, role })) });
+
+export const accepted: [string, Kind, object][] = [
+  ["strong with learners", "ConsensusZone", zone({ mode: "strong", authorityBox: "a", replicas: ["b"] })],
+  [
+    "strong_ha",
+    "ConsensusZone",
+    zone({ mode: "strong_ha", raftGroup: "g", writeConcern: "all", readPreference: "nearest" }),
+  ],
+  [
+    "eventual with lock upgrade",
+    "ConsensusZone",
+    zone({ mode: "eventual", authorityBox: "a", locks: "upgrade", staleReadMaxAge: "10s" }),
+  ],
+  [
+    "eventual with any writer",
+    "ConsensusZone",
+    zone({ mode: "eventual", writers: "any", replicas: ["a", "b"], conflict: "lww" }),
+  ],
+  ["quorum", "ConsensusZone", zone({ mode: "quorum", replicas: ["a", "b", "c"], quorum: { read: 2, write: 2 } })],
+  ["pattern with a middle star", "ConsensusZone", { pathPattern: "/*/locks/*", mode: "strong", authorityBox: "a" }],
+  ["two voters and a witness", "RaftGroup", group("Voter", "Voter", "Witness", "Learner")],
+  ["system group", "RaftGroup", { ...group("Voter"), system: true, bootstrapBox: "b0" }],
+  [
+    "explicit timing",
+    "RaftGroup",
+    { ...group("Voter"), timing: { electionTimeout: "1s", heartbeatInterval: "100ms" } },
+  ],
+  ["mount", "Mount", { path: "/global/shared", zone: "shared" }],
+  ["witness box", "Box", { role: "Witness", region: "eu-west" }],
+  [
+    "box for Kubernetes",
+    "Box",
+    {
+      region: "eu",
+      podTemplate: { spec: { nodeSelector: { a: "b" } } },
+      service: { type: "LoadBalancer", loadBalancerClass: "x" },
+    },
+  ],
+];
+
+/** With the fields that are blamed. */
+export const refused: [string, Kind, object, string[]][] = [
+  ["strong without authority", "ConsensusZone", zone({ mode: "strong" }), ["spec.authorityBox"]],
+  ["strong_ha without group", "ConsensusZone", zone({ mode: "strong_ha" }), ["spec.raftGroup"]],
+  [
+    "strong_ha with replicas",
+    "ConsensusZone",
+    zone({ mode: "strong_ha", raftGroup: "g", replicas: ["a"] }),
+    ["spec.replicas"],
+  ],
+  [
+    "strong with writers",
+    "ConsensusZone",
+    zone({ mode: "strong", authorityBox: "a", writers: "authority" }),
+    ["spec.writers"],
+  ],
+  ["strong with locks", "ConsensusZone", zone({ mode: "strong", authorityBox: "a", locks: "upgrade" }), ["spec.locks"]],
+  [
+    "any writer with an authority",
+    "ConsensusZone",
+    zone({ mode: "eventual", writers: "any", replicas: ["b"], authorityBox: "a" }),
+    ["spec.authorityBox"],
+  ],
+  ["any writer without replicas", "ConsensusZone", zone({ mode: "eventual", writers: "any" }), ["spec.replicas"]],
+  [
+    "authority named as replica",
+    "ConsensusZone",
+    zone({ mode: "strong", authorityBox: "a", replicas: ["a"] }),
+    ["spec.replicas"],
+  ],
+  [
+    "W of half",
+    "ConsensusZone",
+    zone({ mode: "quorum", replicas: ["a", "b", "c", "d"], quorum: { read: 4, write: 2 } }),
+    ["spec.quorum.write"],
+  ],
+  [
+    "R + W too small",
+    "ConsensusZone",
+    zone({ mode: "quorum", replicas: ["a", "b", "c"], quorum: { read: 1, write: 2 } }),
+    ["spec.quorum.read"],
+  ],
+  [
+    "W above N",
+    "ConsensusZone",
+    zone({ mode: "quorum", replicas: ["a"], quorum: { read: 1, write: 2 } }),
+    ["spec.quorum"],
+  ],
+  [
+    "repeated replica",
+    "ConsensusZone",
+    zone({ mode: "strong", authorityBox: "a", replicas: ["b", "b"] }),
+    ["spec.replicas[1]"],
+  ],
+  [
+    "pattern without a star",
+    "ConsensusZone",
+    { pathPattern: "/a", mode: "strong", authorityBox: "a" },
+    ["spec.pathPattern"],
+  ],
+  [
+    "pattern with dots",
+    "ConsensusZone",
+    { pathPattern: "/../**", mode: "strong", authorityBox: "a" },
+    ["spec.pathPattern"],
+  ],
+  [
+    "duration without unit",
+    "ConsensusZone",
+    zone({ mode: "strong", authorityBox: "a", retention: "7" }),
+    ["spec.retention"],
+  ],
+  ["witness beside one voter", "RaftGroup", group("Voter", "Witness"), ["spec.members"]],
+  ["witness beside three voters", "RaftGroup", group("Voter", "Voter", "Voter", "Witness"), ["spec.members"]],
+  ["no voter", "RaftGroup", group("Learner"), ["spec.members"]],
+  ["no member", "RaftGroup", { members: [] }, ["spec.members"]],
+  ["one box twice", "RaftGroup", { members: [{ box: "a" }, { box: "a" }] }, ["spec.members[1].box"]],
+  ["system group without bootstrapBox", "RaftGroup", { ...group("Voter"), system: true }, ["spec.bootstrapBox"]],
+  ["bootstrapBox without system", "RaftGroup", { ...group("Voter"), bootstrapBox: "b0" }, ["spec.bootstrapBox"]],
+  ["half a timing", "RaftGroup", { ...group("Voter"), timing: { electionTimeout: "1s" } }, ["spec.timing"]],
+  [
+    "heartbeat above election",
+    "RaftGroup",
+    { ...group("Voter"), timing: { electionTimeout: "1s", heartbeatInterval: "2s" } },
+    ["spec.timing.heartbeatInterval"],
+  ],
+  ["box without region", "Box", {}, ["spec.region"]],
+  ["relative mount", "Mount", { path: "a", zone: "b" }, ["spec.path"]],
+];
