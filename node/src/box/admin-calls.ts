@@ -11,26 +11,26 @@ import type {
   TransferRequest,
 } from "@nexus-federation/proto/admin.ts";
 import { BootstrapRecord, type DeclaredReplica } from "@nexus-federation/proto/raft.ts";
-import { type BoxRecord, LogRecord } from "@nexus-federation/proto/records.ts";
+import { type BoxRecord, LogRecord, type ZoneRule } from "@nexus-federation/proto/records.ts";
 import { equalBytes, hexOf } from "../base/bytes.ts";
 import { type Clock, delay, type Random } from "../base/clock.ts";
 import { isRefusal, type Refusal, refuse } from "../base/errors.ts";
 import type { Groups } from "../group/api.ts";
 import { boxFor, doneReply, firstMembers, refusedReply, replyOf } from "./admin-replies.ts";
 import type { BoxDisk } from "./admin-status.ts";
-import { type Ask, noOptions, refusalIn } from "./ask.ts";
+import type { Ask } from "./ask.ts";
 import type { BoxIdentity } from "./box.ts";
-import { asBuffer } from "./content.ts";
+import { type DestroyedZones, dropReplica } from "./destroyed-zones.ts";
 import { type Directory, systemLog, systemZone } from "./directory.ts";
 import type { Handover } from "./handover.ts";
 import type { Forward, SystemSource } from "./ports.ts";
+import { memberOutside } from "./residency.ts";
 import { systemCommand } from "./system-client.ts";
+import { tellBox } from "./tell.ts";
 
 /** How long a call waits for a leader of a log that it has just made, ms. */
 const leaderWaitMs = 10_000;
 const leaderLookMs = 20;
-/** Time for the initiator of a log, which tells all members, ms. */
-const startMs = 15_000;
 
 export interface AdminCallNeeds {
   identity: BoxIdentity;
@@ -41,6 +41,7 @@ export interface AdminCallNeeds {
   source: SystemSource;
   directory: Directory;
   handover: Handover;
+  destroyed: DestroyedZones;
   clock: Clock;
   random: Random;
   /** Connects to boxes that no map names yet. */
@@ -115,7 +116,10 @@ export class AdminCalls {
   async ensureZone(request: EnsureZoneRequest): Promise<AdminReply> {
     const system = this.#needs.source.system();
     if (system === undefined) return refusedReply(noSystem());
+    const outside = memberOutside(request.rule, request.members, system.boxes());
+    if (outside !== undefined) return refusedReply(outside);
     const known = system.logOfZone(request.zone);
+    if (known?.restoring) return refusedReply(beingRestored(request.zone));
     const record = known ?? (await this.#createLog(request));
     if (isRefusal(record)) return refusedReply(record);
     // A log that has reported its members has begun; telling it to begin again would be refused there anyway.
@@ -123,13 +127,30 @@ export class AdminCalls {
     return replyOf(refused, { log: record.log });
   }
 
-  async #createLog(request: EnsureZoneRequest): Promise<LogRecord | Refusal> {
+  /** A zone for a restore to fill. One that an earlier restore left unfinished is deleted first. */
+  async stageZone(request: EnsureZoneRequest): Promise<AdminReply> {
+    const { zone, rule, members } = request;
+    const system = this.#needs.source.system();
+    if (system === undefined) return refusedReply(noSystem());
+    const outside = memberOutside(rule, members, system.boxes());
+    if (outside !== undefined) return refusedReply(outside);
+    const known = system.logOfZone(zone);
+    if (known !== undefined && !known.restoring)
+      return refusedReply(refuse("ALREADY_EXISTS", `zone ${zone} exists; restore under a new name`));
+    const cleared = known === undefined ? doneReply() : await this.destroyZone({ zone, confirm: zone });
+    if (cleared.failure !== undefined) return cleared;
+    const record = await this.#createLog(request, true);
+    if (isRefusal(record)) return refusedReply(record);
+    return replyOf(await this.#startLog(record), { log: record.log });
+  }
+
+  async #createLog(request: EnsureZoneRequest, restoring?: true): Promise<LogRecord | Refusal> {
     const system = this.#needs.source.system();
     if (system === undefined) return noSystem();
     const members = firstMembers(request.members, system.boxes());
     if (isRefusal(members)) return members;
     const { zone, timing, group } = request;
-    const log = { ...LogRecord.decode(new Uint8Array(0)), zone, members, timing, group };
+    const log = { ...LogRecord.decode(new Uint8Array(0)), zone, members, timing, group, restoring };
     const created = await systemCommand(this.#needs.ask, { $case: "createLog", value: { log } });
     if (isRefusal(created)) return created;
     return system.logOfZone(zone) ?? refuse("NO_LEADER", `zone ${zone} is created, but not seen here yet; call again`);
@@ -145,26 +166,10 @@ export class AdminCalls {
     const { log, zone, generation, timing, members } = record;
     const federationUid = source.system()?.federationUid || disk.federationUid();
     const begin: BootstrapRecord = { log, zone, generation, timing, members, federationUid };
-    return this.#tell(initiator.box, "startZone", BootstrapRecord.encode(begin).finish(), () => this.startZone(begin));
-  }
-
-  /** Has a box execute a call on itself; `here` when it is this one. */
-  #tell(
-    box: string,
-    method: string,
-    body: Uint8Array,
-    here: () => Promise<Refusal | undefined>,
-  ): Promise<Refusal | undefined> {
     const { identity, forward } = this.#needs;
-    if (box === identity.box) return here();
-    const options = { ...noOptions, timeoutMs: startMs, hops: [identity.box] };
-    const op = { $case: "admin" as const, value: { method, body: asBuffer(body) } };
-    return new Promise((resolve) => {
-      forward.send(box, { id: 0, options, zone: "", op }, startMs, (outcome) => {
-        if (outcome.kind === "answer") return resolve(refusalIn(outcome.response));
-        resolve(refuse("ZONE_UNAVAILABLE", `box ${box} could not be told (${method}): ${outcome.reason}`));
-      });
-    });
+    if (initiator.box === identity.box) return this.startZone(begin);
+    const call = { method: "startZone", body: BootstrapRecord.encode(begin).finish() };
+    return tellBox({ self: identity.box, forward }, initiator.box, call);
   }
 
   /** On the initiator. */
@@ -175,17 +180,26 @@ export class AdminCalls {
   }
 
   /** On a member of a destroyed zone. */
-  async dropZone({ log, zone }: LogRecord): Promise<Refusal | undefined> {
-    const { groups } = this.#needs;
-    const view = groups.view(log);
-    if (view === undefined) return undefined;
-    if (view.zone !== zone)
-      return refuse("PRECONDITION_FAILED", `log ${log} is that of zone ${view.zone}, not ${zone}`);
-    await groups.remove(log);
-    return undefined;
+  dropZone(record: LogRecord): Promise<Refusal | undefined> {
+    return dropReplica(this.#needs.groups, record);
   }
 
   async installRules(request: InstallRulesRequest): Promise<AdminReply> {
+    const unfinished = request.rules.find((rule) => this.#recordOf(rule)?.restoring);
+    return unfinished === undefined ? this.installRestored(request) : refusedReply(beingRestored(unfinished.zone));
+  }
+
+  #recordOf(rule: ZoneRule): LogRecord | undefined {
+    return this.#needs.source.system()?.logOfZone(rule.zone);
+  }
+
+  /** The same for the end of a restore, which has proved what it filled. */
+  async installRestored(request: InstallRulesRequest): Promise<AdminReply> {
+    const boxes = this.#needs.source.system()?.boxes() ?? [];
+    for (const rule of request.rules) {
+      const outside = memberOutside(rule, this.#recordOf(rule)?.members ?? [], boxes);
+      if (outside !== undefined) return refusedReply(outside);
+    }
     const epoch = await this.#needs.handover.install(request.expectedEpoch, request.rules);
     return isRefusal(epoch) ? refusedReply(epoch) : doneReply({ epoch });
   }
@@ -214,10 +228,7 @@ export class AdminCalls {
     const value = { zone: request.zone, log: record.log };
     const destroyed = await systemCommand(this.#needs.ask, { $case: "destroyZone", value });
     if (isRefusal(destroyed)) return refusedReply(destroyed);
-    const body = LogRecord.encode(record).finish();
-    const boxes = record.members.filter((member) => member.role !== "witness").map((member) => member.box);
-    const told = await Promise.all(boxes.map((box) => this.#tell(box, "dropZone", body, () => this.dropZone(record))));
-    const open = told.flatMap((refused) => (refused === undefined ? [] : [refused.message]));
+    const open = await this.#needs.destroyed.drop(record);
     return doneReply({ log: record.log, detail: open.join("; ") });
   }
 
@@ -235,6 +246,8 @@ export class AdminCalls {
     const { groups, directory } = this.#needs;
     const rule = directory.zone(request.zone);
     if (isRefusal(rule)) return refusedReply(rule);
+    const outside = memberOutside(rule, request.members, directory.boxes);
+    if (outside !== undefined) return refusedReply(outside);
     const members: DeclaredReplica[] = [];
     for (const declared of request.members) {
       const record = boxFor(declared, directory.boxes);
@@ -258,6 +271,10 @@ export class AdminCalls {
   }
 }
 
+function beingRestored(zone: string): Refusal {
+  const text = `zone ${zone} is being restored; wait for its end, or destroy it when its restore was given up`;
+  return refuse("ZONE_IN_USE", text);
+}
 function noSystem(): Refusal {
   return refuse("NO_LEADER", "this box does not know the system zone's state; call again");
 }

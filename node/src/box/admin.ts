@@ -26,9 +26,10 @@ import { callAt, doneReply, refusedReply } from "./admin-replies.ts";
 import { healthOf, identifyReply, type StatusNeeds, statusReply } from "./admin-status.ts";
 import type { BoxHealth, Caller } from "./api.ts";
 import type { Ask } from "./ask.ts";
-import type { Backups } from "./backup.ts";
+import { type BackupNeeds, backupZone } from "./backup.ts";
 import type { AdminSide } from "./box.ts";
 import { systemZone } from "./directory.ts";
+import { type RestoreNeeds, restoreZone } from "./restore.ts";
 
 /** Time for handing leadership over when a box drains, ms. */
 const drainMs = 5_000;
@@ -41,7 +42,7 @@ interface Codec<T> {
 export interface AdminNeeds {
   status: StatusNeeds;
   calls: AdminCalls;
-  backups: Backups;
+  backups: BackupNeeds & RestoreNeeds;
   ask: Ask;
   drain(timeoutMs: number): Promise<void>;
   undrain(): void;
@@ -53,6 +54,8 @@ type Remote = (calls: AdminCalls, body: Uint8Array) => Promise<AdminReply | Refu
 const remote: Record<string, Remote> = {
   registerBox: (calls, body) => calls.registerBox(RegisterBoxRequest.decode(body)),
   ensureZone: (calls, body) => calls.ensureZone(EnsureZoneRequest.decode(body)),
+  stageZone: (calls, body) => calls.stageZone(EnsureZoneRequest.decode(body)),
+  installRestored: (calls, body) => calls.installRestored(InstallRulesRequest.decode(body)),
   installRules: (calls, body) => calls.installRules(InstallRulesRequest.decode(body)),
   setPolicy: (calls, body) => calls.setPolicy(SetPolicyRequest.decode(body)),
   destroyZone: (calls, body) => calls.destroyZone(DestroyZoneRequest.decode(body)),
@@ -121,12 +124,12 @@ export class Admin implements AdminSide {
 
   async *backup(request: BackupRequest, caller: Caller): AsyncGenerator<BackupFrame, void, void> {
     const denied = caller.check("admin", "/");
-    if (denied === undefined) return yield* this.#needs.backups.backup(request.zone);
+    if (denied === undefined) return yield* backupZone(this.#needs.backups, request.zone);
     yield { header: undefined, data: Buffer.alloc(0), last: true, digest: Buffer.alloc(0), failure: failureOf(denied) };
   }
   async restore(frames: AsyncIterable<BackupFrame>, caller: Caller): Promise<AdminReply> {
     const denied = caller.check("admin", "/");
-    return denied === undefined ? this.#needs.backups.restore(frames) : refusedReply(denied);
+    return denied === undefined ? restoreZone(this.#needs.backups, frames) : refusedReply(denied);
   }
 
   async execute(_zone: string, method: string, body: Uint8Array): Promise<Uint8Array | Refusal> {

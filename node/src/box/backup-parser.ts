@@ -21,6 +21,11 @@ export class BackupParser {
     this.#needs = needs;
   }
 
+  /** Nothing of a record or of its content is still to come. */
+  get isAtEnd(): boolean {
+    return this.#rest.length === 0 && this.#upload === undefined;
+  }
+
   async add(data: Buffer): Promise<Refusal | undefined> {
     this.#rest = this.#rest.length === 0 ? data : Buffer.concat([this.#rest, data]);
     for (;;) {

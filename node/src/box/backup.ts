@@ -1,230 +1,116 @@
-import {
-  type AdminReply,
-  type BackupFrame,
-  type BackupHeader,
-  EnsureZoneRequest,
-  InstallRulesRequest,
-} from "@nexus-federation/proto/admin.ts";
-import type { FileInfo } from "@nexus-federation/proto/records.ts";
-import { FileInfo as FileInfoCodec } from "@nexus-federation/proto/records.ts";
-import { equalBytes, hexOf } from "../base/bytes.ts";
+import type { BackupFrame } from "@nexus-federation/proto/admin.ts";
+import { type FileInfo, FileInfo as FileInfoCodec, type ZoneRule } from "@nexus-federation/proto/records.ts";
 import { type Clock, delay } from "../base/clock.ts";
 import { isRefusal, messageOf, type Refusal, refuse } from "../base/errors.ts";
 import type { Groups } from "../group/api.ts";
+import type { FrozenMachine } from "../group/machine-states.ts";
+import { bulkFrameBytes } from "../transport/ports.ts";
 import { failureOf } from "../zones/answers.ts";
 import type { ZoneReader, ZoneStates } from "../zones/ports.ts";
-import { callAt, doneReply, refusedReply } from "./admin-replies.ts";
-import type { BoxApi } from "./api.ts";
-import { type Ask, ownCaller, refusalIn } from "./ask.ts";
-import { BackupParser } from "./backup-parser.ts";
 import { asBuffer } from "./content.ts";
-import { type Directory, systemZone } from "./directory.ts";
-import type { Hashing } from "./ports.ts";
-import { type ListPage, walkZone, ZoneDigest } from "./zone-walk.ts";
+import type { Directory } from "./directory.ts";
+import { chunkOf } from "./downloads.ts";
+import type { ChunkStore, ChunkTransfer, Hashing } from "./ports.ts";
+import type { MachineOwner } from "./zone-states.ts";
+import { walkZone, ZoneDigest } from "./zone-walk.ts";
 
 /** Version of the stream: a record is u32 length and FileInfo, and after a file's record its `size` bytes of content. */
-const format = 1;
-/** Entries and inline bytes of a zone that fit a backup: they are read in one moment and held in memory. */
-const entriesMax = 1_000_000;
-const inlineBytesMax = 512 * 1024 * 1024;
-
-/** How long the new zone's rule is waited for here. */
-const mapLookMs = 50;
-const mapLooksMax = 100;
+export const backupFormat = 1;
+/** Bytes gathered before frames go out. */
+const frameBytes = 64 * 1024;
+/** Entries read before others get their turn: about 2 ms. */
+const sliceEntries = 64;
+const readIndexMs = 10_000;
 
 export interface BackupNeeds {
   clock: Clock;
-  box: Pick<BoxApi, "upload" | "download">;
-  ask: Ask;
   groups: Groups;
   states: ZoneStates;
+  machines: MachineOwner;
   directory: Directory;
+  chunks: ChunkStore;
+  transfer: ChunkTransfer;
   hashing: Hashing;
 }
 
-interface Kept {
-  info: FileInfo;
-  content: Uint8Array | undefined;
-}
-
 /**
- * A zone as a stream of what is in it, and back under a new name. A backup shows one moment: all metadata and inline
- * content are read without a pause; chunks, which cannot change, are fetched while it streams.
+ * A zone as a stream of what is in it at one moment: the state is frozen, then read in slices, so that memory stays
+ * bounded and the box goes on serving. Chunks, which cannot change, are fetched by their address while it streams; one
+ * that was dropped meanwhile everywhere ends the backup with a sentence.
  */
-export class Backups {
-  readonly #needs: BackupNeeds;
-
-  constructor(needs: BackupNeeds) {
-    this.#needs = needs;
-  }
-
-  /** On a box with a replica of the zone; NO_LEADER names one otherwise. */
-  async *backup(zone: string): AsyncGenerator<BackupFrame, void, void> {
-    const taken = await this.#take(zone);
-    if (isRefusal(taken)) return yield frame({ last: true, failure: failureOf(taken) });
-    yield frame({ header: taken.header });
-    for (const { info, content } of taken.kept) {
-      yield frame({ data: recordOf(info) });
-      if (info.type !== "file") continue;
-      if (content !== undefined) {
-        if (content.length > 0) yield frame({ data: asBuffer(content) });
-        continue;
-      }
-      try {
-        yield* this.#chunks(zone, info);
-      } catch (error) {
-        return yield frame({ last: true, failure: failureOf(refuse("ZONE_UNAVAILABLE", messageOf(error))) });
-      }
-    }
-    yield frame({ last: true, digest: asBuffer(taken.digest) });
-  }
-
-  async #take(zone: string): Promise<{ header: BackupHeader; kept: Kept[]; digest: Uint8Array } | Refusal> {
-    const { directory, groups, states, hashing } = this.#needs;
-    const rule = directory.zone(zone);
-    if (isRefusal(rule)) return rule;
-    const leaderBox = rule.members[0] ?? "";
-    const refused = await new Promise<Refusal | undefined>((resolve) => {
-      if (!groups.has(rule.log))
-        return resolve(refuse("NO_LEADER", `this box has no replica of zone ${zone}`, { leaderBox }));
-      groups.readIndex(rule.log, (unfit) => resolve(unfit), 10_000);
-    });
-    if (refused !== undefined) return refused;
-    const reader = states.reader(rule.log);
-    const view = groups.view(rule.log);
-    if (reader === undefined || view === undefined)
-      return refuse("NO_LEADER", `this box has no replica of zone ${zone}`);
-    const kept = takeAll(reader);
-    if (isRefusal(kept)) return kept;
-    const digest = new ZoneDigest(hashing);
-    for (const { info } of kept) digest.add(info);
-    const { generation, applied: index } = view;
-    const header = { zone, generation, index, format, digest: Buffer.alloc(0), newZone: "", rule, members: [] };
-    return { header, kept, digest: digest.finish() };
-  }
-
-  async *#chunks(zone: string, info: FileInfo): AsyncGenerator<BackupFrame, void, void> {
-    const request = { options: undefined, path: info.path, offset: 0, length: undefined, zone };
-    for await (const { head, data } of this.#needs.box.download(request, ownCaller, new AbortController().signal)) {
-      const failed = head === undefined ? undefined : refusalIn(head);
-      const read = head?.result?.$case === "read" ? head.result.value.info : undefined;
-      if (failed !== undefined) throw new Error(failed.message);
-      if (read !== undefined && !equalBytes(read.etag, info.etag)) {
-        throw new Error(`${info.path} changed while the backup ran; take it again`);
-      }
-      if (data.length > 0) yield frame({ data });
-    }
-  }
-
-  /** Creates the zone of the header's newZone with its rule and members, fills it, and proves the digest. */
-  async restore(frames: AsyncIterable<BackupFrame>): Promise<AdminReply> {
-    const { hashing } = this.#needs;
-    let header: BackupHeader | undefined;
-    let wanted: Uint8Array | undefined;
-    let parser: BackupParser | undefined;
-    for await (const one of frames) {
-      if (one.failure !== undefined)
-        return refusedReply(refuse("INVALID", `the backup ends with: ${one.failure.message}`));
-      if (one.header !== undefined) {
-        header = one.header;
-        const refused = await this.#prepare(header);
-        if (refused !== undefined) return refusedReply(refused);
-        parser = new BackupParser(header.newZone, this.#needs);
-      }
-      const refused = parser === undefined ? missingHeader() : await parser.add(one.data);
-      if (refused !== undefined) return refusedReply(refused);
-      if (one.last) wanted = one.digest;
-    }
-    if (header === undefined || wanted === undefined) return refusedReply(refuse("INVALID", "the backup is cut off"));
-    const digest = new ZoneDigest(hashing);
-    for await (const info of walkZone(this.#lister(header.newZone))) {
-      if (isRefusal(info)) return refusedReply(info);
-      digest.add(info);
-    }
-    const found = digest.finish();
-    if (equalBytes(found, wanted)) return doneReply({ detail: hexOf(found) });
-    return refusedReply(
-      refuse("CORRUPT", `zone ${header.newZone} has digest ${hexOf(found)}, its backup ${hexOf(wanted)}`),
-    );
-  }
-
-  async #prepare(header: BackupHeader): Promise<Refusal | undefined> {
-    const { directory, ask } = this.#needs;
-    const { newZone, rule, members } = header;
-    if (header.format !== format)
-      return refuse("VERSION", `the backup has format ${header.format}, this box knows ${format}`);
-    if (newZone === "" || rule === undefined)
-      return refuse("INVALID", "a restore names newZone and its rule in the header");
-    if (!isRefusal(directory.zone(newZone)))
-      return refuse("ALREADY_EXISTS", `zone ${newZone} exists; restore under a new name`);
-    const ensured = await callAt(
-      ask,
-      { zone: systemZone, method: "ensureZone" },
-      EnsureZoneRequest.encode({ zone: newZone, members, timing: "", group: "", rule: undefined }).finish(),
-    );
-    if (ensured.failure !== undefined) return refuse("ZONE_UNAVAILABLE", ensured.failure.message);
-    const map = await ask({ $case: "hello", value: {} });
-    const known = map.result?.$case === "hello" ? map.result.value.map : undefined;
-    const rules = (known?.rules ?? []).filter((one) => one.pattern !== "" && one.zone !== systemZone);
-    const next = [...rules, { ...rule, zone: newZone, log: ensured.log, generation: 1, state: "active" }];
-    const installed = await callAt(
-      ask,
-      { zone: systemZone, method: "installRules" },
-      InstallRulesRequest.encode({ expectedEpoch: known?.epoch ?? 0, rules: next }).finish(),
-    );
-    if (installed.failure !== undefined) return refuse("PRECONDITION_FAILED", installed.failure.message);
-    for (let i = 0; i < mapLooksMax && isRefusal(directory.zone(newZone)); i++)
-      await delay(this.#needs.clock, mapLookMs);
-    const unseen = directory.zone(newZone);
-    return isRefusal(unseen) ? unseen : undefined;
-  }
-
-  #lister(zone: string): ListPage {
-    return async (path, page) => {
-      const value = { path, prefix: "", delimiter: "", limit: 0, page, recursive: false };
-      const response = await this.#needs.ask({ $case: "list", value }, { zone, options: { readPreference: "leader" } });
-      const refused = refusalIn(response);
-      if (refused !== undefined) return refused;
-      return response.result?.$case === "listing"
-        ? response.result.value
-        : refuse("INTERNAL", "a listing was expected");
-    };
+export async function* backupZone(needs: BackupNeeds, zone: string): AsyncGenerator<BackupFrame, void, void> {
+  const taken = await take(needs, zone);
+  if (isRefusal(taken)) return yield backupFrame({ last: true, failure: failureOf(taken) });
+  const { rule, frozen } = taken;
+  try {
+    const { generation, appliedIndex: index } = frozen.machine;
+    const none = Buffer.alloc(0);
+    const header = { zone, generation, index, format: backupFormat, digest: none, newZone: "", rule, members: [] };
+    yield backupFrame({ header });
+    yield* contents(needs, rule, frozen.machine);
+  } catch (error) {
+    yield backupFrame({ last: true, failure: failureOf(refuse("ZONE_UNAVAILABLE", messageOf(error))) });
+  } finally {
+    frozen.close();
   }
 }
 
-/** Everything in the zone as of now, in the order of walkZone. */
-function takeAll(reader: ZoneReader): Kept[] | Refusal {
-  const kept: Kept[] = [];
-  let inlineBytes = 0;
-  const open = ["/"];
-  for (let path = open.pop(); path !== undefined; path = open.pop()) {
-    const directories: string[] = [];
-    let page = "";
-    do {
-      const listing = reader.list(path, { page });
-      if (isRefusal(listing)) return listing;
-      for (const entry of listing.entries) {
-        const info = { ...entry, path: path === "/" ? `/${entry.name}` : `${path}/${entry.name}` };
-        if (entry.type === "directory") directories.push(info.path);
-        const read = entry.type === "file" ? reader.read(info.path) : undefined;
-        if (isRefusal(read)) return read;
-        const content = read === undefined || read.chunks.length > 0 ? undefined : read.content;
-        inlineBytes += content?.length ?? 0;
-        if (kept.length >= entriesMax || inlineBytes > inlineBytesMax) return tooLarge();
-        kept.push({ info, content });
-      }
-      page = listing.nextPage;
-    } while (page !== "");
-    open.push(...directories.reverse());
-  }
-  return kept;
+async function take(needs: BackupNeeds, zone: string): Promise<{ rule: ZoneRule; frozen: FrozenMachine } | Refusal> {
+  const { directory, groups, states, machines } = needs;
+  const rule = directory.zone(zone);
+  if (isRefusal(rule)) return rule;
+  const leaderBox = groups.view(rule.log)?.leaderBox || (rule.members[0] ?? "");
+  const absent = refuse("NO_LEADER", `this box has no replica of zone ${zone} that may serve`, { leaderBox });
+  if (!groups.has(rule.log)) return absent;
+  const refused = await new Promise<Refusal | undefined>((resolve) => {
+    groups.readIndex(rule.log, (unfit) => resolve(unfit), readIndexMs);
+  });
+  if (refused !== undefined) return refused;
+  const frozen = states.reader(rule.log) === undefined ? undefined : machines.freeze(rule.log);
+  return frozen === undefined ? absent : { rule, frozen };
 }
 
-function tooLarge(): Refusal {
-  return refuse("TOO_LARGE", `a backup takes at most ${entriesMax} entries and ${inlineBytesMax} bytes of small files`);
-}
-function missingHeader(): Refusal {
-  return refuse("INVALID", "the first frame of a backup has its header");
+async function* contents(
+  needs: BackupNeeds,
+  rule: ZoneRule,
+  reader: ZoneReader,
+): AsyncGenerator<BackupFrame, void, void> {
+  const { clock, hashing } = needs;
+  const holders = { log: rule.log, boxes: rule.members };
+  const digest = new ZoneDigest(hashing);
+  const signal = new AbortController().signal;
+  let gathered: Buffer[] = [];
+  let size = 0;
+  let sliced = 0;
+  const gather = (bytes: Uint8Array) => {
+    gathered.push(asBuffer(bytes));
+    size += bytes.length;
+  };
+  const flushed = function* () {
+    const data = Buffer.concat(gathered);
+    gathered = [];
+    size = 0;
+    for (let at = 0; at < data.length; at += bulkFrameBytes) {
+      yield backupFrame({ data: data.subarray(at, at + bulkFrameBytes) });
+    }
+  };
+  const list = async (path: string, page: string) => reader.list(path, { page, limit: sliceEntries });
+  for await (const info of walkZone(list)) {
+    if (isRefusal(info)) throw new Error(info.message);
+    digest.add(info);
+    gather(recordOf(info));
+    const read = info.type === "file" ? reader.read(info.path) : undefined;
+    if (isRefusal(read)) throw new Error(read.message);
+    if (read !== undefined) gather(read.content);
+    for (const ref of read?.chunks ?? []) {
+      yield* flushed();
+      gather(await chunkOf(needs, ref, holders, signal));
+    }
+    if (size >= frameBytes) yield* flushed();
+    if (++sliced % sliceEntries === 0) await delay(clock, 0);
+  }
+  yield* flushed();
+  yield backupFrame({ last: true, digest: asBuffer(digest.finish()) });
 }
 
 function recordOf(info: FileInfo): Buffer {
@@ -235,7 +121,7 @@ function recordOf(info: FileInfo): Buffer {
   return record;
 }
 
-function frame(part: Partial<BackupFrame>): BackupFrame {
+export function backupFrame(part: Partial<BackupFrame>): BackupFrame {
   const none = Buffer.alloc(0);
   return { header: undefined, data: none, last: false, digest: none, failure: undefined, ...part };
 }

@@ -10,6 +10,9 @@ export const systemZone = "system";
 /** Number of the system zone's log (architecture.md, decision 10). */
 export const systemLog = 1;
 
+/** State of the rule that stands for a zone which a restore still fills: clients do not see it. */
+export const restoringState = "restoring";
+
 export interface DirectoryState {
   /** Index in the system log of the last change of rules, members or boxes. */
   revision: number;

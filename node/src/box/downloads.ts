@@ -22,7 +22,7 @@ export interface DownloadNeeds {
 }
 
 /** Where a file's chunks lie. */
-interface Holders {
+export interface Holders {
   log: number;
   boxes: string[];
 }
@@ -89,8 +89,9 @@ async function* chunked(
   }
 }
 
-async function chunkOf(
-  needs: DownloadNeeds,
+/** A chunk from this box or a holder; throws when nobody gives it. */
+export async function chunkOf(
+  needs: Pick<DownloadNeeds, "chunks" | "transfer" | "hashing">,
   ref: ChunkRef,
   holders: Holders,
   signal: AbortSignal,

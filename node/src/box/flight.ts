@@ -1,7 +1,8 @@
+import type { Failure } from "@nexus-federation/proto/records.ts";
 import type { Request, RequestOptions, Response } from "@nexus-federation/proto/request.ts";
 import { Backoff } from "../base/backoff.ts";
 import type { Clock, Random } from "../base/clock.ts";
-import { isRefusal, type Refusal, refuse } from "../base/errors.ts";
+import { type ErrorCode, errorKinds, isRefusal, type Refusal, refuse } from "../base/errors.ts";
 import { failureIn, refusal, refusalOf } from "../zones/answers.ts";
 import type { ZoneCall, ZoneEngine } from "../zones/engine.ts";
 import type { LogStates } from "../zones/log-state.ts";
@@ -9,6 +10,7 @@ import { modeOf, modeTraits, planRead } from "../zones/options.ts";
 import type { Caller } from "./api.ts";
 import type { Directory } from "./directory.ts";
 import type { Forward, ForwardOutcome } from "./ports.ts";
+import { readOutside } from "./residency.ts";
 import { forwarded, type Routed, route, showPaths } from "./routing.ts";
 import { type LeaderHints, leaderTarget, replicaTarget, type TargetQuery } from "./targets.ts";
 
@@ -97,10 +99,19 @@ export class Flight {
     }
     this.#routed = routed;
     if (routed.work.kind === "read") {
+      const outside = this.#outside(routed);
+      if (outside !== undefined) return this.#task.done(refusal(outside));
       const plan = planRead(routed.rule, options);
       if (isRefusal(plan)) return this.#task.done(refusal(plan));
     }
     this.#attempt(routed);
+  }
+
+  #outside({ rule, work }: Routed): Refusal | undefined {
+    const { self, directory } = this.#needs;
+    if (rule.regions.length === 0) return undefined;
+    const boxes = [...this.#task.options.hops, self];
+    return readOutside(rule, work, { boxes, regionOf: (box) => directory.regionOf(box) });
   }
 
   /** A rule may have been added a moment ago elsewhere: the map is asked for once before NO_ZONE is the answer. */
@@ -217,6 +228,9 @@ export class Flight {
       if (failure.code === "UNKNOWN_OUTCOME") this.#maybeApplied = true;
       return this.#refused(refusalOf(failure), response);
     }
+    if (failure !== undefined && this.#maybeApplied && saysNothingOfBefore(failure)) {
+      return this.#giveUp(routed, refusalOf(failure));
+    }
     if (failure?.code === "STALENESS_EXCEEDED" && this.#mayAskLeader(routed)) {
       this.#atLeader = true;
       return this.#attempt(routed);
@@ -282,6 +296,12 @@ export class Flight {
     if (this.#edge && this.#routed !== undefined) showPaths(response, this.#routed, this.#needs.directory);
     this.#task.done(response);
   }
+}
+
+/** Refusals of one attempt before it reached the state machine: an attempt before it may have been applied all the same. */
+function saysNothingOfBefore({ code, applied }: Failure): boolean {
+  if (applied) return false;
+  return code !== "LOCKED" && (errorKinds[code as ErrorCode].retryable || code === "EXPIRED");
 }
 
 function unreachable(routed: Routed, why: string): Refusal {

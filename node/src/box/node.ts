@@ -8,10 +8,10 @@ import { LogEngine } from "../zones/log-engine.ts";
 import { Admin } from "./admin.ts";
 import { AdminCalls } from "./admin-calls.ts";
 import type { BoxDisk } from "./admin-status.ts";
-import { Backups } from "./backup.ts";
 import { Box, type BoxIdentity } from "./box.ts";
+import { DestroyedZones } from "./destroyed-zones.ts";
 import { Directory } from "./directory.ts";
-import { ForwardLinks } from "./forward-link.ts";
+import { ForwardLinks, type ServeForwarded } from "./forward-link.ts";
 import { Handover } from "./handover.ts";
 import type { BoxLimits } from "./limits.ts";
 import { MemberReports } from "./member-reports.ts";
@@ -42,6 +42,8 @@ export interface NodeNeeds {
   limits: BoxLimits;
   log: BoxLog;
   problems(): string[];
+  /** Counts what other boxes forward. */
+  meterPeers?(serve: ServeForwarded): ServeForwarded;
 }
 
 /** Everything of a box above its drivers, wired: the same parts for the process and for the simulator. */
@@ -51,6 +53,7 @@ export class BoxNode {
   readonly #needs: NodeNeeds;
   readonly #sync: DirectorySync;
   readonly #handover: Handover;
+  readonly #destroyed: DestroyedZones;
   readonly #reports: MemberReports;
   #draining = false;
 
@@ -61,10 +64,11 @@ export class BoxNode {
     const directory = new Directory(needs.mapFile);
     this.directory = directory;
     const engine = new LogEngine({ groups, states, places: directory, clock });
+    const serve: ServeForwarded = (request, caller, done) => this.box.handle(request, caller, done);
     const forward = new ForwardLinks({
       network,
       clock,
-      serve: (request, caller, done) => this.box.handle(request, caller, done),
+      serve: needs.meterPeers?.(serve) ?? serve,
       admit: (box, incarnation) => this.#admit(box, incarnation),
     });
     const seedNames = seeds.map((seed) => seed.box);
@@ -82,10 +86,12 @@ export class BoxNode {
     const { ask } = this.box;
     this.#handover = new Handover({ ask, source: states, groups, clock, log: needs.log });
     this.#reports = new MemberReports({ groups, ask, clock });
+    this.#destroyed = new DestroyedZones({ ask, forward, groups, clock, source: states, self: identity.box });
     const shared = { ...needs, ask, directory, states, source: states, forward, handover: this.#handover };
+    const destroyed = this.#destroyed;
     const status = { ...shared, draining: () => this.#draining };
-    const calls = new AdminCalls({ ...shared, random, meet: (boxes) => this.#meet(boxes) });
-    const backups = new Backups({ ...shared, box: this.box });
+    const calls = new AdminCalls({ ...shared, destroyed, random, meet: (boxes) => this.#meet(boxes) });
+    const backups = { ...shared, box: this.box };
     this.box.useAdmin(
       new Admin({
         status,
@@ -103,6 +109,7 @@ export class BoxNode {
     this.directory.onChange(() => this.#meet(this.directory.boxes));
     this.#sync.start();
     this.#handover.start();
+    this.#destroyed.start();
     this.#reports.start();
   }
 
@@ -121,6 +128,7 @@ export class BoxNode {
   stop(): void {
     this.#sync.stop();
     this.#handover.stop();
+    this.#destroyed.stop();
     this.#reports.stop();
   }
 

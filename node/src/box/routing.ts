@@ -6,7 +6,7 @@ import { parseAddress } from "../tree/path.ts";
 import { federationPath } from "../tree/rules.ts";
 import type { ZoneRead } from "../zones/engine.ts";
 import type { Caller } from "./api.ts";
-import type { Directory } from "./directory.ts";
+import { type Directory, restoringState } from "./directory.ts";
 import { eachAccess, internalOnly, isInternal, mapPaths } from "./operations.ts";
 
 /** A request bound to its zone: paths are zone paths. */
@@ -39,7 +39,7 @@ export function route(request: Request, caller: Caller, directory: Directory): R
   if (op.$case === "mutate") return routeMutation(op.value, request.zone, caller, directory);
   const path = pathOfRead(request);
   if (path === undefined) return refuse("INVALID", `a request of kind ${op.$case} has no path`);
-  const found = find(path, request.zone, directory);
+  const found = find(path, request.zone, { caller, directory });
   if (isRefusal(found)) return found;
   const denied = caller.kind === "box" ? undefined : caller.check("read", checkedPath(found, directory));
   if (denied !== undefined) return denied;
@@ -55,7 +55,7 @@ function routeMutation(operation: Operation, zone: string, caller: Caller, direc
   }
   let first: Found | undefined;
   const toZone = (path: string): string | Refusal => {
-    const found = find(path, zone, directory);
+    const found = find(path, zone, { caller, directory });
     if (isRefusal(found)) return found;
     first ??= found;
     if (found.rule.zone === first.rule.zone) return found.zonePath;
@@ -66,7 +66,7 @@ function routeMutation(operation: Operation, zone: string, caller: Caller, direc
   };
   if (caller.kind !== "box") {
     const denied = eachAccess(operation, ({ right, path }) => {
-      const found = find(path, zone, directory);
+      const found = find(path, zone, { caller, directory });
       return isRefusal(found) ? found : caller.check(right, checkedPath(found, directory));
     });
     if (denied !== undefined) return denied;
@@ -79,7 +79,8 @@ function routeMutation(operation: Operation, zone: string, caller: Caller, direc
 }
 
 /** Zone and zone path of a request's path; `zone` is the request's own zone field. */
-function find(path: string, zone: string, directory: Directory): Found | Refusal {
+function find(path: string, zone: string, by: { caller: Caller; directory: Directory }): Found | Refusal {
+  const { caller, directory } = by;
   const address = parseAddress(path);
   if (isRefusal(address)) return address;
   if (address.zone !== undefined && zone !== "" && address.zone !== zone) {
@@ -88,7 +89,11 @@ function find(path: string, zone: string, directory: Directory): Found | Refusal
   const named = address.zone ?? (zone === "" ? undefined : zone);
   if (named !== undefined) {
     const rule = directory.zone(named);
-    return isRefusal(rule) ? rule : { rule, zonePath: address.path, byZone: true };
+    if (isRefusal(rule)) return rule;
+    if (rule.state === restoringState && caller.kind !== "box") {
+      return refuse("NO_ZONE", `zone ${named} is being restored; it is shown once it is complete`);
+    }
+    return { rule, zonePath: address.path, byZone: true };
   }
   const match = directory.match(address.path);
   if (match === undefined) {

@@ -3,7 +3,7 @@ import type { Clock, Random, Timer } from "../base/clock.ts";
 import { isRefusal } from "../base/errors.ts";
 import type { Groups } from "../group/api.ts";
 import { noOptions } from "./ask.ts";
-import { type Directory, type DirectoryState, systemLog, systemZone } from "./directory.ts";
+import { type Directory, type DirectoryState, restoringState, systemLog, systemZone } from "./directory.ts";
 import type { BoxLog, Forward, SystemSource } from "./ports.ts";
 
 /** Pause between two polls of a box without a replica of the system zone, ms. */
@@ -116,7 +116,8 @@ export function replicaState(source: SystemSource, groups: Groups): DirectorySta
 /** A zone that no rule binds: reached by name only, by hand-overs and admin calls. */
 function ruleWithoutPattern(log: LogRecord): ZoneRule {
   const members = log.members.filter((member) => member.role !== "witness").map((member) => member.box);
-  return { ...bareRule, zone: log.zone, log: log.log, generation: log.generation, members, state: "detached" };
+  const state = log.restoring ? restoringState : "detached";
+  return { ...bareRule, zone: log.zone, log: log.log, generation: log.generation, members, state };
 }
 
 function systemRule(members: string[], generation: number): ZoneRule {

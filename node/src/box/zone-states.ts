@@ -1,4 +1,5 @@
 import type { Groups, GroupView, LockEvent } from "../group/api.ts";
+import type { FrozenMachine } from "../group/machine-states.ts";
 import type { Machine } from "../machine/machine.ts";
 import type { WaitEnd, ZoneReader, ZoneStates } from "../zones/ports.ts";
 import { systemLog } from "./directory.ts";
@@ -7,6 +8,8 @@ import type { SystemReader, SystemSource } from "./ports.ts";
 /** Where the machines of this box's replicas are found (group/: MachineStates). */
 export interface MachineOwner {
   machine(log: number): Machine | undefined;
+  /** The state of this moment, for reads spread over time; to be closed. */
+  freeze(log: number): FrozenMachine | undefined;
 }
 
 /** The state behind this box's replicas, as the engines and the directory ask for it. */
@@ -45,8 +48,10 @@ export class BoxStates implements ZoneStates, SystemSource {
     });
   }
 
+  /** Undefined without a replica, or with one that is no member (any more): it may know nothing, or old things for ever. */
   system(): SystemReader | undefined {
-    if (!this.#groups.has(systemLog)) return undefined;
+    const view = this.#groups.view(systemLog);
+    if (!view?.progress.some((member) => member.state === "self")) return undefined;
     return this.#machines.machine(systemLog)?.system;
   }
   systemRevision(): number {

@@ -11,6 +11,13 @@ import { WireReader, WireWriter } from "./wire-bytes.ts";
 /** What the reader of a log's state needs besides the host: the machine itself, for reads. */
 export interface MachineOwner {
   machine(log: number): Machine | undefined;
+  freeze(log: number): FrozenMachine | undefined;
+}
+
+/** A machine over the state of one moment: it is read, nothing is applied to it. */
+export interface FrozenMachine {
+  machine: Machine;
+  close(): void;
 }
 
 /** Number of the system zone's log. */
@@ -34,6 +41,14 @@ export class MachineStates implements States, MachineOwner {
 
   machine(log: number): Machine | undefined {
     return this.#states.get(log)?.machine;
+  }
+
+  /** The log's state as of now, for reads spread over time; to be closed. Undefined when there is none here. */
+  freeze(log: number): FrozenMachine | undefined {
+    const state = this.#states.get(log);
+    if (state === undefined) return undefined;
+    this.commit();
+    return state.freeze();
   }
 
   changed(state: MachineState): void {
@@ -116,6 +131,12 @@ class MachineState implements ReplicaState {
         pieces.return?.();
       },
     };
+  }
+
+  freeze(): FrozenMachine {
+    const { view, close } = this.#all.database.freeze(this.#id);
+    const options = { generation: this.#generation, system: this.#log === systemLog };
+    return { machine: new Machine(view, options), close };
   }
 
   restore(): StateRestore {

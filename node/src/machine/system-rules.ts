@@ -72,7 +72,7 @@ export function activateRules(state: MachineState, operation: ActivateRules): Sy
 }
 
 function attach(state: MachineState, log: LogRecord, bound: boolean): void {
-  if (bound && log.state !== "active") putLog(state, { ...log, state: "active", retiredMs: 0 });
+  if (bound && log.state !== "active") putLog(state, { ...log, state: "active", retiredMs: 0, restoring: undefined });
   if (!bound && log.state === "active") putLog(state, { ...log, state: "retired", retiredMs: state.logTimeMs });
 }
 

@@ -149,11 +149,19 @@ function createLog(state: MachineState, operation: CreateLog): SystemReply | Ref
 /** What a log says its members are; only newer configurations count. */
 function recordMembers(state: MachineState, operation: RecordMembers): SystemReply | Refusal {
   const log = new SystemReads(state).log(operation.log);
+  if (log?.state === "destroyed" && operation.configIndex === 0) return recordDropped(state, log, operation);
   if (!log || log.state === "destroyed") return refuse("NOT_FOUND", `no zone has the log ${operation.log}`);
   if (operation.configIndex <= log.configIndex) return { ...done, log: log.log };
   const next: LogRecord = { ...log, members: operation.members, configIndex: operation.configIndex };
   putLog(state, next);
   showMembers(state, next);
+  return { ...done, log: log.log };
+}
+
+/** Members of a destroyed zone have dropped their data: those that are left are named. */
+function recordDropped(state: MachineState, log: LogRecord, operation: RecordMembers): SystemReply {
+  const members = log.members.filter((member) => operation.members.some((left) => left.replica === member.replica));
+  putLog(state, { ...log, members });
   return { ...done, log: log.log };
 }
 

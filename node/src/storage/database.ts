@@ -157,6 +157,13 @@ export class BoxDatabase {
     return new StateView(this.#needs.store, id);
   }
 
+  /** The state as it was last committed, for reads spread over time. To be closed. */
+  freeze(id: StateId): { view: StateView; close(): void } {
+    const prefix = statePrefix(id);
+    const frozen = this.#needs.store.freeze({ from: prefix, to: afterPrefix(prefix) });
+    return { view: new StateView(frozen, id), close: () => frozen.close() };
+  }
+
   /** Throws CORRUPT naming the log. */
   position(id: StateId): Position | undefined {
     const stored = namingLog(id, () => this.#needs.store.get(positionKey(id)));

@@ -1,3 +1,4 @@
+import { assert } from "../base/assert.ts";
 import type { Random } from "../base/clock.ts";
 import { MemoryStateStore } from "../machine/memory-store.ts";
 import type { ScanRange, StateKey, StatePair, StateStore, StateWrite } from "../machine/store.ts";
@@ -8,11 +9,19 @@ export interface DurableStore extends StateStore {
   keys(range: ScanRange): StateKey[];
   /** Deletes all keys from `from` up to, not including, `to`. */
   deleteRange(from: StateKey, to: StateKey): void;
+  /** The range as it is now, for reads spread over time, whatever is written meanwhile. To be closed. */
+  freeze(range: { from: StateKey; to: StateKey }): FrozenStore;
   /** Resolves when everything written before the call is durable. */
   flush(): Promise<void>;
   /** Errors met in the background; above 0 nothing can be trusted to be written any more. */
   readonly backgroundErrors: number;
   close(): Promise<void>;
+}
+
+/** Reads of one moment; a write is a fault. */
+export interface FrozenStore extends StateStore {
+  /** Gives back what holds the moment. Idempotent. */
+  close(): void;
 }
 
 /** For tests and the simulator: a crash keeps what was flushed and any number of whole batches after it, in order. */
@@ -47,6 +56,16 @@ export class MemoryDurableStore implements DurableStore {
   }
   deleteRange(from: StateKey, to: StateKey): void {
     this.write([...this.#now.scan({ from, to })].map(({ key }) => ({ key, value: undefined })));
+  }
+  freeze(range: { from: StateKey; to: StateKey }): FrozenStore {
+    const copy = new MemoryStateStore();
+    copy.write([...this.#now.scan(range)]);
+    return {
+      get: (key) => copy.get(key),
+      scan: (part) => copy.scan(part),
+      write: () => assert(false, "a frozen state is not written"),
+      close: () => undefined,
+    };
   }
   flush(): Promise<void> {
     const upTo = this.#unflushed.length;

@@ -3,9 +3,11 @@ import { mkdir, open as openFile, readdir } from "node:fs/promises";
 import { join } from "node:path";
 import { crc32 } from "node:zlib";
 import type { RangeOptions, RocksLevel, SyncBatch } from "@nxtedition/rocksdb";
+import { assert } from "../base/assert.ts";
 import { messageOf, NexusError } from "../base/errors.ts";
 import type { ScanRange, StateKey, StatePair, StateWrite } from "../machine/store.ts";
-import type { DurableStore } from "./durable-store.ts";
+import type { DurableStore, FrozenStore } from "./durable-store.ts";
+import { FrozenRows } from "./frozen-rows.ts";
 import { ValueCache } from "./value-cache.ts";
 
 export interface RocksSettings {
@@ -98,6 +100,17 @@ export class RocksStore implements DurableStore {
     const { limit } = range;
     if (limit !== undefined && limit <= rowsAtOnce) return pairs(this.#db.querySync(options).rows);
     return this.#longScan(options);
+  }
+
+  freeze(range: { from: StateKey; to: StateKey }): FrozenStore {
+    const options = rangeOptions(range);
+    assert(options !== undefined, "a range that is frozen is not empty by itself");
+    const iterator = this.#db._iterator(options);
+    const close = () => {
+      iterator._closeSync();
+      this.#db.detachResource(iterator);
+    };
+    return new FrozenRows({ iterator, close, bytesOf, pairs });
   }
 
   #longScan(options: RangeOptions): Iterable<StatePair> {

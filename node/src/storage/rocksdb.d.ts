@@ -20,6 +20,8 @@ declare module "@nxtedition/rocksdb" {
   }
   export interface SyncIterator {
     _nextvSync(size: number, options?: object): Rows;
+    /** The next rows begin with the first key at or after it. */
+    _seekSync(target: Buffer): void;
     _closeSync(): void;
   }
   export interface SyncBatch {

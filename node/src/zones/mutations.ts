@@ -174,7 +174,16 @@ export class Mutations {
 
   #receipt(call: ZoneCall, outcome: AppliedOutcome, grant: LockGrant | undefined) {
     const { index, generation, boxes, logTimeMs } = outcome;
-    const facts = { rule: call.rule, epoch: call.epoch, generation, index, stalenessMs: 0, boxes, logTimeMs };
+    const facts = {
+      rule: call.rule,
+      epoch: call.epoch,
+      generation,
+      index,
+      stalenessMs: 0,
+      boxes,
+      boxesAreAll: true,
+      logTimeMs,
+    };
     return receiptOf(grant === undefined ? facts : { ...facts, grant }, this.#needs.places);
   }
 }

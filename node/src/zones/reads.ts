@@ -141,13 +141,15 @@ export class Reads {
   #receipt(call: ZoneCall, state: LogState, stalenessMs: number) {
     const index = state.applied;
     const boxes = state.holders(index);
+    // Only a leader knows of others: elsewhere the count is a lower bound and says nothing about those missing.
+    const boxesAreAll = state.isLeader;
     const { generation } = state;
     // A leader would stamp a command with at least its own time: callers may use it for their next request.
     const logTimeMs = state.isLeader
       ? Math.max(state.view.logTimeMs, this.#needs.clock.wallMs())
       : state.view.logTimeMs;
     return receiptOf(
-      { rule: call.rule, epoch: call.epoch, generation, index, stalenessMs, boxes, logTimeMs },
+      { rule: call.rule, epoch: call.epoch, generation, index, stalenessMs, boxes, boxesAreAll, logTimeMs },
       this.#needs.places,
     );
   }

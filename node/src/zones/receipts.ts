@@ -13,6 +13,8 @@ export interface ReceiptFacts {
   stalenessMs: number;
   /** Full members known to hold `index` durably: never more than true. */
   boxes: readonly string[];
+  /** `boxes` are all that hold it: a leader's knowledge. Otherwise there may be more. */
+  boxesAreAll: boolean;
   logTimeMs: number;
   grant?: LockGrant;
 }
@@ -29,7 +31,7 @@ export function receiptOf(facts: ReceiptFacts, places: Places): Receipt {
     stalenessMs: Math.ceil(facts.stalenessMs),
     copies: boxes.length,
     regions: regionsOf(boxes, places),
-    degraded: boxes.length < rule.copiesDeclared,
+    degraded: facts.boxesAreAll && boxes.length < rule.copiesDeclared,
     fence: facts.grant ? printFence(facts.grant.generation, facts.grant.counter) : "",
     logTimeMs: facts.logTimeMs,
     token: encodeToken({ log: rule.log, generation, index }),
@@ -52,7 +54,9 @@ function regionsOf(boxes: readonly string[], places: Places): string[] {
 export function holdersOf(view: GroupView, index: number): string[] {
   const boxes: string[] = [];
   for (const member of view.progress) {
-    if (member.role !== "witness" && member.match >= index) boxes.push(member.box);
+    // A box that replaces itself stands twice; what its former disk acknowledged is gone.
+    const replaced = view.progress.some((other) => other.box === member.box && other.replica > member.replica);
+    if (member.role !== "witness" && member.match >= index && !replaced) boxes.push(member.box);
   }
   return boxes;
 }

@@ -9,7 +9,7 @@ import { Cluster, type ClusterSettings } from "../../group/testing/cluster.ts";
 import { MemoryBulk } from "../../transport/memory-bulk.ts";
 import type { Caller } from "../api.ts";
 import { noOptions, refusalIn } from "../ask.ts";
-import { defaultBoxLimits } from "../limits.ts";
+import { type BoxLimits, defaultBoxLimits } from "../limits.ts";
 import { BoxNode } from "../node.ts";
 import type { ChunkStore, Hashing, MapFile } from "../ports.ts";
 
@@ -24,6 +24,10 @@ export const hashing: Hashing = {
 /** Somebody with all rights. */
 export const anyone: Caller = { principal: "tester", kind: "client", check: () => undefined };
 
+export interface FederationSettings extends ClusterSettings {
+  limits?: Partial<BoxLimits>;
+}
+
 /** Data boxes with everything from the request down, over the group room's virtual clock, disks and network. */
 export class Federation {
   readonly cluster: Cluster;
@@ -31,13 +35,15 @@ export class Federation {
   readonly chunks = new Map<string, Map<string, Uint8Array>>();
   readonly #maps = new Map<string, Uint8Array>();
   readonly #uids = new Map<string, string>();
+  readonly #limits: BoxLimits;
 
-  constructor(settings: ClusterSettings = {}) {
+  constructor(settings: FederationSettings = {}) {
+    this.#limits = { ...defaultBoxLimits, ...settings.limits };
     this.cluster = new Cluster(settings);
   }
 
   /** Starts the boxes and founds the federation with the first `system` of them. */
-  static async start(names: string[], options: { system: number } & ClusterSettings): Promise<Federation> {
+  static async start(names: string[], options: { system: number } & FederationSettings): Promise<Federation> {
     const federation = new Federation(options);
     await federation.cluster.start(...names);
     for (const name of names) if (!name.startsWith("w")) federation.begin(name);
@@ -82,7 +88,7 @@ export class Federation {
       seeds,
       clock,
       random,
-      limits: defaultBoxLimits,
+      limits: this.#limits,
       log: { info: () => undefined, warn: () => undefined },
       problems: () => [],
     });
@@ -139,8 +145,14 @@ export class Federation {
     this.cluster.box(name).crash();
   }
   async restart(name: string): Promise<void> {
-    await this.cluster.box(name).start();
+    const box = this.cluster.box(name);
+    await box.start();
     this.begin(name);
+    // The cluster knows of raft streams only.
+    for (const other of this.cluster.boxes.values()) {
+      if (other === box || !other.up || other.isWitness) continue;
+      other.network.setPeer({ ...box.address, services: ["raft", "forward"] });
+    }
   }
 
   async admin(reply: Promise<AdminReply>): Promise<AdminReply> {

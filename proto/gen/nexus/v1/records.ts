@@ -208,6 +208,8 @@ export interface LogRecord {
   configIndex: number;
   /** log time of the system zone; 0 unless retired */
   retiredMs: number;
+  /** a restore fills it: clients do not see it until its first rule is active */
+  restoring?: boolean | undefined;
 }
 
 function createBaseReceipt(): Receipt {
@@ -1863,6 +1865,7 @@ function createBaseLogRecord(): LogRecord {
     state: "",
     configIndex: 0,
     retiredMs: 0,
+    restoring: undefined,
   };
 }
 
@@ -1894,6 +1897,9 @@ export const LogRecord: MessageFns<LogRecord> = {
     }
     if (message.retiredMs !== 0) {
       writer.uint32(72).uint64(message.retiredMs);
+    }
+    if (message.restoring !== undefined) {
+      writer.uint32(80).bool(message.restoring);
     }
     return writer;
   },
@@ -1981,6 +1987,14 @@ export const LogRecord: MessageFns<LogRecord> = {
             }
 
             message.retiredMs = longToNumber(reader.uint64());
+            continue;
+          }
+          case 10: {
+            if (tag !== 80) {
+              break;
+            }
+
+            message.restoring = reader.bool();
             continue;
           }
         }
