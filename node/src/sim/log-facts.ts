@@ -50,6 +50,11 @@ export class LogFacts {
     this.#locks = new LockModel(log);
   }
 
+  /** A request that carries no time was executed twice after a jump of the clock: no history can be explained. */
+  get lapsed(): boolean {
+    return this.#requests.lapsed;
+  }
+
   termOf(index: number): number | undefined {
     return this.#applied.get(index)?.term;
   }

@@ -3,8 +3,13 @@ import { type Command, Reply } from "@nexus-federation/proto/command.ts";
 import { type ErrorCode, errorKinds } from "../base/errors.ts";
 import { require } from "./violation.ts";
 
+/** Log time for which an answer is surely remembered, ms (machine/limits.ts). */
+const windowMs = 600_000;
+
 interface Answered {
   index: number;
+  logTimeMs: number;
+  requestTimeMs: number;
   reply: number;
   isLock: boolean;
 }
@@ -12,18 +17,25 @@ interface Answered {
 /** Exactly once: what was executed for a request id is told again and never done again. */
 export class RequestModel {
   readonly #answered = new Map<string, Answered>();
+  /** A request without a time of its own was repeated after more than the window, and executed again. */
+  lapsed = false;
 
   /** True when the command is a repetition, so that its reply tells of the past. */
-  repeated(index: number, { requestId }: Command, reply: Reply): boolean {
+  repeated(index: number, command: Command, reply: Reply): boolean {
+    const { requestId, logTimeMs, requestTimeMs } = command;
     if (requestId.length === 0) return false;
     const id = Buffer.from(requestId).toString("latin1");
     const code = reply.result?.$case === "failure" ? (reply.result.value.code as ErrorCode) : undefined;
     const digest = crc32(Reply.encode(reply).finish());
     const known = this.#answered.get(id);
-    if (known === undefined) {
+    // A jump of the clock makes minutes of a moment. Only who carries the time of the first attempt is safe then.
+    const lapsed =
+      known !== undefined && logTimeMs - known.logTimeMs > windowMs && requestTimeMs > known.requestTimeMs;
+    this.lapsed ||= lapsed;
+    if (known === undefined || lapsed) {
       if (code !== undefined && errorKinds[code].retryable) return false;
       const kind = reply.result?.$case;
-      this.#answered.set(id, { index, reply: digest, isLock: kind === "grant" || kind === "waiting" });
+      this.#answered.set(id, { index, logTimeMs, requestTimeMs, reply: digest, isLock: kind === "grant" || kind === "waiting" });
       return false;
     }
     if (known.isLock || code === "EXPIRED" || code === "INVALID") return true;

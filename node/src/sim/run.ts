@@ -76,7 +76,7 @@ async function play(world: World, history: History, plan: Plan): Promise<void> {
   );
   await recovered(world);
   for (const path of registersOf(plan)) for (const box of plan.boxes) await lastRead(world, clients[0] as Client, path, box);
-  checkHistory(history);
+  if (!world.lapsed) checkHistory(history);
   await calm(world);
 }
 
@@ -171,7 +171,7 @@ function sameStates(world: World, log: number): void {
 async function lastRead(world: World, client: Client, path: string, box: string): Promise<void> {
   if (box.startsWith("w")) return;
   const call = await world.settle(client.read(path, box, { timeoutMs: 5_000 }), recoveryMs, `the last read of ${path}`);
-  require(call.outcome === "ok", () => `${path} cannot be read through ${box} at the end: ${call.code}`);
+  require(call.outcome === "ok", () => `${path} cannot be read through ${box} at the end: ${call.code}\n${describe(world)}`);
 }
 
 async function calm(world: World): Promise<void> {
@@ -180,10 +180,12 @@ async function calm(world: World): Promise<void> {
     (box.host?.logs() ?? []).every((log) => box.host?.view(log)?.witnessMode !== "SOLO"),
   );
   require(paired, () => `a group stays SOLO although everything works\n${describe(world)}`);
+  // A member that was removed while it was away does not know it, and asks for votes.
+  if (world.boxes.some((box) => (box.host?.logs() ?? []).some((log) => !membersOf(world, log).includes(box)))) return;
   const count = () => world.witnesses.map((witness) => witness.server?.counters.requests ?? 0).join(" ");
   const before = count();
   await world.run(calmMs);
-  require(count() === before, () => `a witness was asked although all pairs are healthy: ${before}, then ${count()}`);
+  require(count() === before, () => `a witness was asked although all pairs are healthy: ${before}, then ${count()}\n${describe(world)}`);
 }
 
 export function describe(world: World): string {

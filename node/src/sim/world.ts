@@ -92,6 +92,10 @@ export class World {
     return made;
   }
 
+  get lapsed(): boolean {
+    return [...this.#facts.values()].some((facts) => facts.lapsed);
+  }
+
   /** The first failure ends the run at its next step. */
   fail(error: unknown): void {
     this.failure ??= error;

@@ -29,6 +29,10 @@ export class LogState {
     if (this.#clock.now() - this.#viewedAt > viewAgeMaxMs) this.refresh();
     return this.#view;
   }
+  /** By this replica's own configuration. */
+  get isMember(): boolean {
+    return this.view.progress.some((member) => member.state === "self");
+  }
   get isLeader(): boolean {
     return this.#view.isLeader;
   }
@@ -70,7 +74,7 @@ export class LogStates {
     this.#groups = groups;
     this.#clock = clock;
     groups.onLeadership((log, view) => {
-      this.get(log)?.take(view);
+      this.#known(log)?.take(view);
     });
     groups.onApplied((log, batch) => {
       const state = this.#states.get(log);
@@ -78,8 +82,16 @@ export class LogStates {
     });
   }
 
-  /** Undefined when this box holds no replica of the log. */
+  /**
+   * Undefined when this box holds no replica of the log, or only one that is no member: a new one that knows nothing yet,
+   * or one that was removed while it was away and may never hear who leads now. The members are asked instead.
+   */
   get(log: number): LogState | undefined {
+    const state = this.#known(log);
+    return state?.isMember ? state : undefined;
+  }
+
+  #known(log: number): LogState | undefined {
     if (!this.#groups.has(log)) {
       this.#states.delete(log);
       return undefined;
