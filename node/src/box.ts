@@ -1,31 +1,33 @@
 // The data node as a process: reads flags and environment, opens the disk, wires the rooms, listens, and stops in order.
 import { createHash, hash } from "node:crypto";
-import { readFileSync, statfsSync } from "node:fs";
+import { readFileSync } from "node:fs";
 import http from "node:http";
 import { dirname, join } from "node:path";
-import { readAccessTable } from "./auth/access-file.ts";
-import type { AccessTable } from "./auth/checks.ts";
 import { isRefusal, messageOf, NexusError, refuse } from "./base/errors.ts";
 import { LocalBlobs } from "./blobs/local-blobs.ts";
 import { ChunkPuller } from "./box/chunk-keeper.ts";
-import { readGauges } from "./box/gauges.ts";
+import { Gauges } from "./box/gauges.ts";
 import { defaultBoxLimits } from "./box/limits.ts";
 import { DiskMapFile } from "./box/map-file.ts";
+import { MeteredBlobs, MeteredDisk, meteredBulk, meteredTransfer } from "./box/metered-drivers.ts";
+import { DoorMeter, meteredBox } from "./box/metering.ts";
 import { BoxNode } from "./box/node.ts";
 import type { Hashing } from "./box/ports.ts";
 import { type BoxSettings, readBoxSettings } from "./box/settings.ts";
+import { Surroundings } from "./box/surroundings.ts";
 import { GroupHost } from "./group/host.ts";
 import { MachineStates } from "./group/machine-states.ts";
 import { NodeDisk } from "./log/disk-node.ts";
 import { SegmentLog } from "./log/segment-log.ts";
 import { TableAuthenticator } from "./server/authenticator.ts";
+import type { Authenticator } from "./server/callers.ts";
 import { adminOnPeerPort, clientDoors, type DoorsNeeds } from "./server/doors.ts";
 import { BoxDatabase } from "./storage/database.ts";
 import { joinFederation, openIdentity } from "./storage/identity.ts";
 import { RocksStore } from "./storage/rocks.ts";
 import { createLogger, type Logger, roomLog } from "./telemetry/log.ts";
 import { LoopDelay } from "./telemetry/loop-delay.ts";
-import { createMetrics } from "./telemetry/metrics.ts";
+import { createMetrics, type Metrics } from "./telemetry/metrics.ts";
 import { GrpcBulk } from "./transport/bulk-client.ts";
 import { serveBulk } from "./transport/bulk-server.ts";
 import { WatchedCredentials } from "./transport/credentials-watch.ts";
@@ -40,8 +42,8 @@ const featureLevel = 1;
 const stopMs = 5_000;
 /** Of which leadership may take, ms. */
 const drainMs = 3_000;
-/** How often free space and the token table are looked at, ms. */
-const lookMs = 2_000;
+/** A log that nothing was written to for so long is sealed, ms. */
+const idleMs = 1_000;
 
 const hashing: Hashing = {
   sha256: (bytes) => hash("sha256", bytes, "buffer"),
@@ -51,44 +53,16 @@ const hashing: Hashing = {
   },
 };
 
-/** What is looked at now and then: free space and the token table. A file that is wrong keeps the former table. */
-class Surroundings {
-  freeBytes = Number.MAX_SAFE_INTEGER;
-  table: AccessTable;
-  readonly #settings: BoxSettings;
-  #text = "";
-
-  constructor(settings: BoxSettings) {
-    this.#settings = settings;
-    this.table = { federation: settings.federation, tokens: [], users: [] };
-  }
-
-  look(): void {
-    const { dir, tokensFile, federation } = this.#settings;
-    const { bavail, bsize } = statfsSync(dir);
-    this.freeBytes = bavail * bsize;
-    if (tokensFile === "") return;
-    const text = readFileSync(tokensFile, "utf8");
-    if (text === this.#text) return;
-    const table = readAccessTable(federation, JSON.parse(text));
-    if (isRefusal(table)) throw new NexusError("INVALID", `${tokensFile}: ${table.message}`);
-    this.table = table;
-    this.#text = text;
-  }
-
-  get diskLow(): boolean {
-    return this.freeBytes < this.#settings.diskReserveBytes;
-  }
-}
-
-async function openDisk(settings: BoxSettings, onFatal: (error: unknown) => void) {
+async function openDisk(settings: BoxSettings, metrics: Metrics, onFatal: (error: unknown) => void) {
   const store = await RocksStore.open(join(settings.dir, "state"));
   const { incarnation, federationUid } = await openIdentity(store, random);
   const salt = Buffer.from(incarnation).readUInt32BE(0);
-  const opened = await SegmentLog.open(new NodeDisk(join(settings.dir, "log")), { salt });
+  const file = new MeteredDisk(new NodeDisk(join(settings.dir, "log")), metrics, clock);
+  const opened = await SegmentLog.open(file, { salt });
+  for (const { corrupt } of opened.groups.values()) if (corrupt !== undefined) metrics.corrupt.of("log").inc();
   const database = await BoxDatabase.open({ store, clock, onFatal });
-  const blobs = await LocalBlobs.open(join(settings.dir, "chunks"), clock);
-  return { store, incarnation, federationUid, opened, database, blobs, onFatal };
+  const blobs = new MeteredBlobs(await LocalBlobs.open(join(settings.dir, "chunks"), clock), metrics);
+  return { store, incarnation, federationUid, file, opened, database, blobs, onFatal };
 }
 type Disk = Awaited<ReturnType<typeof openDisk>>;
 
@@ -96,6 +70,8 @@ interface Parts {
   settings: BoxSettings;
   logger: Logger;
   disk: Disk;
+  metrics: Metrics;
+  loop: LoopDelay;
   surroundings: Surroundings;
   self: SelfAddress;
   credentials: WatchedCredentials;
@@ -105,10 +81,12 @@ interface Parts {
 
 /** The groups, and the box over them. */
 function buildNode(parts: Parts) {
-  const { settings, disk, surroundings, network, bulk, logger } = parts;
+  const { settings, disk, surroundings, network, logger, metrics, loop } = parts;
   const { incarnation, blobs, opened, onFatal } = disk;
   const states = new MachineStates(disk.database);
-  const chunks = new ChunkPuller({ store: blobs, transfer: bulk, hashing });
+  const transfer = meteredTransfer(parts.bulk, metrics);
+  const chunks = new ChunkPuller({ store: blobs, transfer, hashing });
+  const applySeconds = metrics.applySeconds.of();
   const shared = { clock, random, network };
   const host = new GroupHost(
     { box: settings.box, incarnation },
@@ -116,11 +94,13 @@ function buildNode(parts: Parts) {
       ...shared,
       log: opened.log,
       states,
-      bulk,
+      bulk: parts.bulk,
       chunks,
       diskLow: () => surroundings.diskLow,
       featureLevelOf: () => featureLevel,
       onFatal,
+      applyTook: (seconds) => applySeconds.observe(seconds),
+      loopDelayMs: () => loop.recentMaxMs,
     },
     { recovered: opened.groups.values(), corrupt: opened.corrupt },
   );
@@ -137,19 +117,20 @@ function buildNode(parts: Parts) {
     groups: host,
     machines: states,
     chunks: blobs,
-    transfer: bulk,
+    transfer,
     hashing,
     mapFile: new DiskMapFile(join(settings.dir, "map"), mapFailed),
     seeds: settings.peers,
     limits: defaultBoxLimits,
     log: roomLogger(logger),
     problems: () => (surroundings.diskLow ? [`less than ${settings.diskReserveBytes} bytes are free`] : []),
+    meterPeers: (serve) => new DoorMeter(metrics, "peer", clock).handle(serve),
   });
   return { host, node };
 }
 
-function bulkServer({ settings, disk, surroundings }: Parts, host: GroupHost): BulkServer {
-  return {
+function bulkServer({ settings, disk, surroundings, metrics }: Parts, host: GroupHost): BulkServer {
+  const server: BulkServer = {
     snapshot: (from, start, data) => host.receiveSnapshot(from, start, data),
     async putChunk(_from, chunk, data) {
       if (surroundings.diskLow) return refuse("DISK_FULL", `box ${settings.box} has no space for content`);
@@ -158,42 +139,47 @@ function bulkServer({ settings, disk, surroundings }: Parts, host: GroupHost): B
     },
     getChunk: (_from, chunk) => disk.blobs.get(chunk.address),
   };
+  return meteredBulk(server, metrics);
 }
 
 /** Both listeners with their services; not started. */
-async function buildListeners(parts: Parts, { host, node }: ReturnType<typeof buildNode>, loop: LoopDelay) {
-  const { settings, credentials, network, self, logger, surroundings } = parts;
-  const metrics = createMetrics({ processMetrics: true });
-  const scrape = async () => {
-    readGauges({
-      box: node.box,
-      metrics,
-      loop,
-      version,
-      freeBytes: () => surroundings.freeBytes,
-      connections: () => ({ client: client.listener.connections, peer: peer.connections }),
-      peersUp: () => ({ raft: network.connections("raft").out, forward: network.connections("forward").out }),
-    });
-    return metrics.registry.metrics();
+async function buildListeners(parts: Parts, { host, node }: ReturnType<typeof buildNode>) {
+  const { settings, credentials, network, self, logger, surroundings, metrics, loop, disk } = parts;
+  const gauges = new Gauges({
+    box: node.box,
+    metrics,
+    loop,
+    clock,
+    version,
+    network,
+    freeBytes: surroundings.freeBytes,
+    connections: () => ({ client: client.listener.connections, peer: peer.connections }),
+    stats: () => host.stats(),
+    logBacklogBytes: () => disk.opened.log.backlogBytes,
+    certificate: () => credentials.current.certificate,
+  });
+  host.onLeadership((log, view) => gauges.observe(log, view));
+  const refused = (port: string) => (reason: string) => {
+    metrics.connectionsRefused.of(port).inc();
+    logger.debug({ port, reason }, "connection refused");
   };
+  const table = () => surroundings.table;
   const needs: DoorsNeeds = {
     box: node.box,
-    authenticator: new TableAuthenticator(
-      () => surroundings.table,
-      () => clock.wallMs(),
-    ),
+    meter: (box, door) => meteredBox(box, new DoorMeter(metrics, door, clock)),
+    authenticator: meteredAuthenticator(new TableAuthenticator(table, () => clock.wallMs()), metrics),
     audit: (principal, action) => logger.info({ principal, action }, "admin call"),
-    metrics: scrape,
-    refused: (reason) => logger.debug({ reason }, "connection refused"),
+    metrics: async () => {
+      gauges.read();
+      return metrics.registry.metrics();
+    },
+    refused: refused("client"),
     defer: (fn) => clock.defer(fn),
     version,
   };
   const { current } = credentials;
-  const peer = new Listener({
-    ...settings.peer,
-    ...peerListenerLimits,
-    security: { kind: "tls", credentials: current, clientCertificate: "required" },
-  });
+  const security = { kind: "tls", credentials: current, clientCertificate: "required" } as const;
+  const peer = new Listener({ ...settings.peer, ...peerListenerLimits, security }, { refused: refused("peer") });
   network.serveOn(peer.grpc);
   serveBulk(peer.grpc, { self, admit: () => undefined, server: bulkServer(parts, host) });
   adminOnPeerPort(needs, peer);
@@ -207,15 +193,25 @@ async function buildListeners(parts: Parts, { host, node }: ReturnType<typeof bu
   return { peer, client };
 }
 
-/** Starts the box; the answer stops it. */
-async function run(settings: BoxSettings, logger: Logger): Promise<() => Promise<void>> {
-  const onFatal = (error: unknown) => {
-    logger.error({ reason: messageOf(error) }, "the disk or the log can no longer be trusted; the box ends");
-    setImmediate(() => process.exit(1));
+/** Refusals that come before a request reaches the box. */
+function meteredAuthenticator(authenticator: Authenticator, metrics: Metrics): Authenticator {
+  return {
+    authenticate(bearer, certificate) {
+      const caller = authenticator.authenticate(bearer, certificate);
+      if (isRefusal(caller)) metrics.refused.of(caller.code).inc();
+      return caller;
+    },
   };
-  const disk = await openDisk(settings, onFatal);
-  const surroundings = new Surroundings(settings);
-  surroundings.look();
+}
+
+/** Starts the box; the answer stops it. */
+async function run(settings: BoxSettings, logger: Logger, onFatal: (error: unknown) => void) {
+  const metrics = createMetrics({ processMetrics: true });
+  const disk = await openDisk(settings, metrics, onFatal);
+  const surroundings = new Surroundings(settings, (reason) =>
+    logger.warn({ reason }, "free space or token table could not be read"),
+  );
+  await surroundings.look();
   const { federation, box } = settings;
   const self: SelfAddress = { federation, box, incarnation: disk.incarnation, featureLevel, version };
   const listeners: Listener[] = [];
@@ -228,22 +224,24 @@ async function run(settings: BoxSettings, logger: Logger): Promise<() => Promise
   const current = () => credentials.current;
   const network = new GrpcNetwork({ clock, random, self, credentials: current });
   const bulk = new GrpcBulk({ clock, self, credentials: current, address: (name) => network.address(name) });
-  const parts = { settings, logger, disk, surroundings, self, credentials, network, bulk };
+  const loop = new LoopDelay(clock);
+  const parts = { settings, logger, disk, metrics, loop, surroundings, self, credentials, network, bulk };
   const built = buildNode(parts);
   const { host, node } = built;
   host.start();
-  const loop = new LoopDelay(clock);
-  const { peer, client } = await buildListeners(parts, built, loop);
+  const { peer, client } = await buildListeners(parts, built);
   listeners.push(peer, client.listener);
   const ports = { peerPort: await peer.start(), clientPort: await client.listener.start() };
-  const health = settings.health === undefined ? undefined : healthServer(settings.health, node.box);
+  const health = settings.health === undefined ? undefined : healthServer(settings.health, node.box, metrics);
   node.start();
   loop.start();
   credentials.start();
-  const looking = setInterval(() => watchSurroundings(surroundings, logger), lookMs);
+  surroundings.start();
+  const sealing = sealWhenIdle(disk);
   logger.info({ ...ports, version }, "box listens");
   return async () => {
-    clearInterval(looking);
+    surroundings.stop();
+    clearInterval(sealing);
     credentials.stop();
     await node.drain(drainMs);
     node.stop();
@@ -258,12 +256,14 @@ async function run(settings: BoxSettings, logger: Logger): Promise<() => Promise
   };
 }
 
-function watchSurroundings(surroundings: Surroundings, logger: Logger): void {
-  try {
-    surroundings.look();
-  } catch (error) {
-    logger.warn({ reason: messageOf(error) }, "free space or token table could not be read");
-  }
+/** Protects the last write of a log that rests against later damage. */
+function sealWhenIdle({ file, opened }: Disk): NodeJS.Timeout {
+  let writes = -1;
+  return setInterval(() => {
+    // A seal that finds no room is tried again after the next write.
+    if (writes === file.writes) opened.log.seal().catch(() => {});
+    writes = file.writes;
+  }, idleMs);
 }
 
 function roomLogger(logger: Logger) {
@@ -274,8 +274,9 @@ function roomLogger(logger: Logger) {
   };
 }
 
-function healthServer(at: { host: string; port: number }, box: BoxNode["box"]): http.Server {
+function healthServer(at: { host: string; port: number }, box: BoxNode["box"], metrics: Metrics): http.Server {
   const server = http.createServer((request, response) => {
+    metrics.coordinatorHealthChecks.of().inc();
     const health = box.health();
     const ok = request.url === "/healthz" || (request.url === "/readyz" && health.ready);
     response.writeHead(ok ? 200 : 503, { "content-type": "application/json" }).end(JSON.stringify(health));
@@ -290,7 +291,16 @@ async function main(): Promise<void> {
   if (path === undefined) throw new NexusError("INVALID", "usage: box --config FILE.json");
   const settings = readBoxSettings(JSON.parse(readFileSync(path, "utf8")), process.env);
   const logger = createLogger({ level: settings.log, fields: { federation: settings.federation, box: settings.box } });
-  const stop = await run(settings, logger);
+  const onFatal = (error: unknown) => {
+    logger.error({ reason: messageOf(error) }, "the disk or the log can no longer be trusted; the box ends");
+    setImmediate(() => process.exit(1));
+  };
+  // Whatever state an unforeseen error leaves behind must not serve: the supervisor starts the box anew from its disk.
+  process.on("uncaughtException", (error, origin) => {
+    logger.fatal({ reason: messageOf(error), stack: error.stack, origin }, "an unforeseen error; the box ends");
+    process.exit(1);
+  });
+  const stop = await run(settings, logger, onFatal);
   let stopping = false;
   const end = (reason: string) => {
     if (stopping) return;

@@ -31,6 +31,11 @@ export interface BlobStore {
   has(address: Uint8Array): boolean;
   /** An absent chunk is no error. */
   delete(address: Uint8Array): Promise<void>;
+  /**
+   * Deletes a chunk that was listed if it is an orphan and was not put again since. `isOrphan` is asked in the turn in
+   * which the chunk ceases to be there. True when it was deleted.
+   */
+  collect(info: BlobInfo, isOrphan: () => boolean): Promise<boolean>;
   /** Everything that is there when it is read, in any order. */
   list(): AsyncIterable<BlobInfo>;
 }

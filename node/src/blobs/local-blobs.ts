@@ -141,6 +141,19 @@ export class LocalBlobs implements BlobStore {
     });
   }
 
+  async collect({ address, storedMs }: BlobInfo, isOrphan: () => boolean): Promise<boolean> {
+    const key = blobKey(address);
+    let isGone = false;
+    await this.#change(key, async () => {
+      const found = await stat(this.#place(address).path).catch(() => undefined);
+      if (found?.mtimeMs !== storedMs || !this.#present.has(key) || !isOrphan()) return;
+      this.#present.delete(key);
+      isGone = true;
+      await rm(this.#place(address).path, { force: true });
+    });
+    return isGone;
+  }
+
   async *list(): AsyncIterable<BlobInfo> {
     for (const key of [...this.#present]) {
       const address = Uint8Array.from(Buffer.from(key, "latin1"));

@@ -41,6 +41,11 @@ export class MemoryBlobs implements BlobStore {
   async delete(address: Uint8Array): Promise<void> {
     this.#chunks.delete(blobKey(address));
   }
+  async collect({ address, storedMs }: BlobInfo, isOrphan: () => boolean): Promise<boolean> {
+    const key = blobKey(address);
+    if (this.#chunks.get(key)?.storedMs !== storedMs || !isOrphan()) return false;
+    return this.#chunks.delete(key);
+  }
   async *list(): AsyncIterable<BlobInfo> {
     for (const { address, sizeBytes, storedMs } of [...this.#chunks.values()]) yield { address, sizeBytes, storedMs };
   }

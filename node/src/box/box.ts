@@ -18,7 +18,7 @@ import { answer, refusal } from "../zones/answers.ts";
 import type { ZoneEngine } from "../zones/engine.ts";
 import type { LogStates } from "../zones/log-state.ts";
 import { requestIdBytes } from "../zones/options.ts";
-import { Admission } from "./admission.ts";
+import { Admission, type Load } from "./admission.ts";
 import type { AdminApi, BoxApi, BoxHealth, Caller, Upload } from "./api.ts";
 import { type Ask, askWith, noOptions } from "./ask.ts";
 import { contentBytes, withEtags } from "./content.ts";
@@ -95,6 +95,10 @@ export class Box implements BoxApi {
   }
   health(): BoxHealth {
     return this.#adminSide().health();
+  }
+  /** What is under way here. */
+  load(): Load {
+    return this.#admission.load;
   }
   #adminSide(): AdminSide {
     if (this.#admin === undefined) throw new Error("the composition gives the box its admin side before it starts");

@@ -24,6 +24,11 @@ export function proposalRefusal(
     });
   }
   const op = proposal.command.operation?.op;
+  if (core.turns.isFull) {
+    return refuse("DISK_FULL", "The log's disk has no room, not even for a delete; reads go on.", {
+      retryAfterMs: 200,
+    });
+  }
   if (needs.diskLow() && !frees.has(op?.$case ?? "")) {
     return refuse("DISK_FULL", "The leader's disk is below its reserve; reads and deletes go on.");
   }

@@ -180,6 +180,11 @@ export class Turns implements TurnOutput {
     );
   }
 
+  /** The log's disk has no room: what is asked now would wait with what found none. */
+  get isFull(): boolean {
+    return this.#retrying && this.#appends.some((append) => append.refused);
+  }
+
   /** While it is false, replicas that moved wait for a write to end, which begins a turn. */
   get #mayCollect(): boolean {
     return this.#appends.length < this.#settings.appendsMax && !this.#retrying;
@@ -271,7 +276,9 @@ export class Turns implements TurnOutput {
 
   /** One slice: the answers of it are on their way while the next one is applied. */
   #apply(): void {
+    const { clock, applyTook } = this.#needs;
     const applying = this.#applying;
+    const startedMs = clock.now();
     this.#applying = new Set();
     for (const replica of applying) {
       replica.applySome(this, applySliceMax);
@@ -279,6 +286,7 @@ export class Turns implements TurnOutput {
       this.#again(replica);
       if (replica.hasApplies) this.#applying.add(replica);
     }
+    if (applying.size > 0) applyTook?.((clock.now() - startedMs) / 1000);
     this.#storeLater();
     if (this.#applying.size > 0 && !this.#applyScheduled) this.#applyLater();
   }

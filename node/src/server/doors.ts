@@ -13,6 +13,8 @@ import { httpDoor } from "./http-door.ts";
 
 export interface DoorsNeeds {
   box: BoxApi;
+  /** The box as one kind of door sees it: counted. */
+  meter?: (box: BoxApi, door: "http" | "grpc") => BoxApi;
   authenticator: Authenticator;
   audit: Audit;
   metrics: () => Promise<string>;
@@ -27,10 +29,17 @@ export async function clientDoors(
   needs: DoorsNeeds,
   settings: ListenerSettings,
 ): Promise<{ listener: Listener; close(): Promise<void> }> {
-  const { box, authenticator, metrics, version, defer } = needs;
-  const http = await httpDoor({ box, authenticator, metrics, version, identityOf: identityOfSocket });
+  const { box, meter, authenticator, metrics, version, defer } = needs;
+  const grpcBox = meter?.(box, "grpc") ?? box;
+  const http = await httpDoor({
+    box: meter?.(box, "http") ?? box,
+    authenticator,
+    metrics,
+    version,
+    identityOf: identityOfSocket,
+  });
   const listener = new Listener(settings, { http: http.server, refused: needs.refused });
-  const grpcNeeds = { box, authenticator, identityOf: identityOfCall, defer };
+  const grpcNeeds = { box: grpcBox, authenticator, identityOf: identityOfCall, defer };
   listener.grpc.addService(FilesService, { ...filesDoor(grpcNeeds) });
   listener.grpc.addService(LocksService, { ...locksDoor(grpcNeeds) });
   listener.grpc.addService(AdminService, { ...adminDoor({ ...grpcNeeds, audit: needs.audit }) });

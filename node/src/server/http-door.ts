@@ -79,7 +79,10 @@ export async function httpDoor(needs: HttpDoorNeeds): Promise<{ server: Server; 
 /** Answered without credentials: liveness and readiness say nothing about data. */
 function openRoutes(app: FastifyInstance, needs: HttpDoorNeeds): void {
   let document: Document | undefined;
-  app.get("/healthz", { schema: { summary: "The event loop turns." } }, async () => ({ ok: true }));
+  app.get("/healthz", { schema: { summary: "The event loop turns." } }, async () => ({
+    ok: true,
+    state: needs.box.health().state,
+  }));
   app.get("/readyz", { schema: { summary: "The box serves requests." } }, async (_request, reply) => {
     const health = needs.box.health();
     return reply.status(health.serving ? 200 : 503).send(health);
