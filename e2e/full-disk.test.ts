@@ -1,7 +1,7 @@
 import { rmSync, statfsSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, test } from "vitest";
-import { Federation, smallDisk } from "./harness/federation.ts";
+import { Federation } from "./harness/federation.ts";
 import { until } from "./harness/run.ts";
 
 const isRoot = process.getuid?.() === 0;
@@ -15,21 +15,17 @@ function fill(folder: string, leaveBytes: number): () => void {
   return () => rmSync(ballast);
 }
 
-test.skipIf(!isRoot).each([
-  ["strong.yaml", 1],
-  ["quickstart.yaml", 2],
-])(
+test.skipIf(!isRoot).each([["strong.yaml"], ["quickstart.yaml"]])(
   "%s: a full disk refuses writes with DISK_FULL, serves reads and deletes, and recovers when space is back",
   async (example) => {
-    let unmount: (() => Promise<void>) | undefined;
-    let federation: Federation | undefined;
+    let folder = "";
+    const made = await Federation.up({
+      example,
+      before: async (federation) => {
+        folder = await federation.smallDisk("nexus-1", 640);
+      },
+    });
     try {
-      const made = new Federation();
-      made.folder.create();
-      const folder = made.folder.box("nexus-1");
-      unmount = await smallDisk(folder, 640);
-      federation = made;
-      expect(await made.start({ example })).toMatchObject({ code: 0 });
       const client = made.client({ timeoutMs: 3000 });
       for (let i = 0; i < 20; i++) await client.put(`/full/${i}`, `${i}`);
       const put = () => client.put("/full/more", "x".repeat(1000));
@@ -57,8 +53,7 @@ test.skipIf(!isRoot).each([
       expect((await made.box("nexus-1")).restarts).toBe(0);
       for (let i = 0; i < 20; i++) if (i !== 8) await client.get(`/full/${i}`);
     } finally {
-      await federation?.down();
-      await unmount?.();
+      expect(await made.down()).toEqual([]);
     }
   },
 );
@@ -66,15 +61,14 @@ test.skipIf(!isRoot).each([
 test.skipIf(!isRoot)(
   "a disk without a single byte left loses nothing acknowledged, and writes go on when space is back",
   async () => {
-    let unmount: (() => Promise<void>) | undefined;
-    let federation: Federation | undefined;
+    let folder = "";
+    const made = await Federation.up({
+      example: "strong.yaml",
+      before: async (federation) => {
+        folder = await federation.smallDisk("nexus-1", 640);
+      },
+    });
     try {
-      const made = new Federation();
-      made.folder.create();
-      const folder = made.folder.box("nexus-1");
-      unmount = await smallDisk(folder, 640);
-      federation = made;
-      expect(await made.start({ example: "strong.yaml" })).toMatchObject({ code: 0 });
       const client = made.client({ timeoutMs: 2000 });
       const acknowledged: string[] = [];
       const put = async (path: string) => {
@@ -90,8 +84,7 @@ test.skipIf(!isRoot)(
       await until("writes are taken again", () => client.put("/full/after", "x").then(() => true), 60_000);
       for (const path of acknowledged) expect((await client.get(path)).content.length).toBe(2000);
     } finally {
-      await federation?.down();
-      await unmount?.();
+      expect(await made.down()).toEqual([]);
     }
   },
 );

@@ -16,7 +16,7 @@ export interface UpOptions {
   example?: string;
   yaml?: string;
   /** Runs when the folder is there and nothing is started. */
-  before?: (federation: Federation) => void;
+  before?: (federation: Federation) => Promise<unknown> | void;
   /** Exit code that `up` should end with. Default 0. */
   code?: number;
 }
@@ -31,6 +31,7 @@ export class Federation {
   readonly #pids = new Set<number>();
   readonly #paused = new Set<number>();
   readonly #clients: NexusClient[] = [];
+  readonly #mounts: string[] = [];
   readonly #onExit = () => this.#killAll();
 
   constructor() {
@@ -44,7 +45,7 @@ export class Federation {
     const federation = new Federation();
     try {
       federation.folder.create();
-      options.before?.(federation);
+      await options.before?.(federation);
       const ran = await federation.start(options);
       if (ran.code !== (options.code ?? 0)) throw new Error(`up ended with ${ran.code}: ${ran.stderr}${ran.stdout}`);
       await federation.status();
@@ -205,6 +206,16 @@ export class Federation {
     });
   }
 
+  /** Puts the box's folder, before it is started, on a disk of its own of so many megabytes; root only. Answers the folder. */
+  async smallDisk(name: string, megabytes: number): Promise<string> {
+    const at = this.folder.box(name);
+    mkdirSync(at, { recursive: true });
+    const mounted = await shell(`mount -t tmpfs -o size=${megabytes}m tmpfs "${at}"`);
+    if (mounted.code !== 0) throw new Error(`mount: ${mounted.stderr}`);
+    this.#mounts.push(at);
+    return at;
+  }
+
   closeClients(): void {
     for (const client of this.#clients.splice(0)) client.close();
   }
@@ -218,6 +229,7 @@ export class Federation {
     const end = performance.now() + 6000;
     while ([...this.#pids].some(isAlive) && performance.now() < end) await new Promise((go) => setTimeout(go, 50));
     const left = this.#killAll();
+    for (const at of this.#mounts) await shell(`umount -l "${at}"`);
     process.removeListener("exit", this.#onExit);
     rmSync(this.root, { recursive: true, force: true });
     return left;
@@ -228,14 +240,4 @@ export class Federation {
     for (const pid of left) process.kill(pid, "SIGKILL");
     return left;
   }
-}
-
-/** A folder that lies on a small disk of its own, as root only. Answers how to undo it. */
-export async function smallDisk(at: string, megabytes: number): Promise<() => Promise<void>> {
-  mkdirSync(at, { recursive: true });
-  const mounted = await shell(`mount -t tmpfs -o size=${megabytes}m tmpfs "${at}"`);
-  if (mounted.code !== 0) throw new Error(`mount: ${mounted.stderr}`);
-  return async () => {
-    await shell(`umount -l "${at}"`);
-  };
 }
