@@ -6,7 +6,6 @@ import { anyone, codeOf, Federation } from "./testing/federation.ts";
 import { downloadWhole, uploadWhole } from "./testing/transfers.ts";
 
 const trio = ["a", "b", "w"];
-const none = Buffer.alloc(0);
 
 test("large content goes in and out through a box that holds none of it, whole and by range", async () => {
   const federation = await Federation.start([...trio, "c"], { system: 3 });

@@ -181,9 +181,13 @@ export class Flight {
   #send(routed: Routed, target: string | undefined): void {
     const { self, directory, forward, hints } = this.#needs;
     const { options } = this.#task;
-    if (target === undefined) return this.#refused(unreachable(routed, "no member of it can be asked"));
+    if (target === undefined) {
+      return this.#refused(
+        this.#wentRound(routed) ? circle(options) : unreachable(routed, "no member of it can be asked"),
+      );
+    }
     if (options.hops.length >= hopsMax || options.hops.includes(self)) {
-      return this.#refused(refuse("LOOP", `the request came over ${options.hops.join(", ")} and was not served there`));
+      return this.#refused(circle(options));
     }
     const left = this.#left();
     const timeoutMs = Math.max(1, this.#waits(routed) ? left : Math.min(left, attemptMs));
@@ -199,6 +203,14 @@ export class Flight {
       hints.drop(routed.rule.log, target);
       this.#failed(routed, outcome);
     });
+  }
+
+  /** This box was asked as a member, is none, and knows as members only boxes that asked it: the maps disagree. */
+  #wentRound({ rule }: Routed): boolean {
+    const { self, logs } = this.#needs;
+    const { hops } = this.#task.options;
+    const others = rule.members.filter((box) => box !== self);
+    return hops.length > 0 && others.length > 0 && others.every((box) => hops.includes(box)) && !logs.get(rule.log);
   }
 
   /** True for requests that may rightly take their whole time at the other box. */
@@ -310,6 +322,10 @@ function unreachable(routed: Routed, why: string): Refusal {
   const authority = typeof mode === "string" && modeTraits[mode].authority;
   const code = routed.work.kind === "read" ? "ZONE_UNAVAILABLE" : "NO_LEADER";
   return refuse(authority ? "AUTHORITY_UNREACHABLE" : code, `zone ${rule.zone} cannot be reached: ${why}`);
+}
+
+function circle({ hops }: RequestOptions): Refusal {
+  return refuse("LOOP", `the request came over ${hops.join(", ")} and was not served there`);
 }
 
 function gone(): Refusal {
