@@ -117,6 +117,7 @@ function buildNode(parts: Parts) {
     groups: host,
     machines: states,
     chunks: blobs,
+    blobs,
     transfer,
     hashing,
     mapFile: new DiskMapFile(join(settings.dir, "map"), mapFailed),

@@ -5,11 +5,11 @@ import { join } from "node:path";
 import fc from "fast-check";
 import { afterAll, describe, expect, test } from "vitest";
 import { hexOf, joinBytes, utf8 } from "../base/bytes.ts";
-import { addressOf, type BlobStore, chunkBytesMax } from "./blob-store.ts";
+import { addressOf, type BlobInfo, type BlobStore, chunkBytesMax } from "./blob-store.ts";
 import { Chunker, chunkStream } from "./chunker.ts";
 import { LocalBlobs } from "./local-blobs.ts";
 import { MemoryBlobs } from "./memory-blobs.ts";
-import { ChunkPins, collectOrphans } from "./orphans.ts";
+import { ChunkPins, OrphanWatch } from "./orphans.ts";
 
 const folder = mkdtempSync(join(tmpdir(), "nexus-blobs-"));
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
@@ -67,33 +67,54 @@ describe.each(stores)("the BlobStore port as %s", (_name, open) => {
     expect(await store.get(address)).toHaveLength(9);
   });
 
-  test("orphans go once they are old, unless referenced or pinned", async () => {
+  test("a listed chunk is collected when it is an orphan then, and was not put again", async () => {
     const store = await open();
-    const pins = new ChunkPins();
-    const put = async (text: string) => {
-      await store.put(addressOf(utf8(text)), utf8(text));
-      return addressOf(utf8(text));
-    };
-    const [orphan, referenced, pinned, renewed] = [await put("o"), await put("r"), await put("p"), await put("n")];
-    const release = pins.pin([pinned]);
+    for (const text of ["o", "r", "n"]) await store.put(addressOf(utf8(text)), utf8(text));
+    const listed = new Map<string, BlobInfo>();
+    for await (const info of store.list()) listed.set(hexOf(info.address), info);
+    const infoOf = (text: string) => listed.get(hexOf(addressOf(utf8(text))))!;
     clock.now += 10_000;
-    await put("n");
-    const rules = {
-      pins,
-      minAgeMs: 5000,
-      deletionsMax: 100,
-      isReferenced: (a: Uint8Array) => hexOf(a) === hexOf(referenced),
-    };
+    await store.put(addressOf(utf8("n")), utf8("n"));
 
-    const first = await collectOrphans(store, { ...rules, nowMs: clock.now });
+    expect(await store.collect(infoOf("o"), () => true)).toBe(true);
+    expect(await store.collect(infoOf("r"), () => false)).toBe(false);
+    expect(await store.collect(infoOf("n"), () => true)).toBe(false);
 
-    expect(first).toEqual({ deleted: 1, deletedBytes: 1, isComplete: true });
-    expect([orphan, referenced, pinned, renewed].map((a) => store.has(a))).toEqual([false, true, true, true]);
-    release();
-    clock.now += 10_000;
-    const second = await collectOrphans(store, { ...rules, nowMs: clock.now, deletionsMax: 1 });
-    expect(second).toMatchObject({ deleted: 1, isComplete: false });
+    expect(["o", "r", "n"].map((text) => store.has(addressOf(utf8(text))))).toEqual([false, true, true]);
   });
+
+  test("an orphan is ripe once it has been seen without a reference for the grace", async () => {
+    const store = await open();
+    for (const text of ["o", "r"]) await store.put(addressOf(utf8(text)), utf8(text));
+    const referenced = hexOf(addressOf(utf8("r")));
+    const rules = {
+      graceMs: 5000,
+      ripeMax: 100,
+      rememberedMax: 100,
+      signal: new AbortController().signal,
+      isReferenced: (address: Uint8Array) => hexOf(address) === referenced,
+    };
+    const watch = new OrphanWatch();
+    clock.now += 10_000;
+
+    expect(await watch.look(store, { ...rules, nowMs: clock.now })).toEqual([]);
+    clock.now += 4_000;
+    expect(await watch.look(store, { ...rules, nowMs: clock.now })).toEqual([]);
+    clock.now += 1_000;
+    const ripe = await watch.look(store, { ...rules, nowMs: clock.now });
+    expect(ripe.map(({ address }) => hexOf(address))).toEqual([hexOf(addressOf(utf8("o")))]);
+  });
+});
+
+test("what is pinned twice is held until both let go", () => {
+  const pins = new ChunkPins();
+  const address = addressOf(utf8("p"));
+  const [first, second] = [pins.pin([address]), pins.pin([address])];
+
+  first();
+  expect(pins.isPinned(address)).toBe(true);
+  second();
+  expect(pins.isPinned(address)).toBe(false);
 });
 
 describe("LocalBlobs", () => {

@@ -1,7 +1,7 @@
 import { assert } from "../base/assert.ts";
-import { type BlobStore, blobKey } from "./blob-store.ts";
+import { type BlobInfo, type BlobStore, blobKey } from "./blob-store.ts";
 
-/** Chunks that uploads and readers hold although no state refers to them yet, or no more. */
+/** Chunks that somebody here still reads although no state refers to them any more. */
 export class ChunkPins {
   readonly #counts = new Map<string, number>();
 
@@ -26,32 +26,40 @@ export class ChunkPins {
 }
 
 export interface OrphanRules {
-  /** True when some state of this box refers to the chunk. Asked right before the deletion, in the same turn. */
   isReferenced: (address: Uint8Array) => boolean;
-  pins: ChunkPins;
   /** Wall time now. */
   nowMs: number;
-  /** Chunks put later than this long ago stay: their upload or entry may still be on its way. */
-  minAgeMs: number;
-  /** Deletions of one run at most. */
-  deletionsMax: number;
-  signal?: AbortSignal;
+  /** A chunk is ripe once nothing has referred to it, and nobody put it, for so long. */
+  graceMs: number;
+  /** Ripe ones of one look at most. */
+  ripeMax: number;
+  /** Chunks that are remembered as unreferenced at most; others are found by a later look. */
+  rememberedMax: number;
+  signal: AbortSignal;
 }
 
-/** Deletes chunks that nothing refers to. Returns how many, and whether it saw all. */
-export async function collectOrphans(
-  store: BlobStore,
-  rules: OrphanRules,
-): Promise<{ deleted: number; deletedBytes: number; isComplete: boolean }> {
-  let deleted = 0;
-  let deletedBytes = 0;
-  for await (const { address, sizeBytes, storedMs } of store.list()) {
-    if (deleted >= rules.deletionsMax || rules.signal?.aborted) return { deleted, deletedBytes, isComplete: false };
-    if (rules.nowMs - storedMs < rules.minAgeMs) continue;
-    if (rules.pins.isPinned(address) || rules.isReferenced(address)) continue;
-    await store.delete(address);
-    deleted++;
-    deletedBytes += sizeBytes;
+/**
+ * Finds chunks that nothing has referred to for a while. One look is not enough: a chunk that an old file named may be
+ * read by somebody far away for some time after the file has changed.
+ */
+export class OrphanWatch {
+  /** Wall time since when a chunk has been seen without a reference, by key. */
+  #since = new Map<string, number>();
+
+  /** One pass over the store; answers what is ripe. */
+  async look(store: BlobStore, rules: OrphanRules): Promise<BlobInfo[]> {
+    const { nowMs, graceMs, ripeMax, rememberedMax, signal } = rules;
+    const ripe: BlobInfo[] = [];
+    const since = new Map<string, number>();
+    for await (const info of store.list()) {
+      if (signal.aborted) return [];
+      if (rules.isReferenced(info.address)) continue;
+      const key = blobKey(info.address);
+      const first = this.#since.get(key) ?? nowMs;
+      if (since.size < rememberedMax) since.set(key, first);
+      if (nowMs - Math.max(first, info.storedMs) >= graceMs && ripe.length < ripeMax) ripe.push(info);
+    }
+    this.#since = since;
+    return ripe;
   }
-  return { deleted, deletedBytes, isComplete: true };
 }

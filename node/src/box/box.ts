@@ -14,6 +14,7 @@ import type {
 import type { ListPath, Request, RequestOptions, Response } from "@nexus-federation/proto/request.ts";
 import type { Clock, Random } from "../base/clock.ts";
 import { isRefusal, messageOf, type Refusal, refuse } from "../base/errors.ts";
+import type { ChunkPins } from "../blobs/orphans.ts";
 import { answer, refusal } from "../zones/answers.ts";
 import type { ZoneEngine } from "../zones/engine.ts";
 import type { LogStates } from "../zones/log-state.ts";
@@ -47,6 +48,8 @@ export interface BoxNeeds {
   chunks: ChunkStore;
   transfer: ChunkTransfer;
   hashing: Hashing;
+  /** Chunks that downloads of this box read. */
+  pins: ChunkPins;
   clock: Clock;
   random: Random;
   limits: BoxLimits;
@@ -236,8 +239,9 @@ export class Box implements BoxApi {
   }
 
   #transferNeeds() {
-    const { chunks, transfer, hashing, directory, limits } = this.#needs;
-    return { self: this.box, ask: this.ask, admission: this.#admission, chunks, transfer, hashing, directory, limits };
+    const { chunks, transfer, hashing, directory, limits, pins } = this.#needs;
+    const own = { self: this.box, ask: this.ask, admission: this.#admission };
+    return { ...own, chunks, transfer, hashing, directory, limits, pins };
   }
 }
 

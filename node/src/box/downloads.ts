@@ -2,6 +2,7 @@ import type { DownloadFrame, DownloadRequest } from "@nexus-federation/proto/fil
 import type { ChunkRef, FileInfo } from "@nexus-federation/proto/records.ts";
 import type { Response } from "@nexus-federation/proto/request.ts";
 import { isRefusal, NexusError, refuse } from "../base/errors.ts";
+import type { ChunkPins } from "../blobs/orphans.ts";
 import { bulkFrameBytes } from "../transport/ports.ts";
 import { refusal } from "../zones/answers.ts";
 import type { Admission } from "./admission.ts";
@@ -19,6 +20,7 @@ export interface DownloadNeeds {
   transfer: ChunkTransfer;
   hashing: Hashing;
   admission: Admission;
+  pins: ChunkPins;
 }
 
 /** Where a file's chunks lie. */
@@ -49,7 +51,12 @@ export async function* downloadFile(
     const range = rangeOf(read.info.size, request);
     if (read.info.chunks.length === 0) return yield* pieces(content.subarray(range.from, range.to));
     const holders = holdersOf(needs, head);
-    yield* chunked(needs, { info: read.info, range, holders, signal });
+    const release = needs.pins.pin(read.info.chunks.map(({ address }) => address));
+    try {
+      yield* chunked(needs, { info: read.info, range, holders, signal });
+    } finally {
+      release();
+    }
   } finally {
     needs.admission.leaveTransfer();
   }

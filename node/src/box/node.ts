@@ -2,6 +2,8 @@ import type { BoxRecord } from "@nexus-federation/proto/records.ts";
 import { equalBytes, hexOf } from "../base/bytes.ts";
 import type { Clock, Random } from "../base/clock.ts";
 import { type Refusal, refuse } from "../base/errors.ts";
+import type { BlobStore } from "../blobs/blob-store.ts";
+import { ChunkPins } from "../blobs/orphans.ts";
 import type { Groups } from "../group/api.ts";
 import type { PeerNetwork } from "../transport/ports.ts";
 import { LogEngine } from "../zones/log-engine.ts";
@@ -9,6 +11,12 @@ import { Admin } from "./admin.ts";
 import { AdminCalls } from "./admin-calls.ts";
 import type { BoxDisk } from "./admin-status.ts";
 import { Box, type BoxIdentity } from "./box.ts";
+import {
+  ChunkCollection,
+  type CollectionNeeds,
+  type CollectionSettings,
+  defaultCollection,
+} from "./chunk-collection.ts";
 import { DestroyedZones } from "./destroyed-zones.ts";
 import { Directory } from "./directory.ts";
 import { ForwardLinks, type ServeForwarded } from "./forward-link.ts";
@@ -30,7 +38,7 @@ export interface NodeNeeds {
   version: string;
   disk: BoxDisk;
   groups: Groups & { logs(): number[] };
-  machines: MachineOwner;
+  machines: MachineOwner & CollectionNeeds["machines"];
   network: PeerNetwork;
   chunks: ChunkStore;
   transfer: ChunkTransfer;
@@ -42,6 +50,9 @@ export interface NodeNeeds {
   limits: BoxLimits;
   log: BoxLog;
   problems(): string[];
+  /** The whole of the chunk store, so that orphans are collected; without it none are. */
+  blobs?: BlobStore;
+  collection?: CollectionSettings;
   /** Counts what other boxes forward. */
   meterPeers?(serve: ServeForwarded): ServeForwarded;
 }
@@ -55,6 +66,7 @@ export class BoxNode {
   readonly #handover: Handover;
   readonly #destroyed: DestroyedZones;
   readonly #reports: MemberReports;
+  readonly #collection: ChunkCollection | undefined;
   #draining = false;
 
   constructor(needs: NodeNeeds) {
@@ -82,8 +94,11 @@ export class BoxNode {
     });
     this.#sync = sync;
     const refreshMap = (heardEpoch: number) => sync.refresh(heardEpoch);
-    this.box = new Box({ ...needs, engine, logs: engine.logs, directory, forward, refreshMap });
+    const pins = new ChunkPins();
+    this.box = new Box({ ...needs, pins, engine, logs: engine.logs, directory, forward, refreshMap });
     const { ask } = this.box;
+    const { blobs: store, collection: settings = defaultCollection } = needs;
+    this.#collection = store && new ChunkCollection({ ...needs, store, pins, ask, settings });
     this.#handover = new Handover({ ask, source: states, groups, clock, log: needs.log });
     this.#reports = new MemberReports({ groups, ask, clock });
     this.#destroyed = new DestroyedZones({ ask, forward, groups, clock, source: states, self: identity.box });
@@ -111,6 +126,7 @@ export class BoxNode {
     this.#handover.start();
     this.#destroyed.start();
     this.#reports.start();
+    this.#collection?.start();
   }
 
   /** Stops proposing and hands leadership over. */
@@ -130,6 +146,7 @@ export class BoxNode {
     this.#handover.stop();
     this.#destroyed.stop();
     this.#reports.stop();
+    this.#collection?.stop();
   }
 
   #meet(boxes: readonly BoxRecord[]): void {

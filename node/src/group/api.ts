@@ -54,6 +54,8 @@ export interface Groups {
   bootstrap(call: BootstrapCall): Promise<Refusal | undefined>;
   /** Removes the local replica and its data (zone destroyed, or this box was removed from the members). */
   remove(log: number): Promise<void>;
+  /** True when something that is here but not yet applied may refer to the chunk. */
+  mayRefer(address: Uint8Array): boolean;
   /** Stops proposals and hands leadership of every log over; resolves when done or the deadline passed. */
   drain(timeoutMs: number): Promise<void>;
   /** Takes proposals and leadership again. */

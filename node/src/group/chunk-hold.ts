@@ -85,15 +85,14 @@ export class ChunkHold {
   #resume(replica: Replica, held: Held): void {
     if (this.#held.get(replica) !== held) return;
     this.#held.delete(replica);
-    const [first, ...rest] = held.messages;
-    if (first !== undefined) this.#release(replica, first);
-    for (const [at, m] of rest.entries()) {
+    // The first is looked at again too: what was here when the wait began may have been collected meanwhile.
+    for (const [at, m] of held.messages.entries()) {
       const missing = this.#missing(m);
       if (missing.length === 0) {
         this.#release(replica, m);
         continue;
       }
-      const next: Held = { term: held.term, messages: rest.slice(at) };
+      const next: Held = { term: held.term, messages: held.messages.slice(at) };
       this.#held.set(replica, next);
       this.#fetch(replica, { held: next, missing, fromBox: replica.leaderBox });
       return;

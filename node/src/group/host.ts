@@ -28,6 +28,7 @@ import { Snapshots } from "./snapshots.ts";
 import { type HostStats, statsOf } from "./stats.ts";
 import { Ticker } from "./ticker.ts";
 import { Turns } from "./turns.ts";
+import { mayRefer } from "./unapplied.ts";
 import { viewOf } from "./view.ts";
 import type { WireMessage } from "./wire.ts";
 import { WitnessClient } from "./witness-client.ts";
@@ -358,6 +359,10 @@ export class GroupHost implements Groups {
   bootstrap(call: BootstrapCall): Promise<Refusal | undefined> {
     if (this.#stopped) return Promise.resolve(refuse("ZONE_UNAVAILABLE", "the host has stopped"));
     return this.#bootstraps.start(call);
+  }
+
+  mayRefer(address: Uint8Array): boolean {
+    return mayRefer(this.#core, address, (log) => this.#snapshots.isReceiving(log));
   }
 
   stats(): HostStats {

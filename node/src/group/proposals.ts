@@ -34,6 +34,11 @@ export class ProposalQueue {
     return this.#queued.length;
   }
 
+  /** True when a command that waits is such a one. */
+  some(isSuch: (command: Command) => boolean): boolean {
+    return this.#queued.some(({ command }) => isSuch(command));
+  }
+
   add(proposal: Proposal, nowMs: number): void {
     const { command, timeoutMs, done } = proposal;
     this.#queued.push({ command, deadlineMs: nowMs + timeoutMs, done });

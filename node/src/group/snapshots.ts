@@ -99,6 +99,10 @@ export class Snapshots {
     needs.logger?.warning?.(`snapshot ${key} failed: ${refusal.message}`);
   }
 
+  isReceiving(log: number): boolean {
+    return this.#receiving.has(log);
+  }
+
   #countOf(log: number): { sent: number; received: number } {
     const known = this.counts.get(log) ?? { sent: 0, received: 0 };
     this.counts.set(log, known);

@@ -124,6 +124,11 @@ export function* referencedChunks(state: MachineState): Generator<Uint8Array, vo
   for (const { key } of state.overlay.scan({ from: chunkPrefix, to: after(chunkPrefix) })) yield addressOfChunkKey(key);
 }
 
+/** True when some file refers to the chunk. */
+export function refersToChunk(state: MachineState, address: Uint8Array): boolean {
+  return countOf(state.overlay.get(chunkKey(address))) > 0;
+}
+
 function countOf(bytes: Uint8Array | undefined): number {
   return bytes ? new ByteReader(bytes).varint() : 0;
 }

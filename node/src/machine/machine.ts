@@ -20,7 +20,7 @@ import type {
   ZonePolicy,
 } from "./api.ts";
 import { survivesEncoding } from "./canonical.ts";
-import { chunkListOf, referencedChunks } from "./chunks.ts";
+import { chunkListOf, referencedChunks, refersToChunk } from "./chunks.ts";
 import { ByteReader, ByteWriter } from "./codec.ts";
 import { checkPath, findPlace, notFound } from "./directories.ts";
 import { infoOf } from "./entry.ts";
@@ -233,6 +233,10 @@ export class Machine {
   /** Events after an index, whole entries, until `limit` are gathered; COMPACTED below the feed's floor. */
   eventsAfter(index: number, limit: number): FeedOutcome | Refusal {
     return eventsAfter(this.#state, index, limit);
+  }
+
+  refersToChunk(address: Uint8Array): boolean {
+    return refersToChunk(this.#state, address);
   }
 
   /** Addresses of every chunk that some file refers to. */
