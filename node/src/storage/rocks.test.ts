@@ -27,6 +27,28 @@ describe("the StateStore port on RocksDB", () => {
 });
 
 describe("RocksStore", () => {
+  test("a frozen range shows what stood when it was frozen, whatever is written or deleted later", async () => {
+    const store = await RocksStore.open(join(folder, "frozen"), small);
+    const keys = Array.from({ length: 600 }, (_, i) => `k${String(i).padStart(4, "0")}`);
+    store.write([...keys, "z"].map((key) => ({ key, value: utf8("old") })));
+
+    const frozen = store.freeze({ from: "k", to: "l" });
+    store.write(keys.map((key, i) => ({ key, value: i % 2 === 0 ? undefined : utf8("new") })));
+    store.deleteRange("k0100", "k0200");
+    const seen = [...frozen.scan({ from: "k" })];
+
+    expect(seen.map((pair) => pair.key)).toEqual(keys);
+    expect(new Set(seen.map((pair) => Buffer.from(pair.value).toString()))).toEqual(new Set(["old"]));
+    expect(Buffer.from(frozen.get("k0100") ?? []).toString()).toBe("old");
+    expect(frozen.get("k01")).toBeUndefined();
+    expect([...frozen.scan({ from: "k0001", to: "k0004", limit: 2 })].map((pair) => pair.key)).toEqual([
+      "k0001",
+      "k0002",
+    ]);
+    frozen.close();
+    await store.close();
+  });
+
   test("keeps what was written over a restart, and deletes ranges", async () => {
     const place = join(folder, "restart");
     const first = await RocksStore.open(place, small);
