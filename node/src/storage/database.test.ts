@@ -199,6 +199,29 @@ test("damage in a state is CORRUPT and names the log", async () => {
   await again.close();
 });
 
+test("a state that cannot be read is given up: the process ends, and the next start finds an empty one", async () => {
+  const store = new MemoryDurableStore();
+  const fatal: unknown[] = [];
+  const first = await BoxDatabase.open({ store, clock, onFatal: (error) => fatal.push(error) });
+  const id = first.live(42, 1);
+  first.commit([{ id, writes: [put("a", "1"), put("b", "2")], position: at(7) }]);
+  const read = store.get.bind(store);
+  store.get = (key) => {
+    if (key === `${statePrefix(id)}a`) throw new Error("Corruption: block checksum mismatch");
+    return read(key);
+  };
+  expect(Buffer.from(first.view(id).get("b")!).toString()).toBe("2");
+
+  expect(() => first.view(id).get("a")).toThrow(expect.objectContaining({ code: "CORRUPT" }));
+
+  expect(fatal).toEqual([expect.objectContaining({ code: "CORRUPT", message: expect.stringContaining("log 42") })]);
+  const second = await openOn(store);
+  const next = second.live(42, 1);
+  expect(next).toEqual({ ...id, slot: 1 });
+  expect(second.position(next)).toBeUndefined();
+  expect([...store.scan({ from: statePrefix(id), to: statePrefix(next) })]).toEqual([]);
+});
+
 test("an incarnation is drawn once a disk, and a disk stays in its federation", async () => {
   let store = new MemoryDurableStore();
   const first = await openIdentity(store, seededRandom(1));

@@ -154,15 +154,30 @@ export class BoxDatabase {
   }
 
   view(id: StateId): StateView {
-    return new StateView(this.#needs.store, id);
+    return new StateView(this.#needs.store, id, this.#giveUp);
   }
 
   /** The state as it was last committed, for reads spread over time. To be closed. */
   freeze(id: StateId): { view: StateView; close(): void } {
     const prefix = statePrefix(id);
     const frozen = this.#needs.store.freeze({ from: prefix, to: afterPrefix(prefix) });
-    return { view: new StateView(frozen, id), close: () => frozen.close() };
+    return { view: new StateView(frozen, id, this.#giveUp), close: () => frozen.close() };
   }
+
+  /**
+   * A state that cannot be read is served no more: the next start finds an empty one in its place, which the log's replica
+   * fills from its log or, when that no longer reaches back, from another member.
+   */
+  readonly #giveUp = (id: StateId, error: NexusError): void => {
+    const live = unlessCorrupt(() => this.live(id.log, id.generation));
+    if (this.#isFatal || live?.slot !== id.slot) return;
+    const next = Buffer.from(u32(id.slot + 1), "latin1");
+    this.#needs.store.write([
+      { key: positionKey(id), value: undefined },
+      { key: pointerKey(id.log, id.generation), value: next },
+    ]);
+    this.#fatal(error);
+  };
 
   /** Throws CORRUPT naming the log. */
   position(id: StateId): Position | undefined {

@@ -2,40 +2,54 @@ import { NexusError } from "../base/errors.ts";
 import type { ScanRange, StateKey, StatePair, StateStore, StateWrite } from "../machine/store.ts";
 import { afterPrefix, type StateId, statePrefix } from "./keys.ts";
 
-/** One state of one log as a store of its own. A failed checksum is CORRUPT and names the log. */
+/**
+ * One state of one log as a store of its own. A failed checksum, ours or RocksDB's, is CORRUPT and names the log; the
+ * owner is told before it is thrown.
+ */
 export class StateView implements StateStore {
   readonly id: StateId;
   readonly #store: StateStore;
   readonly #prefix: StateKey;
   readonly #end: StateKey;
+  readonly #damaged: (id: StateId, error: NexusError) => void;
 
-  constructor(store: StateStore, id: StateId) {
+  constructor(store: StateStore, id: StateId, damaged: (id: StateId, error: NexusError) => void = () => {}) {
     this.id = id;
     this.#store = store;
+    this.#damaged = damaged;
     this.#prefix = statePrefix(id);
     this.#end = afterPrefix(this.#prefix);
   }
 
   get(key: StateKey): Uint8Array | undefined {
-    return namingLog(this.id, () => this.#store.get(this.#prefix + key));
+    return this.#reading(() => this.#store.get(this.#prefix + key));
   }
 
   scan(range: ScanRange): Iterable<StatePair> {
     const from = this.#prefix + range.from;
     const to = range.to === undefined ? this.#end : this.#prefix + range.to;
-    const pairs = namingLog(this.id, () => this.#store.scan({ ...range, from, to }));
+    const pairs = this.#reading(() => this.#store.scan({ ...range, from, to }));
     return this.#stripped(pairs[Symbol.iterator]());
   }
 
   *#stripped(pairs: Iterator<StatePair>): Iterable<StatePair> {
     try {
       for (;;) {
-        const next = namingLog(this.id, () => pairs.next());
+        const next = this.#reading(() => pairs.next());
         if (next.done) return;
         yield { key: next.value.key.slice(this.#prefix.length), value: next.value.value };
       }
     } finally {
       pairs.return?.();
+    }
+  }
+
+  #reading<T>(read: () => T): T {
+    try {
+      return namingLog(this.id, read);
+    } catch (error) {
+      if (error instanceof NexusError && error.code === "CORRUPT") this.#damaged(this.id, error);
+      throw error;
     }
   }
 
@@ -50,10 +64,16 @@ export function namingLog<T>(id: Pick<StateId, "log" | "generation">, read: () =
   try {
     return read();
   } catch (error) {
-    if (!(error instanceof NexusError) || error.code !== "CORRUPT") throw error;
+    if (!isDamage(error)) throw error;
     throw new NexusError("CORRUPT", `State of log ${id.log} is damaged and must be re-replicated: ${error.message}`, {
       cause: error,
       refusal: { details: { log: String(id.log), generation: String(id.generation) } },
     });
   }
+}
+
+/** Our own checksum of a value, or RocksDB's of a block. */
+function isDamage(error: unknown): error is Error {
+  if (error instanceof NexusError) return error.code === "CORRUPT";
+  return error instanceof Error && error.message.startsWith("Corruption:");
 }
