@@ -89,6 +89,8 @@ export class Turns implements TurnOutput {
   #gathered: { works: Work[]; writes: LogWrite[] } = { works: [], writes: [] };
   /** Writes of others than replicas (bootstrap records), to go with the next append. */
   #extra: { writes: LogWrite[]; done: () => void }[] = [];
+  /** So many of them were asked for before the replicas of this turn, and stand before their writes. */
+  #extraFirst = 0;
   #extraDone: { append: Append; done: () => void }[] = [];
   #installed: { work: Work; write: LogWrite }[] = [];
 
@@ -193,6 +195,7 @@ export class Turns implements TurnOutput {
   #collect(): void {
     const { clock } = this.#needs;
     const dirty = this.#dirty;
+    this.#extraFirst = this.#extra.length;
     this.#dirty = new Set();
     const now = clock.now();
     const wall = clock.wallMs();
@@ -217,7 +220,9 @@ export class Turns implements TurnOutput {
       works.push(work);
       writes.push(write);
     }
-    for (const item of extra) writes.push(...item.writes);
+    // What clears the way for a new replica must not clear away what that replica writes in the same turn.
+    writes.unshift(...extra.slice(0, this.#extraFirst).flatMap((item) => item.writes));
+    for (const item of extra.slice(this.#extraFirst)) writes.push(...item.writes);
     if (works.length === 0 && writes.length === 0 && extra.length === 0) return;
     this.#installed = [];
     this.#extra = [];

@@ -23,6 +23,8 @@ export interface Habits {
 const attemptsMax = 6;
 /** Content above this travels as a chunk. */
 const chunkedBytes = 33 * 1024;
+/** Share of answered requests of which a copy comes late. */
+const lateCopies = 0.15;
 const executed: ReadonlySet<string> = new Set(["PRECONDITION_FAILED", "NOT_FOUND", "ALREADY_EXISTS", "FENCED"]);
 const fateUnknown: ReadonlySet<string> = new Set(["UNKNOWN_OUTCOME", "INTERNAL"]);
 
@@ -207,12 +209,23 @@ export class Client {
       const box = this.someBox();
       const { response, answeredMs } = await this.#ask(box, mutation(operation, { requestId, requestTimeMs, timeoutMs: patience }));
       const ended = { ...outcomeOf(response), response, answeredMs, box };
-      if (ended.outcome === "ok" || ended.outcome === "failed") return ended;
+      if (ended.outcome === "ok" || ended.outcome === "failed") {
+        if (requestTimeMs > 0 && random.unit() < lateCopies) this.#againLate(operation, { requestId, requestTimeMs });
+        return ended;
+      }
       unknown ||= ended.outcome === "unknown";
       const again = withId && attempt < attemptsMax && !this.stopped && random.unit() < habits.retry;
       if (!again) return { ...ended, outcome: unknown ? "unknown" : "none" };
       await this.pause(random.unit() * 50);
     }
+  }
+
+  /** A copy of an answered request arrives late, as from a network that held it: it must change nothing. */
+  #againLate(operation: Operation, options: Partial<RequestOptions>): void {
+    const { clock, random } = this.world;
+    clock.after(random.unit() * 1_500, () => {
+      void this.#ask(this.someBox(), mutation(operation, { ...options, timeoutMs: 500 }));
+    });
   }
 
   #ask(box: string, request: Request): Promise<Heard> {

@@ -3,6 +3,7 @@ import { anyone, type DataBox } from "./data-box.ts";
 import { declared, ruleFor } from "./founding.ts";
 import type { Fault } from "./plan.ts";
 import type { Process } from "./process.ts";
+import { WitnessBox } from "./witness-box.ts";
 import type { World } from "./world.ts";
 
 /** Does what a plan says to a world, and undoes it. */
@@ -10,7 +11,7 @@ export class Faults {
   readonly #world: World;
   #revision = 1;
   /** A flipped or wiped disk whose data is not known to be back. */
-  #lossy: DataBox | undefined;
+  #lossy: Process | undefined;
   /** Nothing new is done any more. */
   #over = false;
   /** Number of the zone that rule changes bind and detach. */
@@ -42,6 +43,8 @@ export class Faults {
         return this.#fill(this.#world.process(fault.box), fault.ms);
       case "flip":
         return this.#damage(this.#world.box(fault.box), fault);
+      case "forget":
+        return this.#forget(fault.box);
       case "clock":
         this.#world.process(fault.box).wall.offsetMs += fault.byMs;
         return;
@@ -112,6 +115,16 @@ export class Faults {
     box.crash("power");
     flipBit(box, fault.place);
     this.#later(20, () => box.start());
+  }
+
+  /** A witness loses its disk. It costs nothing as long as both full members come back, so nothing else may be lost. */
+  #forget(name: string): void {
+    const process = this.#world.process(name);
+    if (this.#lossy !== undefined || !process.up || !(process instanceof WitnessBox)) return;
+    this.#lossy = process;
+    process.crash("power");
+    process.loseRecords();
+    this.#later(20, () => process.start());
   }
 
   /** Every log that the box has is whole on other voters, and led by one that knows it. */

@@ -4,6 +4,7 @@ import type { Applied, LogEntry } from "../machine/api.ts";
 import type { Entry } from "../raft/types.ts";
 import type { DataBox } from "./data-box.ts";
 import { LockModel } from "./lock-model.ts";
+import { OwnModel } from "./own-model.ts";
 import { RequestModel } from "./request-model.ts";
 import { type ShadowEntry, type ShadowLog, shadowOf } from "./shadow.ts";
 import { require } from "./violation.ts";
@@ -39,6 +40,7 @@ export class LogFacts {
   readonly #written = new Map<number, Map<number, Written>>();
   readonly #applied = new Map<number, AppliedFact>();
   readonly #locks: LockModel;
+  readonly #owned: OwnModel;
   readonly #requests = new RequestModel();
   /** Highest index applied anywhere. */
   appliedIndex = 0;
@@ -48,6 +50,7 @@ export class LogFacts {
     this.#now = now;
     this.#note = note;
     this.#locks = new LockModel(log);
+    this.#owned = new OwnModel(log);
   }
 
   /** A request that carries no time was executed twice after a jump of the clock: no history can be explained. */
@@ -123,6 +126,7 @@ export class LogFacts {
     const decoded = command ?? (entry.data.length > 0 ? Command.decode(entry.data) : undefined);
     if (decoded === undefined) return;
     const repeated = this.#requests.repeated(index, decoded, applied.reply);
+    this.#owned.applied(index, decoded, applied, repeated);
     this.#locks.applied({ index, nowMs: this.#now(), command: decoded, applied, repeated });
   }
 }

@@ -1,7 +1,13 @@
+import { writeFile } from "node:fs/promises";
 import { parseArgs } from "node:util";
-import { planOf } from "./plan.ts";
-import { run } from "./run.ts";
+import { type Plan, planOf } from "./plan.ts";
+import { type RunResult, run } from "./run.ts";
+import { shrink } from "./shrink.ts";
 import { Violation } from "./violation.ts";
+
+// npm run sim -- --seeds N --from S: runs seeds, stops at the first that fails and prints it with a shorter plan.
+// --replay SEED prints everything that happens in one run, twice run to see that the trace is the same. --keep goes on
+// after a failure. --shrink looks for a shorter failing plan. --trace FILE keeps the text of a replay.
 
 const { values } = parseArgs({
   options: {
@@ -9,30 +15,63 @@ const { values } = parseArgs({
     from: { type: "string", default: "1" },
     replay: { type: "string" },
     keep: { type: "boolean", default: false },
+    shrink: { type: "boolean", default: false },
+    trace: { type: "string" },
   },
 });
 
-const startedMs = performance.now();
-let virtualMs = 0;
-let calls = 0;
-let failed = 0;
-const from = Number(values.replay ?? values.from);
-const count = values.replay === undefined ? Number(values.seeds) : 1;
-for (let seed = from; seed < from + count; seed++) {
-  const result = await run(planOf(seed), { verbose: values.replay !== undefined });
-  virtualMs += result.virtualMs;
-  calls += result.calls;
-  if (values.replay !== undefined) {
-    console.log(result.world.trace.lines.join("\n"));
-    console.log(`trace ${result.hash}, ${result.notes} notes, ${result.calls} calls (${result.done} done)`);
-  }
-  if (result.failure === undefined) continue;
-  failed++;
-  const { failure } = result;
-  const text = failure instanceof Violation ? failure.message : failure instanceof Error ? failure.stack : String(failure);
-  console.log(`seed ${seed} (trace ${result.hash}): ${text}`);
-  if (!values.keep) break;
+function textOf(failure: unknown): string {
+  if (failure instanceof Violation) return failure.message;
+  return failure instanceof Error ? (failure.stack ?? failure.message) : String(failure);
 }
-const seconds = (performance.now() - startedMs) / 1000;
-console.log(`${count} seeds, ${failed} failed; ${calls} calls; ${(virtualMs / 1000).toFixed(0)} virtual s in ${seconds.toFixed(1)} s`);
-process.exitCode = failed > 0 ? 1 : 0;
+
+function report({ seed, hash, failure }: RunResult): void {
+  console.log(`seed ${seed} (trace ${hash}): ${textOf(failure)}`);
+}
+
+async function shorten(plan: Plan): Promise<void> {
+  const { plan: short, result } = await shrink(plan);
+  console.log(`shortened to ${short.faults.length} of ${plan.faults.length} faults in ${short.spanMs} ms:`);
+  for (const { atMs, fault } of short.faults) console.log(`  at ${atMs}: ${JSON.stringify(fault)}`);
+  report(result);
+}
+
+async function replay(seed: number): Promise<boolean> {
+  const result = await run(planOf(seed), { verbose: true });
+  const again = await run(planOf(seed));
+  const { lines } = result.world.trace;
+  if (values.trace === undefined) console.log(lines.join("\n"));
+  else await writeFile(values.trace, lines.join("\n"));
+  console.log(`${result.notes} notes, trace ${result.hash}, again ${again.hash}; ${result.calls} calls, ${result.done} done`);
+  if (result.hash !== again.hash) console.log(`NOT DETERMINISTIC: the two runs of seed ${seed} differ`);
+  if (result.failure !== undefined) report(result);
+  return result.failure === undefined && result.hash === again.hash;
+}
+
+async function sweep(from: number, count: number): Promise<boolean> {
+  const startedMs = performance.now();
+  let [ran, failed, virtualMs, calls, holds] = [0, 0, 0, 0, 0];
+  for (let seed = from; seed < from + count; seed++) {
+    const plan = planOf(seed);
+    const result = await run(plan);
+    ran++;
+    virtualMs += result.virtualMs;
+    calls += result.calls;
+    holds += result.holds;
+    if (result.failure === undefined) continue;
+    failed++;
+    report(result);
+    if (values.shrink) await shorten(plan);
+    if (!values.keep) break;
+  }
+  const seconds = (performance.now() - startedMs) / 1000;
+  const speed = `${(ran / seconds).toFixed(1)} seeds/s, ${(virtualMs / 1000 / seconds).toFixed(0)} times real time`;
+  console.log(`${ran} seeds from ${from}, ${failed} failed; ${calls} calls, ${holds} locks held; ${seconds.toFixed(1)} s (${speed})`);
+  return failed === 0;
+}
+
+const good =
+  values.replay === undefined
+    ? await sweep(Number(values.from), Number(values.seeds))
+    : await replay(Number(values.replay));
+process.exitCode = good ? 0 : 1;

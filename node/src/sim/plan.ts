@@ -14,6 +14,7 @@ export type Fault =
   | { kind: "stall"; box: string; ms: number }
   | { kind: "full"; box: string; ms: number }
   | { kind: "flip"; box: string; place: number }
+  | { kind: "forget"; box: string }
   | { kind: "clock"; box: string; byMs: number }
   | { kind: "transfer"; zone: string; to: string }
   | { kind: "members"; zone: string; members: string[]; via: string }
@@ -134,6 +135,7 @@ const makers: readonly Maker[] = [
   (draw) => ({ kind: "stall", box: anyBox(draw), ms: short(draw) }),
   (draw) => ({ kind: "full", box: draw.of(data), ms: short(draw) }),
   (draw) => ({ kind: "flip", box: draw.of(data), place: draw.unit() }),
+  (draw) => ({ kind: "forget", box: draw.of(witnesses) }),
   (draw) => ({ kind: "clock", box: anyBox(draw), byMs: draw.of([-3_600_000, 3_600_000, -500, 500, -50_000, 50_000]) }),
   (draw, zones) => ({ kind: "transfer", zone: draw.of([...zones.map((one) => one.zone), "system"]), to: draw.of([...data, ""]) }),
   (draw) => ({ kind: "members", zone: draw.of(["main", "main", "system"]), members: draw.of(memberships), via: draw.of(data) }),

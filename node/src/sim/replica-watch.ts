@@ -16,6 +16,8 @@ export class ReplicaWatch {
   readonly #issued = new Map<string, ShadowLog>();
   readonly #durable = new Map<string, ShadowLog>();
   readonly #states = new Map<string, ReplicaState>();
+  /** Highest index applied in this life. */
+  readonly #applied = new Map<string, number>();
   /** A bit was flipped on this disk: the log may say that it is corrupt. */
   damaged = false;
 
@@ -46,6 +48,11 @@ export class ReplicaWatch {
 
   #issue(write: LogWrite): void {
     const shadow = this.#shadow(this.#issued, write);
+    const key = `${write.group}/${write.generation}`;
+    if (write.removeGroup === true) this.#applied.delete(key);
+    const known = this.#applied.get(key) ?? 0;
+    const tells = write.reset === true || write.hardState === undefined || write.hardState.commit >= known;
+    require(tells, () => `${this.#box.name} log ${write.group}: writes commit ${write.hardState?.commit} after ${known} was applied`);
     shadow.write(write);
     if (write.group === recordsGroup || write.entries === undefined) return;
     this.#box.world.facts(write.group, write.generation).written(this.#box.name, shadow, write.entries);
@@ -53,6 +60,7 @@ export class ReplicaWatch {
 
   /** What the next life found must hold all that was durable. */
   recovered(groups: Iterable<RecoveredGroup>): void {
+    this.#applied.clear();
     const found = new Map<string, RecoveredGroup>();
     for (const group of groups) found.set(`${group.group}/${group.generation}`, group);
     for (const [key, shadow] of this.#durable) this.#compare(key, shadow, found.get(key));
@@ -103,6 +111,7 @@ export class ReplicaWatch {
     const box = this.#box;
     state.apply = (entry: LogEntry, command: Command | undefined) => {
       const applied = apply(entry, command);
+      this.#applied.set(`${log}/${generation}`, entry.index);
       const term = () => box.host?.view(log)?.term ?? 0;
       box.world.facts(log, generation).applied({ box: box.name, entry, command, applied, term });
       return applied;

@@ -50,6 +50,12 @@ export class WitnessBox extends Process {
     }
   }
 
+  /** An empty disk under the same name: the process must be down. */
+  loseRecords(): void {
+    this.disk = this.newDisk();
+    this.watch.wiped();
+  }
+
   protected lose(): void {
     this.server = undefined;
   }
