@@ -63,6 +63,11 @@ export class Identities {
     return this.#folder.certificates(name);
   }
 
+  /** What `box` has issued. */
+  credentials(name: string): Credentials {
+    return readCredentials(this.#folder.certificates(name));
+  }
+
   operator(nowMs: number): Promise<Credentials> {
     return this.#ensure("operator", operatorId, nowMs);
   }
