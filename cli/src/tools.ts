@@ -1,6 +1,6 @@
 // What every verb shares: finding the federation, printing for people or as JSON, exit codes.
 
-import { errorKinds, messageOf, NexusError } from "@nexus-federation/node/base/errors.ts";
+import { type ErrorCode, errorKinds, messageOf, NexusError, type Refusal } from "@nexus-federation/node/base/errors.ts";
 import { NexusAdmin } from "@nexus-federation/node/client/admin.ts";
 import { NexusClient } from "@nexus-federation/node/client/client.ts";
 import type { ClientSettings } from "@nexus-federation/node/client/types.ts";
@@ -97,26 +97,32 @@ export function verb(act: (tools: Tools, ...args: never[]) => Promise<unknown>) 
     }
     tools.close();
     process.exitCode = code;
-    if (process.stdout.writableLength > 0) process.stdout.once("drain", () => process.exit(code));
-    else process.exit(code);
+    process.stdout.write("", () => process.exit(code));
   };
 }
 
 function report(tools: Tools, error: unknown): number {
   if (error instanceof UsageError) {
+    if (tools.json) printError("USAGE", error.message);
     process.stderr.write(`nexus: ${error.message}\n`);
     return 2;
   }
   if (error instanceof NexusError) {
-    if (tools.json) process.stdout.write(`${JSON.stringify({ error: error.refusal })}\n`);
+    if (tools.json) printError(error.code, error.message, error.refusal);
     process.stderr.write(`nexus: ${error.code}: ${error.message}\n`);
     if (!tools.json) process.stderr.write(`       ${errorKinds[error.code].advice}\n`);
     return 1;
   }
+  if (tools.json) printError("INTERNAL", messageOf(error));
   process.stderr.write(
     `nexus: ${error instanceof Error && process.env["NEXUS_DEBUG"] ? error.stack : messageOf(error)}\n`,
   );
   return 1;
+}
+
+/** With --json an error is one object on stdout too. USAGE: a wrong call of the command line itself. */
+export function printError(code: ErrorCode | "USAGE", message: string, more: Partial<Refusal> = {}): void {
+  process.stdout.write(`${JSON.stringify({ error: { ...more, code, message } })}\n`);
 }
 
 /** "strong_ha, revision 1.42, 2 copies, fresh" */

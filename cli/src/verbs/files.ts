@@ -1,7 +1,17 @@
 // put, get, ls, stat, rm, mkdir, mv, cp: files as people expect them, stdin and stdout included.
-import { createReadStream, createWriteStream, existsSync, mkdirSync, readdirSync, statSync } from "node:fs";
-import { basename, join, resolve } from "node:path";
-import type { Writable } from "node:stream";
+import { once } from "node:events";
+import {
+  createReadStream,
+  createWriteStream,
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  renameSync,
+  rmSync,
+  statSync,
+} from "node:fs";
+import { basename, join, resolve, sep } from "node:path";
+import { pipeline } from "node:stream/promises";
 import { NexusError } from "@nexus-federation/node/base/errors.ts";
 import type { FileInfo } from "@nexus-federation/proto/records.ts";
 import { type Command, Option } from "commander";
@@ -132,22 +142,38 @@ async function get(tools: Tools, path: string, flags: ReadFlags): Promise<void> 
   if (flags.recursive) return getFolder(tools, path, flags);
   const found = await tools.client.download(path, { ...readOptions(flags), onProgress: undefined });
   const progress = new Progress(path, found.info.size);
-  const out: Writable = flags.output ? createWriteStream(flags.output) : process.stdout;
+  const { output } = flags;
   let moved = 0;
-  for await (const part of found.data) {
-    if (!out.write(part)) await new Promise<void>((go) => out.once("drain", go));
-    moved += part.length;
-    if (flags.output) progress.at(moved);
+  async function* parts() {
+    for await (const part of found.data) {
+      yield part;
+      moved += part.length;
+      if (output) progress.at(moved);
+    }
   }
+  if (output) await saveAs(output, parts());
+  else for await (const part of parts()) if (!process.stdout.write(part)) await once(process.stdout, "drain");
   progress.end();
-  if (flags.output) {
-    await new Promise<void>((go, fail) => out.end((error?: Error | null) => (error ? fail(error) : go())));
+  if (output) {
     tools.print(`${flags.output}: ${moved} bytes, ${receiptLine(found.receipt)}`, {
       file: jsonFile(found.info),
       receipt: jsonReceipt(found.receipt),
     });
   }
   if (flags.receipt) process.stderr.write(`${receiptLine(found.receipt)}\n`);
+}
+
+/** The file is there under its name only when it is whole. */
+async function saveAs(file: string, parts: AsyncIterable<Uint8Array>): Promise<void> {
+  if (existsSync(file) && !statSync(file).isFile()) return pipeline(parts, createWriteStream(file));
+  const partial = `${file}.partial`;
+  try {
+    await pipeline(parts, createWriteStream(partial));
+    renameSync(partial, file);
+  } catch (error) {
+    rmSync(partial, { force: true });
+    throw error;
+  }
 }
 
 async function getFolder(tools: Tools, path: string, flags: ReadFlags): Promise<void> {
@@ -158,14 +184,10 @@ async function getFolder(tools: Tools, path: string, flags: ReadFlags): Promise<
     if (entry.type !== "file") continue;
     const relative = entry.path.slice(path === "/" ? 1 : path.length + 1);
     const target = join(root, relative);
-    if (!resolve(target).startsWith(resolve(root)))
+    if (!resolve(target).startsWith(`${resolve(root)}${sep}`))
       throw new NexusError("INVALID", `${entry.path}: would be written outside of ${root}`);
     mkdirSync(join(target, ".."), { recursive: true });
-    const out = createWriteStream(target);
-    for await (const part of (await tools.client.download(entry.path, readOptions(flags))).data) {
-      if (!out.write(part)) await new Promise<void>((go) => out.once("drain", go));
-    }
-    await new Promise<void>((go) => out.end(go));
+    await saveAs(target, (await tools.client.download(entry.path, readOptions(flags))).data);
     progress.at(++files);
   }
   progress.end();

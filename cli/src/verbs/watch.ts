@@ -1,5 +1,5 @@
 import { readFileSync } from "node:fs";
-import { NexusError } from "@nexus-federation/node/base/errors.ts";
+import { messageOf, NexusError } from "@nexus-federation/node/base/errors.ts";
 import * as operations from "@nexus-federation/node/client/operations.ts";
 import type { Operation } from "@nexus-federation/proto/command.ts";
 import type { Command } from "commander";
@@ -55,8 +55,16 @@ const operation = z.discriminatedUnion("op", [
   z.strictObject({ op: z.literal("copy"), from: path, to: path, replace: z.boolean().optional() }),
 ]);
 
+function readInput(file: string | 0): Buffer {
+  try {
+    return readFileSync(file);
+  } catch (cause) {
+    throw new UsageError(`batch: ${file === 0 ? "stdin" : file} cannot be read (${messageOf(cause)})`);
+  }
+}
+
 async function batch(tools: Tools, file: string | undefined): Promise<void> {
-  const text = readFileSync(file === undefined || file === "-" ? 0 : file, "utf8");
+  const text = readInput(file === undefined || file === "-" ? 0 : file).toString("utf8");
   let given: unknown;
   try {
     given = JSON.parse(text);
@@ -82,7 +90,7 @@ function toOperation(what: z.infer<typeof operation>): Operation {
   switch (what.op) {
     case "write": {
       const content = what.file
-        ? readFileSync(what.file)
+        ? readInput(what.file)
         : Buffer.from(what.base64 ?? what.content ?? "", what.base64 ? "base64" : "utf8");
       return operations.write(what.path, content, { contentType: what.contentType });
     }

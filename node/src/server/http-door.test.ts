@@ -18,11 +18,9 @@ function referencesIn(value: unknown): string[] {
 }
 
 function at(pointer: string): unknown {
-  // biome-ignore lint/suspicious/noExplicitAny: any node of a JSON document
-  return pointer
-    .slice(2)
-    .split("/")
-    .reduce((node: any, key) => node?.[key], document);
+  let node: unknown = document;
+  for (const key of pointer.slice(2).split("/")) node = (node as Record<string, unknown> | undefined)?.[key];
+  return node;
 }
 
 describe("openapi.json", () => {

@@ -34,7 +34,9 @@ const checkConnectionsMs = 2000;
 const jsonBodyBytesMax = 6 * 1024 * 1024;
 
 /** An HTTP server that listens nowhere itself: the listener hands it connections. */
-export async function httpDoor(needs: HttpDoorNeeds): Promise<{ server: Server; close(): Promise<void> }> {
+export async function httpDoor(
+  needs: HttpDoorNeeds,
+): Promise<{ server: Server; close(): Promise<void>; openApi(): Document }> {
   let server: Server | undefined;
   const app = fastify({
     serverFactory: (handler) => {
@@ -73,7 +75,7 @@ export async function httpDoor(needs: HttpDoorNeeds): Promise<{ server: Server; 
   openRoutes(app, needs);
   await app.register(async (scope) => guardedRoutes(scope, needs));
   await app.ready();
-  return { server: server!, close: () => app.close() };
+  return { server: server!, close: () => app.close(), openApi: () => completed(app.swagger() as Document) };
 }
 
 /** Answered without credentials: liveness and readiness say nothing about data. */

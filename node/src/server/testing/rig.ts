@@ -93,6 +93,13 @@ export class DoorRig {
     return `127.0.0.1:${this.port(name)}`;
   }
 
+  /** The box lives on; its clients lose it. */
+  async closeDoor(name: string): Promise<void> {
+    const door = must(this.#doors.get(name), `door of ${name}`);
+    this.#doors.delete(name);
+    await Promise.all([door.listener.stop(), door.close()]);
+  }
+
   /** Virtual milliseconds pass with turns of the real event loop until it settles. */
   async drive<T>(promise: Promise<T>, virtualMs = 200_000): Promise<T> {
     let over = false;
