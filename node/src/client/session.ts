@@ -1,9 +1,16 @@
 // One multiplexed stream to one box. Why not one RPC a call: a grpc-js unary costs ten times the message. Everything
 // called in one turn of the event loop leaves as one frame, and answers come back in frames in any order.
-import type * as grpc from "@grpc/grpc-js";
-import { FilesClient } from "@nexus-federation/proto/files.ts";
-import type { Request, RequestFrame, Response, ResponseFrame } from "@nexus-federation/proto/request.ts";
+import {
+  type ChannelCredentials,
+  type ChannelOptions,
+  type ClientDuplexStream,
+  connectivityState,
+  type Metadata,
+} from "@grpc/grpc-js";
+import { FilesClient, FilesService } from "@nexus-federation/proto/files.ts";
+import { type Request, RequestFrame, type Response, ResponseFrame } from "@nexus-federation/proto/request.ts";
 import { messageOf, NexusError } from "../base/errors.ts";
+import { decodeMessage, encodeMessage } from "../transport/wire-codec.ts";
 
 /**
  * Exactly one of response and broken is given; ZONE_UNAVAILABLE may pass, other codes are the box's last word. `sent` says
@@ -18,10 +25,13 @@ interface Pending {
 
 export interface SessionNeeds {
   endpoint: string;
-  credentials: grpc.ChannelCredentials;
-  channelOptions: grpc.ChannelOptions;
-  metadata: grpc.Metadata;
+  credentials: ChannelCredentials;
+  channelOptions: ChannelOptions;
+  metadata: Metadata;
 }
+
+const encodeFrame = (frame: RequestFrame): Buffer => encodeMessage(RequestFrame, frame);
+const decodeFrame = (bytes: Buffer): ResponseFrame => decodeMessage(ResponseFrame, bytes);
 
 /** Bytes of one frame to aim at; a single larger request travels alone. */
 const frameBytesMax = 256 * 1024;
@@ -29,10 +39,10 @@ const frameBytesMax = 256 * 1024;
 export class Session {
   readonly endpoint: string;
   readonly rpc: FilesClient;
-  readonly metadata: grpc.Metadata;
+  readonly metadata: Metadata;
   /** Called once when the stream ended for whatever reason. */
-  onClosed: (reason: string) => void = () => {};
-  #stream: grpc.ClientDuplexStream<RequestFrame, ResponseFrame> | undefined;
+  onClosed: (reason: NexusError) => void = () => {};
+  #stream: ClientDuplexStream<RequestFrame, ResponseFrame> | undefined;
   #pending = new Map<number, Pending>();
   #queue: Request[] = [];
   #queueBytes = 0;
@@ -55,20 +65,41 @@ export class Session {
 
   /** Connects, or rejects with what is wrong (refused certificate, nobody listens, no answer in time). */
   open(timeoutMs: number): Promise<void> {
+    const deadline = Date.now() + timeoutMs;
+    const channel = this.rpc.getChannel();
     return new Promise((resolve, reject) => {
-      this.rpc.waitForReady(Date.now() + timeoutMs, (error) => {
-        if (error) {
-          this.close("not connected");
-          reject(error);
-          return;
+      const look = (late?: Error): void => {
+        const state = channel.getConnectivityState(true);
+        if (late === undefined && state !== connectivityState.READY && state !== connectivityState.TRANSIENT_FAILURE) {
+          return channel.watchConnectivityState(state, deadline, look);
         }
-        const stream = this.rpc.session(this.metadata);
-        stream.on("data", (frame: ResponseFrame) => this.#receive(frame));
-        stream.on("error", (cause: Error) => this.close(messageOf(cause), refusedWith(cause)));
-        stream.on("end", () => this.close("the box ended the stream"));
-        this.#stream = stream;
-        resolve();
-      });
+        if (state === connectivityState.READY) {
+          this.#begin();
+          return resolve();
+        }
+        this.#whyNot(late, deadline).then((why) => {
+          this.close("not connected");
+          reject(why);
+        });
+      };
+      look();
+    });
+  }
+
+  #begin(): void {
+    const { path } = FilesService.session;
+    const stream = this.rpc.makeBidiStreamRequest(path, encodeFrame, decodeFrame, this.metadata);
+    stream.on("data", (frame: ResponseFrame) => this.#receive(frame));
+    stream.on("error", (cause: Error) => this.close(messageOf(cause), refusedWith(cause)));
+    stream.on("end", () => this.close("the box ended the stream"));
+    this.#stream = stream;
+  }
+
+  /** A channel that has failed keeps its reason for calls; this one asks for it. */
+  #whyNot(late: Error | undefined, deadline: number): Promise<Error> {
+    if (late !== undefined) return Promise.resolve(late);
+    return new Promise((resolve) => {
+      this.rpc.session(this.metadata, { deadline }).on("error", resolve);
     });
   }
 
@@ -103,7 +134,7 @@ export class Session {
     this.rpc.close();
     const broken = new NexusError(code, reason);
     for (const call of pending) call.done(undefined, broken, call.sent);
-    this.onClosed(reason);
+    this.onClosed(broken);
   }
 
   #flush(): void {

@@ -1,7 +1,7 @@
-import { BinaryWriter } from "@bufbuild/protobuf/wire";
 import { Command } from "@nexus-federation/proto/command.ts";
 import { MembershipTarget } from "@nexus-federation/proto/raft.ts";
 import { noBytes } from "../base/bytes.ts";
+import { decodeMessage, encodeMessage } from "../transport/wire-codec.ts";
 
 /**
  * First byte of a normal entry's data. It tells without decoding what follows: a Command, a Command that refers to
@@ -10,13 +10,15 @@ import { noBytes } from "../base/bytes.ts";
  */
 export const EntryKind = { command: 1, commandWithChunks: 2, target: 3 } as const;
 
+const heads = [noBytes, Uint8Array.of(EntryKind.command), Uint8Array.of(EntryKind.commandWithChunks)] as const;
+
 export function encodeCommand(command: Command): Uint8Array {
   const kind = refersToChunks(command) ? EntryKind.commandWithChunks : EntryKind.command;
-  return Command.encode(command, new BinaryWriter().raw(Uint8Array.of(kind))).finish();
+  return encodeMessage(Command, command, heads[kind]);
 }
 
 export function encodeTarget(target: MembershipTarget): Uint8Array {
-  return MembershipTarget.encode(target, new BinaryWriter().raw(Uint8Array.of(EntryKind.target))).finish();
+  return encodeMessage(MembershipTarget, target, Uint8Array.of(EntryKind.target));
 }
 
 export function decodeTarget(data: Uint8Array): MembershipTarget {
@@ -26,6 +28,15 @@ export function decodeTarget(data: Uint8Array): MembershipTarget {
 /** The Command's bytes; none when the entry is not one. */
 export function commandBytes(data: Uint8Array): Uint8Array {
   return data[0] === EntryKind.command || data[0] === EntryKind.commandWithChunks ? data.subarray(1) : noBytes;
+}
+
+/** The command of an entry; undefined when its bytes are none, which the state machine then says. */
+export function decodeCommand(data: Uint8Array): Command | undefined {
+  try {
+    return decodeMessage(Command, commandBytes(data));
+  } catch {
+    return undefined;
+  }
 }
 
 /** Addresses of the chunks that an entry's data refers to. */

@@ -19,7 +19,7 @@ import {
 import type { Outcome } from "./api.ts";
 import { changedConfig, memberOf } from "./config.ts";
 import { Holders } from "./copies.ts";
-import { commandBytes, decodeTarget, EntryKind } from "./entry.ts";
+import { commandBytes, decodeCommand, decodeTarget, EntryKind } from "./entry.ts";
 import { LockTimers } from "./locks.ts";
 import { appliedOutcome, notApplied, PendingTable } from "./pending.ts";
 import type { ReplicaState, StatePosition, StateRestore } from "./ports.ts";
@@ -314,7 +314,8 @@ export class Replica {
       out.membership(this);
     } else if (entry.data.length > 0) {
       const { index, term } = entry;
-      const applied = this.state.apply({ index, term, data: commandBytes(entry.data) }, proposal?.command);
+      const command = proposal?.command ?? decodeCommand(entry.data);
+      const applied = this.state.apply({ index, term, data: commandBytes(entry.data) }, command);
       for (const effect of applied.effects) {
         if (effect.kind === "events") events += effect.count;
         out.effect(this, effect);

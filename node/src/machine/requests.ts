@@ -28,7 +28,8 @@ export function answerOf(state: MachineState, command: Command): Reply | undefin
   const { requestId, requestTimeMs } = command;
   if (requestId.length === 0) return undefined;
   if (requestId.length !== 16) return failureReply(refuse("INVALID", `requestId: 16 bytes, ${requestId.length} came`));
-  const known = state.overlay.get(requestKey(requestId));
+  const mayBeKnown = state.requests.mayHave(requestId, state.counters.requestFirst);
+  const known = mayBeKnown ? state.overlay.get(requestKey(requestId)) : undefined;
   if (known) return recall(state, known);
   const { requestWindowMs, requestAheadMsMax } = state.limits;
   if (requestTimeMs < state.logTimeMs - requestWindowMs) {
@@ -59,6 +60,7 @@ export function remember(state: MachineState, requestId: Uint8Array, answer: Rem
   overlay.put(requestKey(requestId), value);
   const size = value.length + overheadBytes;
   const order = writer.reset().varint(state.logTimeMs).varint(size).bytes(requestId).finish();
+  state.requests.add(requestId, counters.requestNext);
   overlay.put(requestOrderKey(counters.requestNext++), order);
   counters.requestBytes += size;
 }

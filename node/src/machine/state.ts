@@ -7,6 +7,7 @@ import type { MachineLimits } from "./limits.ts";
 import { Overlay } from "./overlay.ts";
 import { decodeOwnership, nothingOwned, OwnedPaths } from "./ownership.ts";
 import { decodePolicy, firstPolicy, type StoredPolicy } from "./policy.ts";
+import { RequestFilter } from "./request-filter.ts";
 import type { StateStore, StateWrite } from "./store.ts";
 
 /** Where a directory's entries lie. */
@@ -30,6 +31,9 @@ export class MachineState {
   /** Path -> directory. Dropped whole when a directory moves or goes. */
   readonly directories = new Map<string, DirectoryRef>();
 
+  /** Tells new requests from those that may be remembered. */
+  readonly requests: RequestFilter;
+
   /** Log time of the oldest remembered request, once it was looked up: saves a read an apply. */
   oldestRequestMs: number | undefined;
 
@@ -49,6 +53,7 @@ export class MachineState {
     this.limits = options.limits;
     const counters = store.get(countersKey);
     this.counters = counters ? decodeCounters(counters) : newCounters();
+    this.requests = new RequestFilter(this.counters.requestNext);
     this.#drainedIndex = this.counters.appliedIndex;
     const ownership = store.get(ownershipKey);
     this.owned = new OwnedPaths(ownership ? decodeOwnership(ownership) : nothingOwned);

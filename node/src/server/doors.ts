@@ -2,14 +2,26 @@
 import { AdminService } from "@nexus-federation/proto/admin.ts";
 import { FilesService } from "@nexus-federation/proto/files.ts";
 import { LocksService } from "@nexus-federation/proto/locks.ts";
+import { RequestFrame, ResponseFrame } from "@nexus-federation/proto/request.ts";
 import type { BoxApi } from "../box/api.ts";
 import { peerIdentity } from "../transport/credentials.ts";
 import { Listener, type ListenerSettings } from "../transport/listener.ts";
 import { callIdentity } from "../transport/sessions.ts";
+import { decodeMessage, encodeMessage } from "../transport/wire-codec.ts";
 import { type Audit, adminDoor } from "./admin-door.ts";
 import type { Authenticator } from "./callers.ts";
 import { filesDoor, locksDoor } from "./files-door.ts";
 import { httpDoor } from "./http-door.ts";
+
+/** The generated service, with the hot path's codec on its stream of many requests. */
+const filesService = {
+  ...FilesService,
+  session: {
+    ...FilesService.session,
+    requestDeserialize: (bytes: Buffer): RequestFrame => decodeMessage(RequestFrame, bytes),
+    responseSerialize: (frame: ResponseFrame): Buffer => encodeMessage(ResponseFrame, frame),
+  },
+};
 
 export interface DoorsNeeds {
   box: BoxApi;
@@ -40,7 +52,7 @@ export async function clientDoors(
   });
   const listener = new Listener(settings, { http: http.server, refused: needs.refused });
   const grpcNeeds = { box: grpcBox, authenticator, identityOf: identityOfCall, defer };
-  listener.grpc.addService(FilesService, { ...filesDoor(grpcNeeds) });
+  listener.grpc.addService(filesService, { ...filesDoor(grpcNeeds) });
   listener.grpc.addService(LocksService, { ...locksDoor(grpcNeeds) });
   listener.grpc.addService(AdminService, { ...adminDoor({ ...grpcNeeds, audit: needs.audit }) });
   return { listener, close: () => http.close() };

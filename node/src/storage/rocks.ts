@@ -156,7 +156,7 @@ export class RocksStore implements DurableStore {
     for (const [i, { key }] of batch.entries()) {
       const bytes = stored[i];
       if (bytes === undefined) this.#cache.delete(key);
-      else this.#cache.set(key, bytes.subarray(0, bytes.length - checksumBytes));
+      else this.#cache.refresh(key, bytes.subarray(0, bytes.length - checksumBytes));
     }
   }
 

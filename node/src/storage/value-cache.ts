@@ -22,15 +22,20 @@ export class ValueCache {
     return old;
   }
 
+  /** What the old map holds of the key is hidden by the young one, and goes with it. */
   set(key: StateKey, value: Uint8Array): void {
     const known = this.#young.get(key);
     this.#youngBytes += weight(key, value) - (known === undefined ? 0 : weight(key, known));
     this.#young.set(key, value);
-    this.#old.delete(key);
     if (this.#youngBytes <= this.#halfBytes) return;
     this.#old = this.#young;
     this.#young = new Map();
     this.#youngBytes = 0;
+  }
+
+  /** A value was written: most of what is written is not read soon, so only what was read before is kept. */
+  refresh(key: StateKey, value: Uint8Array): void {
+    if (this.#young.has(key) || this.#old.has(key)) this.set(key, value);
   }
 
   delete(key: StateKey): void {
