@@ -28,6 +28,7 @@ import { RocksStore } from "./storage/rocks.ts";
 import { createLogger, type Logger, roomLog } from "./telemetry/log.ts";
 import { LoopDelay } from "./telemetry/loop-delay.ts";
 import { createMetrics, type Metrics } from "./telemetry/metrics.ts";
+import { endOnUnforeseen } from "./telemetry/unforeseen.ts";
 import { GrpcBulk } from "./transport/bulk-client.ts";
 import { serveBulk } from "./transport/bulk-server.ts";
 import { WatchedCredentials } from "./transport/credentials-watch.ts";
@@ -296,11 +297,7 @@ async function main(): Promise<void> {
     logger.error({ reason: messageOf(error) }, "the disk or the log can no longer be trusted; the box ends");
     setImmediate(() => process.exit(1));
   };
-  // Whatever state an unforeseen error leaves behind must not serve: the supervisor starts the box anew from its disk.
-  process.on("uncaughtException", (error, origin) => {
-    logger.fatal({ reason: messageOf(error), stack: error.stack, origin }, "an unforeseen error; the box ends");
-    process.exit(1);
-  });
+  endOnUnforeseen(logger);
   const stop = await run(settings, logger, onFatal);
   let stopping = false;
   const end = (reason: string) => {
