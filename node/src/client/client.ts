@@ -6,7 +6,7 @@ import type { Operation } from "@nexus-federation/proto/command.ts";
 import type { LockState, Receipt, RuleMap } from "@nexus-federation/proto/records.ts";
 import type { HelloReply, Request, RequestOptions, Response } from "@nexus-federation/proto/request.ts";
 import { noBytes } from "../base/bytes.ts";
-import type { Clock, Random } from "../base/clock.ts";
+import { type Clock, delay, type Random } from "../base/clock.ts";
 import { NexusError } from "../base/errors.ts";
 import { parseFence, printFence } from "../base/fence.ts";
 import { systemClock, systemRandom } from "../transport/system-clock.ts";
@@ -16,9 +16,12 @@ import { type ContentOptions, type Download, download, upload, type WatchBatch, 
 import { Lock, type LockHolder } from "./lock.ts";
 import * as operations from "./operations.ts";
 import { SessionPool } from "./pool.ts";
+import type { Session } from "./session.ts";
 import type * as t from "./types.ts";
 
 const defaultTimeoutMs = 10_000;
+/** Pause between two looks for a box that answers, ms. */
+const sessionRetryMs = 100;
 const defaultInFlightMax = 16_384;
 
 export class NexusClient implements LockHolder {
@@ -211,21 +214,21 @@ export class NexusClient implements LockHolder {
     options: t.PutOptions & ContentOptions = {},
   ): Promise<t.Written> {
     return upload(
-      { session: () => this.#sessionFor(path, options.zone), options: this.#writeOptions(options) },
+      { session: () => this.#sessionFor(path, options), options: this.#writeOptions(options) },
       { path, source, put: options },
     );
   }
   /** Streams content down, from `offset` for `length` bytes. */
   download(path: string, options: t.ReadOptions & ContentOptions = {}): Promise<Download> {
     return download(
-      { session: () => this.#sessionFor(path, options.zone), options: this.#readOptions(options) },
+      { session: () => this.#sessionFor(path, options), options: this.#readOptions(options) },
       { path, read: options },
     );
   }
   /** Changes of the zone at and below `path`, from `after` (a token of an earlier batch) or from now; resumes by itself. */
   watch(path: string, options: Omit<t.CallOptions, "after"> & { after?: string } = {}): AsyncIterable<WatchBatch> {
     return watch(
-      { session: () => this.#sessionFor(path, options.zone), clock: this.#clock },
+      { session: () => this.#sessionFor(path, { zone: options.zone, signal: options.signal }), clock: this.#clock },
       { path, zone: options.zone ?? "", after: options.after ?? "", signal: options.signal },
     );
   }
@@ -264,8 +267,20 @@ export class NexusClient implements LockHolder {
     return response;
   }
 
-  async #sessionFor(path: string, zone: string | undefined) {
-    return this.#pool.sessionFor(path, zone) ?? (await this.#pool.seed());
+  /** For streams: waits for a box inside the time of a call. */
+  async #sessionFor(path: string, options: t.CallOptions): Promise<Session> {
+    const endMs = this.#clock.now() + (options.timeoutMs ?? this.settings.timeoutMs ?? defaultTimeoutMs);
+    for (;;) {
+      const open = this.#pool.sessionFor(path, options.zone);
+      if (open) return open;
+      try {
+        return await this.#pool.seed();
+      } catch (error) {
+        const final = !(error instanceof NexusError) || !error.retryable;
+        if (final || options.signal?.aborted || this.#clock.now() >= endMs) throw error;
+      }
+      await delay(this.#clock, sessionRetryMs, options.signal);
+    }
   }
 
   #readOptions(options: t.ReadOptions): RequestOptions {

@@ -44,14 +44,19 @@ export async function upload(
   const session = await needs.session();
   const operation = write(what.path, new Uint8Array(0), what.put).op;
   const file = { ...(operation!.value as WriteFile), size: what.put.size ?? 0 };
+  const { signal } = what.put;
+  if (signal?.aborted) throw new NexusError("DEADLINE", "the caller gave up", { cause: signal.reason });
+  const answered = new AbortController();
   const response = await new Promise<Response>((resolve, reject) => {
-    const call = session.rpc.upload(session.metadata, (error, answer) =>
-      error ? reject(streamError(error)) : resolve(answer),
-    );
-    what.put.signal?.addEventListener("abort", () => call.cancel(), { once: true });
+    const call = session.rpc.upload(session.metadata, (error, answer) => {
+      answered.abort();
+      if (error) reject(streamError(error));
+      else resolve(answer);
+    });
+    signal?.addEventListener("abort", () => call.cancel(), { once: true, signal: answered.signal });
     call.on("error", () => {});
     call.write({ header: { options: needs.options, write: file, zone: what.put.zone ?? "" }, data: Buffer.alloc(0) });
-    feed(call, what.source, what.put.onProgress).catch((cause) => {
+    feed({ sink: call, answered: answered.signal }, what.source, what.put.onProgress).catch((cause) => {
       call.cancel();
       reject(cause);
     });
@@ -63,16 +68,17 @@ export async function upload(
 
 interface Sink {
   write(frame: { header: undefined; data: Buffer }): boolean;
-  once(event: "drain" | "close", listener: () => void): unknown;
+  once(event: "drain", listener: () => void): unknown;
   end(): void;
-  destroyed: boolean;
 }
 
+/** Stops reading the source when the box has answered already: it refused. */
 async function feed(
-  sink: Sink,
+  to: { sink: Sink; answered: AbortSignal },
   source: AsyncIterable<Uint8Array> | Iterable<Uint8Array>,
   onProgress?: (bytes: number) => void,
 ): Promise<void> {
+  const { sink, answered } = to;
   let moved = 0;
   for await (const part of source) {
     for (let at = 0; at < part.length; at += frameBytes) {
@@ -80,9 +86,9 @@ async function feed(
       if (!sink.write({ header: undefined, data }))
         await new Promise<void>((resolve) => {
           sink.once("drain", resolve);
-          sink.once("close", resolve);
+          answered.addEventListener("abort", () => resolve(), { once: true });
         });
-      if (sink.destroyed) return;
+      if (answered.aborted) return;
       moved += data.length;
       onProgress?.(moved);
     }
@@ -104,7 +110,9 @@ export async function download(
     zone: read.zone ?? "",
   };
   const call = session.rpc.download(request, session.metadata);
-  read.signal?.addEventListener("abort", () => call.cancel(), { once: true });
+  const giveUp = () => call.cancel();
+  read.signal?.addEventListener("abort", giveUp, { once: true });
+  if (read.signal?.aborted) giveUp();
   const frames = call[Symbol.asyncIterator]() as AsyncIterator<DownloadFrame>;
   const first = await frames.next().catch((cause) => {
     throw streamError(cause);
@@ -116,6 +124,8 @@ export async function download(
     call.cancel();
     throw errorOf(head);
   }
+  const left = Math.max(0, info.size - request.offset);
+  const expected = Math.min(left, read.length ?? left);
   async function* data(): AsyncIterable<Uint8Array> {
     let moved = 0;
     try {
@@ -126,9 +136,11 @@ export async function download(
         read.onProgress?.(moved);
         yield part;
       }
+      if (moved !== expected) throw new NexusError("ZONE_UNAVAILABLE", `${moved} of ${expected} bytes came`);
     } catch (cause) {
       throw streamError(cause);
     } finally {
+      read.signal?.removeEventListener("abort", giveUp);
       call.cancel();
     }
   }

@@ -3,6 +3,9 @@ import type { Clock, Timer } from "../base/clock.ts";
 import { errorKinds, NexusError } from "../base/errors.ts";
 import type { CallOptions, Granted } from "./types.ts";
 
+/** Pause after an extension that failed for a reason that may pass, ms. */
+const retryMs = 50;
+
 /** What a Lock needs of the client. */
 export interface LockHolder {
   extend(path: string, lockId: Uint8Array, options: CallOptions & { ttlMs?: number }): Promise<Granted>;
@@ -23,6 +26,7 @@ export class Lock {
   readonly #ttlMs: number;
   readonly #lost = new AbortController();
   #timer: Timer | undefined;
+  #expiry: Timer | undefined;
   #heldUntilMs: number;
   #released = false;
 
@@ -35,6 +39,7 @@ export class Lock {
     this.#ttlMs = made.ttlMs;
     this.#heldUntilMs = made.clock.now() + made.ttlMs;
     this.#arm(this.#ttlMs / 3);
+    this.#expire();
   }
 
   /** Aborts when the lock is lost; its reason is the NexusError. */
@@ -46,6 +51,7 @@ export class Lock {
     if (this.#released) return;
     this.#released = true;
     this.#timer?.cancel();
+    this.#expiry?.cancel();
     if (!this.signal.aborted) await this.#holder.release(this.path, this.lockId);
   }
 
@@ -56,22 +62,34 @@ export class Lock {
   async #renew(): Promise<void> {
     const sentMs = this.#clock.now();
     const leftMs = this.#heldUntilMs - sentMs;
-    if (leftMs <= 0) return this.#lose(new NexusError("FENCED", "the lock's time ran out before it could be extended"));
+    if (this.signal.aborted || leftMs <= 0) return;
     try {
       await this.#holder.extend(this.path, this.lockId, {
         ttlMs: this.#ttlMs,
         timeoutMs: Math.max(1, Math.floor(leftMs)),
       });
+      if (this.#released || this.signal.aborted) return;
       this.#heldUntilMs = sentMs + this.#ttlMs;
-      if (!this.#released) this.#arm(this.#ttlMs / 3);
+      this.#expire();
+      this.#arm(this.#ttlMs / 3);
     } catch (error) {
-      if (this.#released) return;
+      if (this.#released || this.signal.aborted) return;
       if (error instanceof NexusError && !errorKinds[error.code].retryable) return this.#lose(error);
-      this.#arm(Math.min(50, leftMs));
+      this.#arm(Math.min(retryMs, leftMs));
     }
   }
 
+  /** An extension that is under way when the time is over comes too late, whatever it will say. */
+  #expire(): void {
+    this.#expiry?.cancel();
+    this.#expiry = this.#clock.after(this.#heldUntilMs - this.#clock.now(), () =>
+      this.#lose(new NexusError("FENCED", "the lock's time ran out before an extension was confirmed")),
+    );
+  }
+
   #lose(error: NexusError): void {
-    if (!this.#released) this.#lost.abort(error);
+    this.#timer?.cancel();
+    this.#expiry?.cancel();
+    if (!this.#released && !this.signal.aborted) this.#lost.abort(error);
   }
 }

@@ -27,7 +27,8 @@ export class SessionPool {
   readonly #needs: PoolNeeds;
   readonly #sessions = new Map<string, Session>();
   readonly #connecting = new Map<string, Promise<Session>>();
-  readonly #restUntil = new Map<string, number>();
+  /** Endpoints left alone for a while, and why. */
+  readonly #resting = new Map<string, { untilMs: number; why: NexusError }>();
   readonly #endpointOfBox = new Map<string, string>();
   readonly #servingBox = new Map<string, string>();
   readonly #logTime = new Map<string, Learned>();
@@ -48,7 +49,7 @@ export class SessionPool {
     if (endpoint !== undefined) {
       const session = this.#sessions.get(endpoint);
       if (session) return session;
-      if (!this.#resting(endpoint) && !this.#connecting.has(endpoint)) this.#open(endpoint).catch(() => {});
+      if (!this.#whyResting(endpoint) && !this.#connecting.has(endpoint)) this.#open(endpoint).catch(() => {});
     }
     for (const session of this.#sessions.values()) return session;
     return undefined;
@@ -63,12 +64,10 @@ export class SessionPool {
       const endpoint = all[(this.#turn + i) % all.length]!;
       const open = this.#sessions.get(endpoint);
       if (open) return open;
-      if (this.#resting(endpoint)) {
-        failures.push(`${endpoint}: did not answer just now`);
-        continue;
-      }
       try {
-        return await this.#open(endpoint);
+        const why = this.#whyResting(endpoint);
+        if (why === undefined) return await this.#open(endpoint);
+        throw why;
       } catch (error) {
         if (error instanceof NexusError && error.code === "UNAUTHENTICATED") throw error;
         failures.push(`${endpoint}: ${messageOf(error)}`);
@@ -126,8 +125,13 @@ export class SessionPool {
     for (const session of [...this.#sessions.values()]) session.close("the client is closed");
   }
 
-  #resting(endpoint: string): boolean {
-    return (this.#restUntil.get(endpoint) ?? 0) > this.#needs.now();
+  #whyResting(endpoint: string): NexusError | undefined {
+    const rest = this.#resting.get(endpoint);
+    return rest !== undefined && rest.untilMs > this.#needs.now() ? rest.why : undefined;
+  }
+
+  #rest(endpoint: string, why: NexusError): void {
+    this.#resting.set(endpoint, { untilMs: this.#needs.now() + restMs, why });
   }
 
   #open(endpoint: string): Promise<Session> {
@@ -141,14 +145,17 @@ export class SessionPool {
           throw new NexusError("ZONE_UNAVAILABLE", "the client is closed");
         }
         this.#sessions.set(endpoint, session);
-        session.onClosed = () => {
+        session.onClosed = (why) => {
           if (this.#sessions.get(endpoint) === session) this.#sessions.delete(endpoint);
-          this.#restUntil.set(endpoint, this.#needs.now() + restMs);
+          this.#rest(endpoint, why);
         };
         return session;
       })
       .catch((error) => {
-        this.#restUntil.set(endpoint, this.#needs.now() + restMs);
+        this.#rest(
+          endpoint,
+          error instanceof NexusError ? error : new NexusError("ZONE_UNAVAILABLE", messageOf(error)),
+        );
         throw error;
       })
       .finally(() => this.#connecting.delete(endpoint));
