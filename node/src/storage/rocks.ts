@@ -25,6 +25,8 @@ export const defaultRocksSettings: RocksSettings = {
 };
 
 const checksumBytes = 4;
+/** Keys and sealed values up to this size are laid out in the same place again and again. */
+const scratchBytes = 64 * 1024;
 const noOptions = {};
 /** Scans up to this many rows are read at once; longer ones page by page over a RocksDB snapshot. */
 const rowsAtOnce = 256;
@@ -38,6 +40,8 @@ export class RocksStore implements DurableStore {
   readonly #folder: string;
   readonly #batch: SyncBatch;
   readonly #cache: ValueCache;
+  readonly #keyScratch = Buffer.allocUnsafeSlow(scratchBytes);
+  readonly #valueScratch = Buffer.allocUnsafeSlow(scratchBytes);
 
   private constructor(db: RocksLevel, folder: string, settings: RocksSettings) {
     this.#db = db;
@@ -137,13 +141,10 @@ export class RocksStore implements DurableStore {
   }
 
   write(batch: readonly StateWrite[]): void {
-    const stored: (Buffer | undefined)[] = [];
     try {
       for (const { key, value } of batch) {
-        const bytes = value && sealed(value);
-        if (bytes === undefined) this.#batch._del(bytesOf(key));
-        else this.#batch._put(bytesOf(key), bytes);
-        stored.push(bytes);
+        if (value === undefined) this.#batch._del(this.#keyBytes(key));
+        else this.#batch._put(this.#keyBytes(key), this.#sealed(value));
       }
       this.#batch._writeSync(noOptions);
     } catch (error) {
@@ -152,12 +153,30 @@ export class RocksStore implements DurableStore {
     } finally {
       this.#batch._clear();
     }
-    // What is cached is the copy made for RocksDB: `value` may be a view of a large network buffer.
-    for (const [i, { key }] of batch.entries()) {
-      const bytes = stored[i];
-      if (bytes === undefined) this.#cache.delete(key);
-      else this.#cache.refresh(key, bytes.subarray(0, bytes.length - checksumBytes));
+    for (const { key, value } of batch) {
+      if (value === undefined) this.#cache.delete(key);
+      else this.#cache.refresh(key, value);
     }
+  }
+
+  /** Valid until the next call, like the bytes of `#sealed`: the batch copies what it is given. */
+  #keyBytes(key: StateKey): Buffer {
+    if (key.length > this.#keyScratch.length) return bytesOf(key);
+    return this.#keyScratch.subarray(0, this.#keyScratch.write(key, 0, "latin1"));
+  }
+
+  /** The value followed by its checksum. */
+  #sealed(value: Uint8Array): Buffer {
+    const { length } = value;
+    const size = length + checksumBytes;
+    const out = size <= this.#valueScratch.length ? this.#valueScratch.subarray(0, size) : Buffer.allocUnsafe(size);
+    out.set(value, 0);
+    const sum = crc32(value);
+    out[length] = sum;
+    out[length + 1] = sum >>> 8;
+    out[length + 2] = sum >>> 16;
+    out[length + 3] = sum >>> 24;
+    return out;
   }
 
   /** One tombstone; the space comes back by compaction. */
@@ -210,13 +229,6 @@ async function syncFile(path: string): Promise<void> {
 
 function bytesOf(key: StateKey): Buffer {
   return Buffer.from(key, "latin1");
-}
-
-function sealed(value: Uint8Array): Buffer {
-  const out = Buffer.allocUnsafe(value.length + checksumBytes);
-  out.set(value, 0);
-  out.writeUInt32LE(crc32(value), value.length);
-  return out;
 }
 
 function checked(key: StateKey, stored: Buffer | null): Uint8Array {

@@ -33,9 +33,12 @@ export class ValueCache {
     this.#youngBytes = 0;
   }
 
-  /** A value was written: most of what is written is not read soon, so only what was read before is kept. */
+  /**
+   * A value was written: most of what is written is not read soon, so only what was read before is kept, as a copy, since
+   * it may be a view of a large network buffer.
+   */
   refresh(key: StateKey, value: Uint8Array): void {
-    if (this.#young.has(key) || this.#old.has(key)) this.set(key, value);
+    if (this.#young.has(key) || this.#old.has(key)) this.set(key, Uint8Array.prototype.slice.call(value));
   }
 
   delete(key: StateKey): void {
