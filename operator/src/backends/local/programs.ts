@@ -33,6 +33,8 @@ export interface ProgramSettings {
 
 /** Messages under way are young when they die: a small nursery copies them instead. */
 const dataFlags = ["--max-semi-space-size=32"];
+/** A hung disk holds the threads that write to it; the rest still serve names, chunks and certificates. */
+const dataEnvironment = { UV_THREADPOOL_SIZE: "8" };
 /** A witness must run within 64 MiB: small heaps, no JIT threads, one arena. */
 const witnessFlags = [
   "--max-semi-space-size=1",
@@ -68,7 +70,8 @@ export class Programs {
       logFile: this.#folder.log(box.name),
       processFile: this.#folder.process(box.name),
     };
-    if (box.role === "Data") return { ...common, args: [...dataFlags, this.#data, "--config", config], env: {} };
+    if (box.role === "Data")
+      return { ...common, args: [...dataFlags, this.#data, "--config", config], env: dataEnvironment };
     this.#witness ??= bundleWitness(join(this.#folder.run, "witness.mjs"));
     return { ...common, args: [...witnessFlags, await this.#witness, "--config", config], env: witnessEnvironment };
   }
