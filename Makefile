@@ -42,10 +42,13 @@ sim: node_modules/.installed-all ## deterministic simulation, SEEDS=500 FROM=1
 bench: node_modules/.installed-all ## the benchmarks, side by side with their peers (minutes)
 	@npm run -s bench
 
+profile: node_modules/.installed-all ## where the time of the boxes goes under load: profiles/*.cpuprofile (half a minute)
+	@npm run -s profile -- --mode $(or $(MODE),put) --clients $(or $(CLIENTS),64)
+
 gen: node_modules/.installed-all ## make wire code, CRDs and reference pages again from their sources
 	@npm run -s gen
 
 clean: ## remove what was built or installed here, never data
 	@rm -rf node_modules dist coverage
 
-.PHONY: help install dev up test check unit e2e sim bench gen clean
+.PHONY: help install dev up test check unit e2e sim bench profile gen clean
