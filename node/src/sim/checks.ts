@@ -10,7 +10,8 @@ export function checkHistory(history: History): void {
     // A path that changes its zone is another file there; a call of unknown fate may have met either.
     for (const zone of new Set(fresh.map(zoneOf).filter((zone) => zone !== ""))) {
       const there = fresh.filter((call) => zoneOf(call) === zone || call.outcome === "unknown");
-      require(isLinearizable(there), () => `the calls on ${path} in zone ${zone} are not linearizable:\n${describe(there)}`);
+      require(isLinearizable(there), () =>
+        `the calls on ${path} in zone ${zone} are not linearizable:\n${describe(there)}`);
     }
   }
   const zones = Map.groupBy(

@@ -1,11 +1,11 @@
 import { createHash, hash } from "node:crypto";
 import type { Request, Response } from "@nexus-federation/proto/request.ts";
 import { hexOf } from "../base/bytes.ts";
+import type { Caller } from "../box/api.ts";
 import { ChunkPuller } from "../box/chunk-keeper.ts";
 import { defaultBoxLimits } from "../box/limits.ts";
 import { BoxNode } from "../box/node.ts";
 import type { ChunkStore, Hashing } from "../box/ports.ts";
-import type { Caller } from "../box/api.ts";
 import { GroupHost } from "../group/host.ts";
 import { MachineStates } from "../group/machine-states.ts";
 import type { HostNeeds, States } from "../group/ports.ts";
@@ -147,7 +147,10 @@ export class DataBox extends Process {
       clock,
       random: world.random,
       limits: defaultBoxLimits,
-      log: { info: () => undefined, warn: (text, fields) => world.trace.say(this.name, `${text} ${JSON.stringify(fields)}`) },
+      log: {
+        info: () => undefined,
+        warn: (text, fields) => world.trace.say(this.name, `${text} ${JSON.stringify(fields)}`),
+      },
       problems: () => [],
     });
   }

@@ -135,7 +135,9 @@ export class Faults {
       if (view === undefined || view.witnessMode === "SOLO") return false;
       const { voters, votersOutgoing } = view.config;
       if (voters.length < 3 || votersOutgoing.length > 0) return false;
-      const behind = view.progress.some(({ role, match, active }) => role === "voter" && (!active || match < view.commit));
+      const behind = view.progress.some(
+        ({ role, match, active }) => role === "voter" && (!active || match < view.commit),
+      );
       if (behind || this.#world.witnesses.some((witness) => !witness.up || witness.life.paused)) return false;
     }
     return true;
@@ -155,7 +157,9 @@ export class Faults {
       case "members": {
         const revision = ++this.#revision;
         const call = { zone: fault.zone, revision, hash: `${revision}`, expectedConfigIndex: 0 };
-        void admin.proposeMembership({ ...call, members: fault.members.map((one) => declared(this.#world, one)) }, anyone).then(told("members"));
+        void admin
+          .proposeMembership({ ...call, members: fault.members.map((one) => declared(this.#world, one)) }, anyone)
+          .then(told("members"));
         return;
       }
       case "mode":

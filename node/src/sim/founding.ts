@@ -24,7 +24,12 @@ export async function found(world: World, system: string[], zones: readonly Zone
   );
   const first = must(system[0], "a first member");
   const boxes = [...world.processes.keys()].map((name) => recordOf(world, name));
-  const request = { federation: "fed", members: system.map((member) => declared(world, member)), timing: "region", boxes };
+  const request = {
+    federation: "fed",
+    members: system.map((member) => declared(world, member)),
+    timing: "region",
+    boxes,
+  };
   await admin(world, () => adminOf(world, first).bootstrap(request, anyone));
   await world.until(
     () => world.boxes.every((box) => box.node?.directory.boxes.length === boxes.length),
@@ -48,7 +53,13 @@ async function addZone(world: World, plan: ZonePlan, via: string): Promise<void>
 
 /** A zone's log without a rule that binds it; its number. */
 export async function addLog(world: World, zone: string, members: readonly string[], via: string): Promise<number> {
-  const request = { zone, members: members.map((member) => declared(world, member)), timing: "region", group: "", rule: undefined };
+  const request = {
+    zone,
+    members: members.map((member) => declared(world, member)),
+    timing: "region",
+    group: "",
+    rule: undefined,
+  };
   const made = await admin(world, () => adminOf(world, via).ensureZone(request, anyone));
   return made.log;
 }

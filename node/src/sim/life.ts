@@ -86,7 +86,8 @@ export class ProcessClock implements Clock {
     const now = this.#world.now();
     this.#firedNow = now === this.#lastMs ? this.#firedNow + 1 : 0;
     this.#lastMs = now;
-    require(this.#firedNow < firedAtOnceMax, () => `a process is busy without end at ${now} ms:\n${new Error(String(due)).message}`);
+    require(this.#firedNow < firedAtOnceMax, () =>
+      `a process is busy without end at ${now} ms:\n${new Error(String(due)).message}`);
     due();
   }
 }

@@ -68,7 +68,11 @@ export class LockModel {
     require(holders.size <= slotsOf(path), () => `${at}: held ${holders.size} times, ${slotsOf(path)} are allowed`);
   }
 
-  #ended({ index, nowMs, command }: Pick<LockApply, "index" | "nowMs" | "command">, path: string, id: Uint8Array): void {
+  #ended(
+    { index, nowMs, command }: Pick<LockApply, "index" | "nowMs" | "command">,
+    path: string,
+    id: Uint8Array,
+  ): void {
     const holders = this.#holders.get(path);
     const held = holders?.get(hex(id));
     holders?.delete(hex(id));

@@ -76,7 +76,8 @@ export class LogFacts {
           known.digest === found.digest &&
           known.epoch === epoch &&
           (!known.previous || !found.previous || known.previous === found.previous);
-        require(same, () => `log ${this.log}: ${box} writes another entry ${index} of term ${term} than was written before`);
+        require(same, () =>
+          `log ${this.log}: ${box} writes another entry ${index} of term ${term} than was written before`);
         known.previous ??= found.previous;
       }
       const before = this.#written.get(index - 1)?.get(term);
@@ -88,7 +89,8 @@ export class LogFacts {
   leads(box: DataBox, term: number, shadow: ShadowLog): void {
     const who = `${box.name} ${box.incarnation.toString("hex", 0, 2)}`;
     const former = this.#leaders.get(term);
-    require(former === undefined || former === who, () => `log ${this.log}: ${former} and ${who} both lead term ${term}`);
+    require(former === undefined || former === who, () =>
+      `log ${this.log}: ${former} and ${who} both lead term ${term}`);
     if (former !== undefined) return;
     this.#leaders.set(term, who);
     this.#note("leads", this.log, box.name, term);

@@ -42,7 +42,9 @@ async function replay(seed: number): Promise<boolean> {
   const { lines } = result.world.trace;
   if (values.trace === undefined) console.log(lines.join("\n"));
   else await writeFile(values.trace, lines.join("\n"));
-  console.log(`${result.notes} notes, trace ${result.hash}, again ${again.hash}; ${result.calls} calls, ${result.done} done`);
+  console.log(
+    `${result.notes} notes, trace ${result.hash}, again ${again.hash}; ${result.calls} calls, ${result.done} done`,
+  );
   if (result.hash !== again.hash) console.log(`NOT DETERMINISTIC: the two runs of seed ${seed} differ`);
   if (result.failure !== undefined) report(result);
   return result.failure === undefined && result.hash === again.hash;
@@ -66,7 +68,9 @@ async function sweep(from: number, count: number): Promise<boolean> {
   }
   const seconds = (performance.now() - startedMs) / 1000;
   const speed = `${(ran / seconds).toFixed(1)} seeds/s, ${(virtualMs / 1000 / seconds).toFixed(0)} times real time`;
-  console.log(`${ran} seeds from ${from}, ${failed} failed; ${calls} calls, ${holds} locks held; ${seconds.toFixed(1)} s (${speed})`);
+  console.log(
+    `${ran} seeds from ${from}, ${failed} failed; ${calls} calls, ${holds} locks held; ${seconds.toFixed(1)} s (${speed})`,
+  );
   return failed === 0;
 }
 

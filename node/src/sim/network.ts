@@ -1,5 +1,5 @@
-import type { MemoryHub } from "../transport/memory-hub.ts";
 import { MemoryNetwork } from "../transport/memory.ts";
+import type { MemoryHub } from "../transport/memory-hub.ts";
 import type { BulkServer, LinkHandler, SelfAddress, ServeHandler, Service } from "../transport/ports.ts";
 import type { Life } from "./life.ts";
 

@@ -48,7 +48,16 @@ const data = ["a", "b", "c"];
 const witnesses = ["w", "wx"];
 const trio = ["a", "b", "c"];
 const pair = ["a", "b", "w"];
-const memberships = [pair, ["a", "c", "w"], ["b", "c", "w"], ["a", "b", "wx"], trio, ["a"], ["b"], ["a", "b", "w", "c:learner"]];
+const memberships = [
+  pair,
+  ["a", "c", "w"],
+  ["b", "c", "w"],
+  ["a", "b", "wx"],
+  trio,
+  ["a"],
+  ["b"],
+  ["a", "b", "w", "c:learner"],
+];
 
 export function planOf(seed: number): Plan {
   const random = seededRandom(seed * 2_654_435_761 + 97);
@@ -137,8 +146,17 @@ const makers: readonly Maker[] = [
   (draw) => ({ kind: "flip", box: draw.of(data), place: draw.unit() }),
   (draw) => ({ kind: "forget", box: draw.of(witnesses) }),
   (draw) => ({ kind: "clock", box: anyBox(draw), byMs: draw.of([-3_600_000, 3_600_000, -500, 500, -50_000, 50_000]) }),
-  (draw, zones) => ({ kind: "transfer", zone: draw.of([...zones.map((one) => one.zone), "system"]), to: draw.of([...data, ""]) }),
-  (draw) => ({ kind: "members", zone: draw.of(["main", "main", "system"]), members: draw.of(memberships), via: draw.of(data) }),
+  (draw, zones) => ({
+    kind: "transfer",
+    zone: draw.of([...zones.map((one) => one.zone), "system"]),
+    to: draw.of([...data, ""]),
+  }),
+  (draw) => ({
+    kind: "members",
+    zone: draw.of(["main", "main", "system"]),
+    members: draw.of(memberships),
+    via: draw.of(data),
+  }),
   (draw) => ({ kind: "mode", zone: "main", mode: draw.of(["strong_ha", "strong", "eventual"]), via: draw.of(data) }),
   (draw) => ({ kind: "rule", add: draw.unit() < 0.6, via: draw.of(data) }),
 ];

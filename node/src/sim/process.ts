@@ -1,5 +1,5 @@
-import type { PeerAddress } from "../transport/ports.ts";
 import { MemoryDisk } from "../log/disk-memory.ts";
+import type { PeerAddress } from "../transport/ports.ts";
 import { Life, ProcessClock, type Wall } from "./life.ts";
 import { ProcessNetwork } from "./network.ts";
 import type { World } from "./world.ts";

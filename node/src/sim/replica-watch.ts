@@ -52,7 +52,8 @@ export class ReplicaWatch {
     if (write.removeGroup === true) this.#applied.delete(key);
     const known = this.#applied.get(key) ?? 0;
     const tells = write.reset === true || write.hardState === undefined || write.hardState.commit >= known;
-    require(tells, () => `${this.#box.name} log ${write.group}: writes commit ${write.hardState?.commit} after ${known} was applied`);
+    require(tells, () =>
+      `${this.#box.name} log ${write.group}: writes commit ${write.hardState?.commit} after ${known} was applied`);
     shadow.write(write);
     if (write.group === recordsGroup || write.entries === undefined) return;
     this.#box.world.facts(write.group, write.generation).written(this.#box.name, shadow, write.entries);

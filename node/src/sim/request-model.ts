@@ -29,13 +29,18 @@ export class RequestModel {
     const digest = crc32(Reply.encode(reply).finish());
     const known = this.#answered.get(id);
     // A jump of the clock makes minutes of a moment. Only who carries the time of the first attempt is safe then.
-    const lapsed =
-      known !== undefined && logTimeMs - known.logTimeMs > windowMs && requestTimeMs > known.requestTimeMs;
+    const lapsed = known !== undefined && logTimeMs - known.logTimeMs > windowMs && requestTimeMs > known.requestTimeMs;
     this.lapsed ||= lapsed;
     if (known === undefined || lapsed) {
       if (code !== undefined && errorKinds[code].retryable) return false;
       const kind = reply.result?.$case;
-      this.#answered.set(id, { index, logTimeMs, requestTimeMs, reply: digest, isLock: kind === "grant" || kind === "waiting" });
+      this.#answered.set(id, {
+        index,
+        logTimeMs,
+        requestTimeMs,
+        reply: digest,
+        isLock: kind === "grant" || kind === "waiting",
+      });
       return false;
     }
     if (known.isLock || code === "EXPIRED" || code === "INVALID") return true;

@@ -75,7 +75,8 @@ async function play(world: World, history: History, plan: Plan): Promise<void> {
     () => "every client had its answer",
   );
   await recovered(world);
-  for (const path of registersOf(plan)) for (const box of plan.boxes) await lastRead(world, clients[0] as Client, path, box);
+  for (const path of registersOf(plan))
+    for (const box of plan.boxes) await lastRead(world, clients[0] as Client, path, box);
   if (!world.lapsed) checkHistory(history);
   await calm(world);
 }
@@ -129,7 +130,9 @@ async function recovered(world: World): Promise<void> {
 
 function zonesOf(world: World): { zone: string; path: string }[] {
   const rules = world.boxes[0]?.node?.directory.map.rules ?? [];
-  return rules.filter((rule) => rule.state === "active" && rule.pattern !== "").map(({ zone, pattern }) => ({ zone, path: pattern.replace("/**", "/last") }));
+  return rules
+    .filter((rule) => rule.state === "active" && rule.pattern !== "")
+    .map(({ zone, pattern }) => ({ zone, path: pattern.replace("/**", "/last") }));
 }
 
 function converged(world: World, logs: readonly number[]): boolean {
@@ -165,13 +168,15 @@ function sameStates(world: World, log: number): void {
     const found = hash("sha256", box.watch.stateBytes(log, view.generation), "hex");
     digests.set(box.name, `${view.applied} ${found}`);
   }
-  require(new Set(digests.values()).size <= 1, () => `the states of log ${log} differ: ${JSON.stringify([...digests])}`);
+  require(new Set(digests.values()).size <= 1, () =>
+    `the states of log ${log} differ: ${JSON.stringify([...digests])}`);
 }
 
 async function lastRead(world: World, client: Client, path: string, box: string): Promise<void> {
   if (box.startsWith("w")) return;
   const call = await world.settle(client.read(path, box, { timeoutMs: 5_000 }), recoveryMs, `the last read of ${path}`);
-  require(call.outcome === "ok", () => `${path} cannot be read through ${box} at the end: ${call.code}\n${describe(world)}`);
+  require(call.outcome === "ok", () =>
+    `${path} cannot be read through ${box} at the end: ${call.code}\n${describe(world)}`);
 }
 
 async function calm(world: World): Promise<void> {
@@ -185,7 +190,8 @@ async function calm(world: World): Promise<void> {
   const count = () => world.witnesses.map((witness) => witness.server?.counters.requests ?? 0).join(" ");
   const before = count();
   await world.run(calmMs);
-  require(count() === before, () => `a witness was asked although all pairs are healthy: ${before}, then ${count()}\n${describe(world)}`);
+  require(count() === before, () =>
+    `a witness was asked although all pairs are healthy: ${before}, then ${count()}\n${describe(world)}`);
 }
 
 export function describe(world: World): string {

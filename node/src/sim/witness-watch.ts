@@ -16,6 +16,8 @@ export class WitnessWatch {
   readonly #decided = new Map<string, Record>();
   /** Known to others: covered by a reply that left. */
   readonly #told = new Map<string, Record>();
+  /** Incarnations that went with a disk: nothing may be decided under them ever again. */
+  readonly #dead = new Set<string>();
 
   constructor(name: string) {
     this.#name = name;
@@ -45,6 +47,7 @@ export class WitnessWatch {
   }
 
   #moved<Id>(before: WitnessRecord<Id>, after: WitnessRecord<Id>): void {
+    require(!this.#dead.has(String(before.incarnation)), () => `witness ${this.#name} uses a record that it lost`);
     const fell =
       after.term < before.term ||
       after.engTerm < before.engTerm ||
@@ -62,7 +65,8 @@ export class WitnessWatch {
 
   /** An answer leaves that tells of these decisions. */
   tell(decided: ReadonlyMap<string, Record>): void {
-    for (const [incarnation, record] of decided) if (this.#decided.has(incarnation)) this.#told.set(incarnation, record);
+    for (const [incarnation, record] of decided)
+      if (this.#decided.has(incarnation)) this.#told.set(incarnation, record);
   }
 
   forgotten(incarnation: Uint8Array): void {
@@ -89,12 +93,14 @@ export class WitnessWatch {
 
   /** The disk was exchanged: what was told under the old incarnations is void. */
   wiped(): void {
+    for (const incarnation of [...this.#decided.keys(), ...this.#told.keys()]) this.#dead.add(incarnation);
     this.#decided.clear();
     this.#told.clear();
   }
 }
 
 function show<Id>({ term, votedFor, engTerm, engEpoch, engHolder }: WitnessRecord<Id>): string {
-  const short = (id: Id | undefined) => (id === undefined ? "-" : Buffer.from(String(id), "latin1").toString("hex", 0, 3));
+  const short = (id: Id | undefined) =>
+    id === undefined ? "-" : Buffer.from(String(id), "latin1").toString("hex", 0, 3);
   return `term ${term} voted ${short(votedFor)} engaged ${engTerm}.${engEpoch} ${short(engHolder)}`;
 }
