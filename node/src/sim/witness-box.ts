@@ -22,6 +22,11 @@ export class WitnessBox extends Process {
     const store = await RecordStore.open(this.disk, { recordsMax });
     if (!life.alive) return;
     this.watch.recovered(store);
+    const flush = store.flush.bind(store);
+    store.flush = () => {
+      const durable = this.watch.writing();
+      return flush().then(durable);
+    };
     const server = new WitnessServer({
       store,
       newIncarnation: () => this.world.random.bytes(16),

@@ -16,6 +16,8 @@ export class WitnessWatch {
   readonly #decided = new Map<string, Record>();
   /** Known to others: covered by a reply that left. */
   readonly #told = new Map<string, Record>();
+  /** Changed in memory and not durable yet. */
+  readonly #pending = new Map<string, Record>();
   /** Incarnations that went with a disk: nothing may be decided under them ever again. */
   readonly #dead = new Set<string>();
 
@@ -56,6 +58,17 @@ export class WitnessWatch {
     const revoted = after.term === before.term && before.votedFor !== undefined && after.votedFor !== before.votedFor;
     require(!revoted, () => `witness ${this.#name} voted twice in term ${after.term}`);
     this.#note(after);
+    if ((after as unknown) !== before) this.#pending.set(String(after.incarnation), after as unknown as Record);
+  }
+
+  /** A write of all that is decided begins; call what is returned when it is durable. */
+  writing(): () => void {
+    const written = new Map(this.#pending);
+    return () => {
+      for (const [incarnation, record] of written) {
+        if (this.#pending.get(incarnation) === record) this.#pending.delete(incarnation);
+      }
+    };
   }
 
   /** What is decided so far. */
@@ -65,6 +78,10 @@ export class WitnessWatch {
 
   /** An answer leaves that tells of these decisions. */
   tell(decided: ReadonlyMap<string, Record>): void {
+    for (const [incarnation, record] of decided) {
+      const early = this.#pending.get(incarnation) === record;
+      require(!early, () => `witness ${this.#name} tells of ${show(record)} before it is durable`);
+    }
     for (const [incarnation, record] of decided)
       if (this.#decided.has(incarnation)) this.#told.set(incarnation, record);
   }
@@ -77,6 +94,7 @@ export class WitnessWatch {
 
   /** The next life has read its disk. */
   recovered(store: RecordStore): void {
+    this.#pending.clear();
     for (const [incarnation, told] of this.#told) {
       const record = store.get(incarnation)?.record;
       require(record !== undefined, () => `witness ${this.#name} forgot a record that it told of`);
