@@ -32,6 +32,8 @@ export class RequestModel {
     const lapsed = known !== undefined && logTimeMs - known.logTimeMs > windowMs && requestTimeMs > known.requestTimeMs;
     this.lapsed ||= lapsed;
     if (known === undefined || lapsed) {
+      // Refused for its time, or for something that passes: nothing was executed, nothing is remembered.
+      if (code === "EXPIRED" || code === "INVALID") return false;
       if (code !== undefined && errorKinds[code].retryable) return false;
       const kind = reply.result?.$case;
       this.#answered.set(id, {
