@@ -38,11 +38,11 @@ export function policyOf(spec: ZoneSpec): ZonePolicy {
   };
 }
 
-/** As the wire says it: region, wan, or JSON {electionTimeoutMs, heartbeatIntervalMs}. */
+/** As the boxes read it (group/settings.ts): region, wan, or JSON {electionMs, heartbeatMs}. */
 export function timingOf(timing: RaftGroupSpec["timing"]): string {
   if (timing.electionTimeout === undefined || timing.heartbeatInterval === undefined) return timing.profile ?? "region";
   return JSON.stringify({
-    electionTimeoutMs: durationMs(timing.electionTimeout),
-    heartbeatIntervalMs: durationMs(timing.heartbeatInterval),
+    electionMs: durationMs(timing.electionTimeout),
+    heartbeatMs: durationMs(timing.heartbeatInterval),
   });
 }
