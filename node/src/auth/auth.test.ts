@@ -1,8 +1,9 @@
 import { createHash } from "node:crypto";
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
+import { isRefusal } from "../base/errors.ts";
 import { readAccessTable } from "./access-file.ts";
-import { type AccessTable, authenticate, checkAdmin, checkRight, covers, isRefusal, type Principal } from "./checks.ts";
+import { type AccessTable, authenticate, checkRight, covers, type Principal } from "./checks.ts";
 import { identityUri, parseIdentityUri } from "./identities.ts";
 
 const hash = (text: string) => new Uint8Array(createHash("sha256").update(text).digest());
@@ -55,9 +56,9 @@ describe("authentication", () => {
   test("operators may do everything, users what the table says, strangers nothing", () => {
     const of = (kind: "operator" | "user", id: string) => principal({ identity: { federation: "acme", kind, id } });
 
-    expect(checkAdmin(of("operator", "o1"))).toBeUndefined();
+    expect(checkRight(of("operator", "o1"), "admin", "/")).toBeUndefined();
     expect(checkRight(of("user", "ann"), "read", "/acme/x")).toBeUndefined();
-    expect(checkAdmin(of("user", "ann"))?.code).toBe("DENIED");
+    expect(checkRight(of("user", "ann"), "admin", "/")?.code).toBe("DENIED");
     expect(checkRight(of("user", "eve"), "read", "/acme/x")?.code).toBe("DENIED");
     expect(isRefusal(ask({ identity: { federation: "globex", kind: "operator", id: "o1" } }))).toBe(true);
   });

@@ -66,10 +66,6 @@ export function authenticate(needs: AuthNeeds, shown: Shown): Principal | Refusa
   return unauthenticated("the request carries neither a bearer token nor a client certificate");
 }
 
-export function isRefusal(result: Principal | Refusal): result is Refusal {
-  return "code" in result;
-}
-
 function byToken({ table, hash, nowMs }: AuthNeeds, bearer: string): Principal | Refusal {
   if (bearer.length === 0 || bearer.length > bearerLengthMax) {
     return unauthenticated(`a bearer token has 1 to ${bearerLengthMax} characters`);
@@ -105,11 +101,6 @@ export function checkRight(principal: Principal, right: Right, path: string): Re
       return undefined;
   }
   return refuse("DENIED", `${principal.name} has no ${right} right on ${path}`);
-}
-
-/** Undefined when the principal may call the admin service. */
-export function checkAdmin(principal: Principal): Refusal | undefined {
-  return checkRight(principal, "admin", "/");
 }
 
 /** Whether `prefix` is `path` or one of its parents. */

@@ -32,7 +32,3 @@ export function parseIdentityUri(uri: string): Identity | undefined {
 function isKind(kind: string): kind is IdentityKind {
   return (identityKinds as readonly string[]).includes(kind);
 }
-
-export function sameIdentity(a: Identity, b: Identity): boolean {
-  return a.federation === b.federation && a.kind === b.kind && a.id === b.id;
-}

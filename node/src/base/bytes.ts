@@ -1,4 +1,4 @@
-/** Byte strings: compare, join, print. Values are Uint8Array views; nothing here copies unless it says so. */
+/** Byte strings: compare, join, view, print. Values are Uint8Array views; nothing here copies unless it says so. */
 
 export const noBytes = new Uint8Array(0);
 const encoder = new TextEncoder();
@@ -19,16 +19,6 @@ export function equalBytes(a: Uint8Array, b: Uint8Array): boolean {
   return true;
 }
 
-/** Lexicographic, as unsigned bytes: negative, zero or positive. */
-export function compareBytes(a: Uint8Array, b: Uint8Array): number {
-  const length = Math.min(a.length, b.length);
-  for (let i = 0; i < length; i++) {
-    const difference = a[i]! - b[i]!;
-    if (difference !== 0) return difference;
-  }
-  return a.length - b.length;
-}
-
 /** A new array with the parts one after the other. */
 export function joinBytes(...parts: Uint8Array[]): Uint8Array {
   let length = 0;
@@ -40,6 +30,11 @@ export function joinBytes(...parts: Uint8Array[]): Uint8Array {
     offset += part.length;
   }
   return out;
+}
+
+/** The same bytes as a Buffer, which generated messages ask for; a view, not a copy. */
+export function asBuffer(bytes: Uint8Array): Buffer {
+  return Buffer.isBuffer(bytes) ? bytes : Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
 }
 
 const hexDigits = Array.from({ length: 256 }, (_, byte) => byte.toString(16).padStart(2, "0"));

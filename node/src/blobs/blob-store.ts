@@ -7,12 +7,14 @@
 
 import { createHash } from "node:crypto";
 import { assert } from "../base/assert.ts";
+import { asBuffer, equalBytes, hexOf } from "../base/bytes.ts";
+import { NexusError } from "../base/errors.ts";
 
 /** Bytes of a chunk at most. */
 export const chunkBytesMax = 1 << 20;
 /** First byte of an address: how the digest was made. */
-export const sha256Algorithm = 1;
-export const addressBytes = 33;
+const sha256Algorithm = 1;
+const addressBytes = 33;
 
 export interface BlobInfo {
   address: Uint8Array;
@@ -40,6 +42,7 @@ export interface BlobStore {
   list(): AsyncIterable<BlobInfo>;
 }
 
+/** The address that content of these bytes has. */
 export function addressOf(bytes: Uint8Array): Uint8Array {
   const address = new Uint8Array(addressBytes);
   address[0] = sha256Algorithm;
@@ -47,8 +50,18 @@ export function addressOf(bytes: Uint8Array): Uint8Array {
   return address;
 }
 
+/** What every store asks of a put: throws TOO_LARGE or, when the bytes are not those of the address, INVALID. */
+export function checkChunk(address: Uint8Array, bytes: Uint8Array): void {
+  if (bytes.length > chunkBytesMax) {
+    throw new NexusError("TOO_LARGE", `A chunk of ${bytes.length} bytes: at most ${chunkBytesMax}.`);
+  }
+  if (!equalBytes(addressOf(bytes), address)) {
+    throw new NexusError("INVALID", `The ${bytes.length} bytes given for chunk ${hexOf(address)} are not its content.`);
+  }
+}
+
 /** The address as a string for maps: one character a byte. */
 export function blobKey(address: Uint8Array): string {
   assert(address.length === addressBytes && address[0] === sha256Algorithm, "a chunk address is 01 and a SHA-256");
-  return Buffer.from(address.buffer, address.byteOffset, address.byteLength).toString("latin1");
+  return asBuffer(address).toString("latin1");
 }

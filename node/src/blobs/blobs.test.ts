@@ -1,12 +1,9 @@
-import { createHash } from "node:crypto";
 import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import fc from "fast-check";
 import { afterAll, describe, expect, test } from "vitest";
-import { hexOf, joinBytes, utf8 } from "../base/bytes.ts";
+import { hexOf, utf8 } from "../base/bytes.ts";
 import { addressOf, type BlobInfo, type BlobStore, chunkBytesMax } from "./blob-store.ts";
-import { Chunker, chunkStream } from "./chunker.ts";
 import { LocalBlobs } from "./local-blobs.ts";
 import { MemoryBlobs } from "./memory-blobs.ts";
 import { ChunkPins, OrphanWatch } from "./orphans.ts";
@@ -157,47 +154,5 @@ describe("LocalBlobs", () => {
     rmSync(pathOf(root, addressOf(utf8("x"))));
 
     await expect(store.get(addressOf(utf8("x")))).rejects.toMatchObject({ code: "CORRUPT" });
-  });
-});
-
-describe("chunking", () => {
-  test("however a content arrives, its chunks join to it and its etag is its SHA-256", () => {
-    fc.assert(
-      fc.property(fc.array(fc.uint8Array({ maxLength: 50 })), fc.integer({ min: 1, max: 40 }), (pieces, chunkBytes) => {
-        const chunker = new Chunker(chunkBytes);
-        const chunks = pieces.flatMap((piece) => [...chunker.push(piece)]);
-        const { rest, etag, sizeBytes } = chunker.finish();
-        if (rest) chunks.push(rest);
-
-        const whole = joinBytes(...pieces);
-        expect(joinBytes(...chunks.map((chunk) => chunk.bytes))).toEqual(whole);
-        expect(chunks.slice(0, -1).every((chunk) => chunk.bytes.length === chunkBytes)).toBe(true);
-        expect(sizeBytes).toBe(whole.length);
-        expect(hexOf(etag)).toBe(createHash("sha256").update(whole).digest("hex"));
-      }),
-    );
-  });
-
-  test("a stream never has more puts under way than allowed, and a failed put ends it", async () => {
-    let underWay = 0;
-    let most = 0;
-    let read = 0;
-    async function* source() {
-      for (; read < 100; read++) yield new Uint8Array(10).fill(read);
-    }
-    const slow = async () => {
-      most = Math.max(most, ++underWay);
-      await new Promise((resolve) => setImmediate(resolve));
-      underWay--;
-    };
-
-    const content = await chunkStream(source(), slow, { parallelPuts: 3, chunkBytes: 25 });
-
-    expect(most).toBe(3);
-    expect(content.chunks.map((chunk) => chunk.sizeBytes)).toEqual(Array.from({ length: 40 }, () => 25));
-    read = 0;
-    const failing = chunkStream(source(), () => Promise.reject(new Error("full")), { parallelPuts: 1, chunkBytes: 25 });
-    await expect(failing).rejects.toThrow("full");
-    expect(read).toBeLessThan(10);
   });
 });

@@ -3,7 +3,7 @@ import { join } from "node:path";
 import { equalBytes, fromHex, hexOf } from "../base/bytes.ts";
 import type { Clock } from "../base/clock.ts";
 import { type ErrorCode, messageOf, NexusError } from "../base/errors.ts";
-import { addressOf, type BlobInfo, type BlobStore, blobKey, chunkBytesMax } from "./blob-store.ts";
+import { addressOf, type BlobInfo, type BlobStore, blobKey, checkChunk } from "./blob-store.ts";
 import { FolderSync } from "./folder-sync.ts";
 
 /**
@@ -60,15 +60,7 @@ export class LocalBlobs implements BlobStore {
 
   async put(address: Uint8Array, bytes: Uint8Array): Promise<void> {
     const key = blobKey(address);
-    if (bytes.length > chunkBytesMax) {
-      throw new NexusError("TOO_LARGE", `A chunk of ${bytes.length} bytes: at most ${chunkBytesMax}.`);
-    }
-    if (!equalBytes(addressOf(bytes), address)) {
-      throw new NexusError(
-        "INVALID",
-        `The ${bytes.length} bytes given for chunk ${hexOf(address)} are not its content.`,
-      );
-    }
+    checkChunk(address, bytes);
     await this.#change(key, async () => {
       if (this.#present.has(key)) await this.#renew(address);
       else await this.#store(address, bytes);

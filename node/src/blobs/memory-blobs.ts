@@ -1,7 +1,7 @@
 import { equalBytes, hexOf } from "../base/bytes.ts";
 import type { Clock } from "../base/clock.ts";
 import { NexusError } from "../base/errors.ts";
-import { addressOf, type BlobInfo, type BlobStore, blobKey, chunkBytesMax } from "./blob-store.ts";
+import { addressOf, type BlobInfo, type BlobStore, blobKey, checkChunk } from "./blob-store.ts";
 
 /** Chunks in memory: for tests and the simulator. */
 export class MemoryBlobs implements BlobStore {
@@ -14,15 +14,7 @@ export class MemoryBlobs implements BlobStore {
 
   async put(address: Uint8Array, bytes: Uint8Array): Promise<void> {
     const key = blobKey(address);
-    if (bytes.length > chunkBytesMax) {
-      throw new NexusError("TOO_LARGE", `A chunk of ${bytes.length} bytes: at most ${chunkBytesMax}.`);
-    }
-    if (!equalBytes(addressOf(bytes), address)) {
-      throw new NexusError(
-        "INVALID",
-        `The ${bytes.length} bytes given for chunk ${hexOf(address)} are not its content.`,
-      );
-    }
+    checkChunk(address, bytes);
     const storedMs = this.#clock.wallMs();
     this.#chunks.set(key, { address, bytes: Uint8Array.from(bytes), sizeBytes: bytes.length, storedMs });
   }

@@ -34,12 +34,6 @@ export interface HostCore {
   route(replica: Replica, message: Message): void;
 }
 
-/** Hands a message to the core of a replica, outside of delivery: a local event. */
-export function stepLocal(core: HostCore, replica: Replica, message: Message): void {
-  replica.node.step(message);
-  core.turns.mark(replica);
-}
-
 /**
  * Box of the full member or stranger behind a replica id, while the process there is the incarnation that is meant. A
  * box that came back with an empty disk must not take a message for what it was.

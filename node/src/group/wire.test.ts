@@ -63,6 +63,19 @@ test("the generated code reads the same frames", () => {
   );
 });
 
+test("types keep their numbers on the wire", () => {
+  const wire = { log: 1, generation: 1, quiesce: false, host: undefined, conf: new Uint8Array(0) };
+  const data = new Uint8Array(0);
+  const last: Message = { ...message("MsgPreVoteResp", 2), from: 1 };
+  const append: Message = { ...message("MsgApp", 2), from: 1 };
+  append.entries = [{ term: 1, index: 1, epoch: 0, type: "EntryEpochChange", data }];
+
+  const { messages } = PeerBatch.decode(frameOf([last, append].map((m) => ({ ...wire, message: m }))));
+
+  expect(messages.map(({ type }) => type)).toEqual([14, 2]);
+  expect(messages[1]!.entries[0]!.type).toBe(3);
+});
+
 test("this code reads what the generated code wrote, in any cut of frames joined", () => {
   fc.assert(
     fc.property(wires, wires, (a, b) => {

@@ -1,3 +1,4 @@
+import { asBuffer } from "../base/bytes.ts";
 import { NexusError } from "../base/errors.ts";
 import type { Disk, DiskFile } from "./disk.ts";
 import {
@@ -86,7 +87,7 @@ async function withoutPrepared(disk: Disk, numbers: number[], salt: number): Pro
 
 async function readSegment(file: DiskFile, segment: number): Promise<Read> {
   const view = await file.read(0, file.sizeBytes);
-  const bytes = Buffer.from(view.buffer, view.byteOffset, view.byteLength);
+  const bytes = asBuffer(view);
   return { segment, bytes, header: checkedHeader(bytes, segment) };
 }
 
@@ -94,7 +95,7 @@ async function headerOf(disk: Disk, segment: number): Promise<SegmentHeader | un
   const file = await disk.open(segmentName(segment));
   const view = await file.read(0, segmentHeaderBytes);
   await file.close();
-  return checkedHeader(Buffer.from(view.buffer, view.byteOffset, view.byteLength), segment);
+  return checkedHeader(asBuffer(view), segment);
 }
 
 function checkedHeader(bytes: Buffer, segment: number): SegmentHeader | undefined {

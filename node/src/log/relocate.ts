@@ -1,4 +1,5 @@
 import { must } from "../base/assert.ts";
+import { asBuffer } from "../base/bytes.ts";
 import { NexusError } from "../base/errors.ts";
 import type { Entry } from "../raft/types.ts";
 import type { DiskFile } from "./disk.ts";
@@ -28,7 +29,7 @@ export class Relocation {
   ) {
     const relocation = new Relocation(indexes, options.segment);
     const view = await file.read(0, options.endOffset);
-    const newest = newestEntries(Buffer.from(view.buffer, view.byteOffset, view.byteLength), options.segment);
+    const newest = newestEntries(asBuffer(view), options.segment);
     for (const [key, index] of indexes.all) {
       if (index.oldestSegment === options.segment) relocation.#plan(index, newest.get(key), options.stepBytes);
     }

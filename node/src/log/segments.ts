@@ -1,4 +1,5 @@
 import { must } from "../base/assert.ts";
+import { asBuffer } from "../base/bytes.ts";
 import { messageOf } from "../base/errors.ts";
 import type { Disk, DiskFile } from "./disk.ts";
 import { readSegmentHeader, segmentHeaderBytes, segmentName } from "./format.ts";
@@ -72,7 +73,7 @@ export class Segments {
     const header = await next.read(0, segmentHeaderBytes);
     await next.close();
     const file = await this.#disk.open(segmentName(oldest));
-    const bytes = Buffer.from(header.buffer, header.byteOffset, header.byteLength);
+    const bytes = asBuffer(header);
     return { file, endOffset: readSegmentHeader(bytes)?.previousEnd ?? file.sizeBytes };
   }
 

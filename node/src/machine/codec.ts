@@ -127,8 +127,3 @@ export class ByteReader {
     return out;
   }
 }
-
-/** The same bytes as a Buffer, which generated messages ask for; a view, not a copy. */
-export function asBuffer(bytes: Uint8Array): Buffer {
-  return Buffer.isBuffer(bytes) ? bytes : Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-}

@@ -1,8 +1,8 @@
 import type { ChunkRef, FileInfo } from "@nexus-federation/proto/records.ts";
 import { assert } from "../base/assert.ts";
-import { noBytes } from "../base/bytes.ts";
+import { asBuffer, noBytes } from "../base/bytes.ts";
 import { nameOf } from "../tree/path.ts";
-import { asBuffer, ByteReader, ByteWriter } from "./codec.ts";
+import { ByteReader, ByteWriter } from "./codec.ts";
 
 export type EntryType = "file" | "directory" | "mount";
 const types: readonly EntryType[] = ["file", "directory", "mount"];

@@ -2,9 +2,9 @@
 // endian), text is UTF-8. The first character is the table.
 //
 //   c  counters                       d{directory}{name}      directory entry
-//   n  configuration (membership)     f{file}                 inline content
-//   o  ownership                      k{file}                 list of chunks
-//   p  policy                         x{address}              references to a chunk
+//   o  ownership                      f{file}                 inline content
+//   p  policy                         k{file}                 list of chunks
+//                                     x{address}              references to a chunk
 //   e{index}{ordinal}  change feed    y{address}, z{sequence} dropped chunks, by address and in order
 //   l{path}            lock           r{id}, q{sequence}      remembered requests, by id and in order
 //   s…                 system zone (s{b|t|l|z|d|m|p|u|v}…)
@@ -12,7 +12,6 @@ import { utf8 } from "../base/bytes.ts";
 import type { StateKey } from "./store.ts";
 
 export const countersKey: StateKey = "c";
-export const configurationKey: StateKey = "n";
 export const ownershipKey: StateKey = "o";
 export const policyKey: StateKey = "p";
 

@@ -1,6 +1,6 @@
 import type { LockGrant } from "@nexus-federation/proto/records.ts";
-import { equalBytes } from "../base/bytes.ts";
-import { asBuffer, ByteReader, ByteWriter } from "./codec.ts";
+import { asBuffer, equalBytes } from "../base/bytes.ts";
+import { ByteReader, ByteWriter } from "./codec.ts";
 import { lockKey } from "./keys.ts";
 import type { MachineState } from "./state.ts";
 

@@ -8,11 +8,10 @@ import type {
 } from "@nexus-federation/proto/command.ts";
 import type { LockGrant, LockState } from "@nexus-federation/proto/records.ts";
 import { assert } from "../base/assert.ts";
-import { equalBytes } from "../base/bytes.ts";
+import { asBuffer, equalBytes } from "../base/bytes.ts";
 import { type Refusal, refuse } from "../base/errors.ts";
 import { show } from "../tree/path.ts";
 import type { HeldLock } from "./api.ts";
-import { asBuffer } from "./codec.ts";
 import { checkPath } from "./directories.ts";
 import { after, lockKey, lockPrefix, pathOfLockKey } from "./keys.ts";
 import {

@@ -227,16 +227,14 @@ describe("the machine as a whole", () => {
     expect(codeOf(new Rig().apply(Uint8Array.of(255, 255, 255)).reply)).toBe("INVALID");
   });
 
-  it("keeps the last configuration, the applied index and the feature level", () => {
+  it("keeps the applied index and the feature level", () => {
     const store = new MemoryStateStore();
     const machine = new Machine(store, { generation: 3 });
-    machine.applyConfig(5, Uint8Array.of(1, 2));
     machine.apply({ index: 6, term: 1, data: new Uint8Array(0) });
     machine.flush();
 
     const again = new Machine(store, { generation: 3 });
 
-    expect(again.config).toMatchObject({ index: 5 });
     expect([again.appliedIndex, again.level]).toEqual([6, 1]);
     expect(() => again.apply({ index: 6, term: 1, data: new Uint8Array(0) })).toThrow(/in order/);
     expect([...snapshot(store)].length).toBe(1);

@@ -8,6 +8,7 @@
 import { Command, type Reply } from "@nexus-federation/proto/command.ts";
 import type { FileInfo, Listing, LockState } from "@nexus-federation/proto/records.ts";
 import { assert } from "../base/assert.ts";
+import { noBytes } from "../base/bytes.ts";
 import { isRefusal, messageOf, type Refusal, refuse } from "../base/errors.ts";
 import type {
   Applied,
@@ -21,12 +22,11 @@ import type {
 } from "./api.ts";
 import { survivesEncoding } from "./canonical.ts";
 import { chunkListOf, referencedChunks, refersToChunk } from "./chunks.ts";
-import { ByteReader, ByteWriter } from "./codec.ts";
 import { checkPath, findPlace, notFound } from "./directories.ts";
 import { infoOf } from "./entry.ts";
 import { eventsAfter, trimFeed } from "./feed.ts";
 import { wrongType } from "./files.ts";
-import { configurationKey, contentKey } from "./keys.ts";
+import { contentKey } from "./keys.ts";
 import { defaultLimits, type MachineLimits } from "./limits.ts";
 import { listDirectory } from "./listing.ts";
 import { heldLocks, lockStateOf } from "./locks.ts";
@@ -46,8 +46,6 @@ export interface MachineOptions {
   /** Every replica must use the same; for tests. */
   limits?: Partial<MachineLimits>;
 }
-
-const noContent = new Uint8Array(0);
 
 export class Machine {
   readonly #state: MachineState;
@@ -95,10 +93,6 @@ export class Machine {
   }
   get ownership(): Ownership {
     return this.#state.owned.ownership;
-  }
-  /** Keys that the next drain will write: the host's measure for draining early. */
-  get undrained(): number {
-    return this.#state.overlay.size;
   }
 
   /**
@@ -163,22 +157,6 @@ export class Machine {
     return outcome.reply;
   }
 
-  /** A committed configuration entry: stored as the latest, for restarts and snapshots. */
-  applyConfig(index: number, bytes: Uint8Array): void {
-    const { counters, overlay } = this.#state;
-    assert(index > counters.appliedIndex, "entries are applied once and in order");
-    overlay.put(configurationKey, new ByteWriter().varint(index).bytes(bytes).finish());
-    counters.appliedIndex = index;
-  }
-
-  /** The latest configuration that was applied. */
-  get config(): { index: number; bytes: Uint8Array } | undefined {
-    const stored = this.#state.overlay.get(configurationKey);
-    if (!stored) return undefined;
-    const reader = new ByteReader(stored);
-    return { index: reader.varint(), bytes: reader.bytes() };
-  }
-
   /** All writes since the last drain, with the applied index: the caller writes them to the store before it reads again. */
   drain(): StateWrite[] {
     return this.#state.drain();
@@ -203,9 +181,9 @@ export class Machine {
     const info = infoOf(entry, path, this.#state.generation);
     if (entry.chunked) {
       info.chunks = chunkListOf(this.#state, entry.id);
-      return { info, content: noContent, chunks: info.chunks };
+      return { info, content: noBytes, chunks: info.chunks };
     }
-    const content = entry.size > 0 ? this.#state.overlay.get(contentKey(entry.id)) : noContent;
+    const content = entry.size > 0 ? this.#state.overlay.get(contentKey(entry.id)) : noBytes;
     assert(content?.length === entry.size, "a file's stored content has the size that its entry says");
     return { info, content, chunks: [] };
   }

@@ -1,9 +1,9 @@
 import { type Command, Reply } from "@nexus-federation/proto/command.ts";
 import { assert } from "../base/assert.ts";
-import { equalBytes } from "../base/bytes.ts";
+import { asBuffer, equalBytes } from "../base/bytes.ts";
 import { errorKinds, type Refusal, refuse } from "../base/errors.ts";
 import { show } from "../tree/path.ts";
-import { asBuffer, ByteReader, ByteWriter } from "./codec.ts";
+import { ByteReader, ByteWriter } from "./codec.ts";
 import { decodeEntry, rootEntry } from "./entry.ts";
 import type { Done } from "./files.ts";
 import { requestKey, requestOrderKey } from "./keys.ts";

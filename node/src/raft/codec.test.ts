@@ -2,7 +2,6 @@ import fc from "fast-check";
 import { expect, test } from "vitest";
 import { decodeConfChange, encodeConfChange, LEAVE_JOINT } from "./confchange/codec.ts";
 import type { ConfChange } from "./types.ts";
-import { entryTypeNumber, entryTypeOf, messageTypeNumber, messageTypeOf } from "./wire.ts";
 
 const change: fc.Arbitrary<ConfChange> = fc.record({
   transition: fc.constantFrom(
@@ -44,14 +43,4 @@ test("bytes that are no configuration change are refused, not misread", () => {
     }),
   );
   expect(decodeConfChange(Uint8Array.of(2, 0, 0))).toBeUndefined();
-});
-
-test("types keep their numbers", () => {
-  expect(entryTypeNumber("EntryEpochChange")).toBe(3);
-  expect(entryTypeOf(3)).toBe("EntryEpochChange");
-  expect(messageTypeNumber("MsgPreVoteResp")).toBe(14);
-  expect(messageTypeOf(14)).toBe("MsgPreVoteResp");
-  expect(messageTypeNumber("MsgHup")).toBeUndefined();
-  expect(messageTypeOf(0)).toBeUndefined();
-  expect(entryTypeOf(9)).toBeUndefined();
 });

@@ -1,6 +1,6 @@
 import { expect, test } from "vitest";
 import { parseChanges } from "./confchange/parse.ts";
-import { type MembershipView, membershipRefusal, needsJoint } from "./membership.ts";
+import { type MembershipView, membershipRefusal } from "./membership.ts";
 import { type ConfChangeSingle, EMPTY_CONF_STATE } from "./types.ts";
 
 const pair: MembershipView = view([1, 2, 3], [3], [4]);
@@ -53,10 +53,4 @@ test.each([
   [{ ...pair, conf: { ...pair.conf, votersOutgoing: [1] } }, "l6", "under way"],
 ])("%#: refused, %s: %s", (from, text, reason) => {
   expect(membershipRefusal(from, changes(text))).toContain(reason);
-});
-
-test("a change of one voter needs no joint configuration, one of several does", () => {
-  expect(needsJoint(three.conf, changes("v4"))).toBe(false);
-  expect(needsJoint(pair.conf, changes("r2 v4"))).toBe(true);
-  expect(needsJoint(single.conf, changes("v2 w3"))).toBe(true);
 });

@@ -30,15 +30,6 @@ export function membershipRefusal(view: MembershipView, changes: readonly ConfCh
   return shapeRefusal(now, target) ?? stepRefusal(view, now, target) ?? witnessRefusal(view, now, target);
 }
 
-/** How the changes are to be made: more than one voter at a time goes through a joint configuration. */
-export function needsJoint(conf: ConfState, changes: readonly ConfChangeSingle[]): boolean {
-  const now = currentMembers(conf);
-  const target = targetOf(now, changes);
-  if (typeof target === "string") return false;
-  const moved = added(now.full, target.full).length + added(target.full, now.full).length;
-  return moved + added(now.witnesses, target.witnesses).length + added(target.witnesses, now.witnesses).length > 1;
-}
-
 function currentMembers(conf: ConfState): Target {
   const witnesses = new Set(conf.witnesses);
   return { full: new Set(conf.voters.filter((id) => !witnesses.has(id))), witnesses };

@@ -1,7 +1,7 @@
 import { createHash } from "node:crypto";
-import { type AccessTable, authenticate, checkRight, isRefusal } from "../auth/checks.ts";
+import { type AccessTable, authenticate, checkRight } from "../auth/checks.ts";
 import type { Identity } from "../auth/identities.ts";
-import type { Refusal } from "../base/errors.ts";
+import { isRefusal, type Refusal } from "../base/errors.ts";
 import type { Caller, Right } from "../box/api.ts";
 import type { Authenticator } from "./callers.ts";
 

@@ -2,18 +2,17 @@
 
 import { createHash } from "node:crypto";
 import { ChunkFrame, SnapshotFrame } from "../../../proto/gen/nexus/v1/peer.ts";
-import { equalBytes, joinBytes, noBytes } from "../base/bytes.ts";
+import { asBuffer, equalBytes, joinBytes, noBytes } from "../base/bytes.ts";
 import { NexusError } from "../base/errors.ts";
 import { bulkFrameBytes, type ChunkName, chunkBytesMax, type SnapshotStart } from "./ports.ts";
 
 const none = Buffer.alloc(0);
-const view = (bytes: Uint8Array) => Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length);
-const encodeSnapshot = (frame: SnapshotFrame) => view(SnapshotFrame.encode(frame).finish());
-const encodeChunk = (frame: ChunkFrame) => view(ChunkFrame.encode(frame).finish());
+const encodeSnapshot = (frame: SnapshotFrame) => asBuffer(SnapshotFrame.encode(frame).finish());
+const encodeChunk = (frame: ChunkFrame) => asBuffer(ChunkFrame.encode(frame).finish());
 
 /** Pieces of at most bulkFrameBytes, as views. */
 export function* cut(data: Uint8Array): Generator<Buffer> {
-  for (let at = 0; at < data.length; at += bulkFrameBytes) yield view(data.subarray(at, at + bulkFrameBytes));
+  for (let at = 0; at < data.length; at += bulkFrameBytes) yield asBuffer(data.subarray(at, at + bulkFrameBytes));
 }
 
 export async function* snapshotFrames(start: SnapshotStart, source: AsyncIterable<Uint8Array>): AsyncGenerator<Buffer> {
@@ -44,7 +43,7 @@ export async function* snapshotData(frames: AsyncIterator<Buffer>): AsyncGenerat
 
 /** The name and the size in the first frame, data in all, `last` in the last. */
 export function* chunkFrames(chunk: ChunkName, data: Uint8Array): Generator<Buffer> {
-  const name = { address: view(chunk.address), log: chunk.log, size: data.length };
+  const name = { address: asBuffer(chunk.address), log: chunk.log, size: data.length };
   const plain = { address: none, log: 0, size: 0, failure: undefined };
   let sent = 0;
   for (const piece of cut(data)) {

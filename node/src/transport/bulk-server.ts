@@ -8,6 +8,7 @@ import {
   SnapshotFrame,
 } from "../../../proto/gen/nexus/v1/peer.ts";
 import type { Failure } from "../../../proto/gen/nexus/v1/records.ts";
+import { asBuffer } from "../base/bytes.ts";
 import { messageOf, NexusError, type Refusal, refuse } from "../base/errors.ts";
 import { ChunkReader, chunkFrames, snapshotData } from "./bulk-frames.ts";
 import { bulkMethods, handshakeKey } from "./bulk-methods.ts";
@@ -25,20 +26,19 @@ export interface BulkServerNeeds {
 
 type Call = ServerReadableStream<Buffer, Buffer> | ServerWritableStream<Buffer, Buffer>;
 type Reply = (error: Error | null, done?: Buffer) => void;
-const view = (bytes: Uint8Array) => Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length);
 
 /** Adds Snapshot, PutChunk and GetChunk to a peer listener, before it starts. */
 export function serveBulk(grpc: Server, needs: BulkServerNeeds): void {
   grpc.addService(bulkMethods, {
     snapshot: (call: ServerReadableStream<Buffer, Buffer>, reply: Reply) => {
       answer(needs, call, () => takeSnapshot(needs, call)).then(
-        (failure) => reply(null, view(SnapshotDone.encode({ failure }).finish())),
+        (failure) => reply(null, asBuffer(SnapshotDone.encode({ failure }).finish())),
         reply,
       );
     },
     putChunk: (call: ServerReadableStream<Buffer, Buffer>, reply: Reply) => {
       answer(needs, call, () => takeChunk(needs, call)).then(
-        (failure) => reply(null, view(ChunkDone.encode({ failure }).finish())),
+        (failure) => reply(null, asBuffer(ChunkDone.encode({ failure }).finish())),
         reply,
       );
     },
@@ -129,5 +129,5 @@ async function giveChunk(
 
 function failureFrame(failure: Failure): Buffer {
   const none = Buffer.alloc(0);
-  return view(ChunkFrame.encode({ address: none, log: 0, data: none, last: true, size: 0, failure }).finish());
+  return asBuffer(ChunkFrame.encode({ address: none, log: 0, data: none, last: true, size: 0, failure }).finish());
 }

@@ -67,14 +67,6 @@ export function expiresAtMs(credentials: Credentials): number {
   return Date.parse(new X509Certificate(credentials.certificate).validTo);
 }
 
-/** The identity that own credentials prove. Throws INVALID when their certificate names none. */
-export function ownIdentity(credentials: Credentials): Identity {
-  const identity = identityOfCertificate(new X509Certificate(credentials.certificate).subjectAltName);
-  if (identity === undefined)
-    throw new NexusError("INVALID", "the certificate has no spiffe://federation/kind/id name");
-  return identity;
-}
-
 /** The verified identity at the other end; undefined without a certificate, with an unverified or an unnamed one. */
 export function peerIdentity(socket: TLSSocket): Identity | undefined {
   if (!socket.authorized) return undefined;

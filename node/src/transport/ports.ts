@@ -6,7 +6,7 @@
 // encoded `repeated` proto messages, so joining them is itself a valid message. Snapshots and chunks travel on streams
 // of their own, so that bulk never stands before a heartbeat.
 //
-// Adapters: network.ts (gRPC over mutual TLS) and memory.ts (tests, simulator); both pass compliance.ts.
+// Adapters: network.ts (gRPC over mutual TLS) and memory.ts (tests, simulator); both pass compliance.fixture.ts.
 
 import type { RaftMessage } from "../../../proto/gen/nexus/v1/raft.ts";
 import type { Refusal } from "../base/errors.ts";

@@ -4,8 +4,10 @@
  * come, and every answer waits for the one write that covers all decisions made so far. Answers that changed nothing
  * wait as well while a write is due, since they may tell of a decision that is not durable yet.
  */
+
 import type { WitnessReply, WitnessRequest } from "@nexus-federation/proto/raft.ts";
 import { unreachable } from "../base/assert.ts";
+import { asBuffer } from "../base/bytes.ts";
 import { type WitnessRecord, type WitnessRules, witnessRules } from "../raft/witness.ts";
 import type { GroupRecord, IncarnationKey } from "./format.ts";
 import type { RecordStore } from "./records.ts";
@@ -182,7 +184,7 @@ export class WitnessServer {
 }
 
 function keyOf(incarnation: Uint8Array): IncarnationKey {
-  return Buffer.from(incarnation.buffer, incarnation.byteOffset, incarnation.byteLength).toString("latin1");
+  return asBuffer(incarnation).toString("latin1");
 }
 
 function refusal(request: WitnessRequest, error: string): WitnessReply {

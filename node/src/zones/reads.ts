@@ -1,5 +1,6 @@
 import type { FileInfo, Listing, LockState, ReadResult } from "@nexus-federation/proto/records.ts";
 import { unreachable } from "../base/assert.ts";
+import { asBuffer } from "../base/bytes.ts";
 import type { Clock } from "../base/clock.ts";
 import { isRefusal, type Refusal, refuse } from "../base/errors.ts";
 import type { Groups } from "../group/api.ts";
@@ -198,10 +199,6 @@ function statOnly(reader: ZoneReader, path: string): ReadResult | Refusal {
 function stamped(info: FileInfo, generation: number): FileInfo {
   if (info.generation !== generation) info.generation = generation;
   return info;
-}
-
-function asBuffer(bytes: Uint8Array): Buffer {
-  return Buffer.isBuffer(bytes) ? bytes : Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length);
 }
 
 function tooStale(call: ZoneCall, plan: ReadPlan, stalenessMs: number): Refusal {
