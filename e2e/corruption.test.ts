@@ -1,5 +1,6 @@
 import { closeSync, openSync, readdirSync, readFileSync, readSync, statSync, writeSync } from "node:fs";
 import { join } from "node:path";
+import type { NexusError } from "@nexus-federation/node/base/errors.ts";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { Federation } from "./harness/federation.ts";
 import { until } from "./harness/run.ts";
@@ -111,9 +112,10 @@ test("a torn tail of the segment log is cut off and loses nothing", async () => 
   expect((await federation.group()).configIndex).toBe(before.configIndex);
 });
 
-test("a flipped byte in the applied state is found and never served", async () => {
+test("a flipped byte in the applied state is found, never served, and the member gets a whole copy again", async () => {
   await write(300);
   const box = await follower();
+  const before = await federation.box(box);
   await federation.damage(box, (folder) => {
     const files = readdirSync(join(folder, "state"))
       .filter((name) => /\.(sst|log)$/.test(name))
@@ -122,6 +124,17 @@ test("a flipped byte in the applied state is found and never served", async () =
     const size = endOf(files[0]!);
     for (const part of [0.3, 0.5, 0.7]) flip(files[0]!, Math.floor(size * part));
   });
+  const client = await federation.clientOf(box);
+  const refusals = new Set<string>();
+  for (const [path, content] of written) {
+    const options = { readPreference: "local" as const, maxStalenessMs: 60_000, timeoutMs: 5000 };
+    const found = await client.get(path, options).catch((error: NexusError) => error);
+    if (found instanceof Error) refusals.add(found.code);
+    else expect(Buffer.from(found.content).toString()).toBe(content);
+  }
+  client.close();
+  expect(refusals).not.toContain("INTERNAL");
+  if (refusals.has("CORRUPT")) expect((await federation.box(box)).restarts).toBeGreaterThan(before.restarts);
   await isWholeAgain(box);
 });
 

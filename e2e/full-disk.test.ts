@@ -30,6 +30,9 @@ test.skipIf(!isRoot).each([["strong.yaml"], ["quickstart.yaml"]])(
       for (let i = 0; i < 20; i++) await client.put(`/full/${i}`, `${i}`);
       const put = () => client.put("/full/more", "x".repeat(1000));
 
+      for (const zone of ["system", "root"]) {
+        if ((await made.leader(zone)) !== "nexus-1") await made.ok(["switchover", zone, "nexus-1"]);
+      }
       const giveBack = fill(folder, 100 * 1024 * 1024);
       await until(
         "writes are refused",
@@ -83,6 +86,42 @@ test.skipIf(!isRoot)(
 
       await until("writes are taken again", () => client.put("/full/after", "x").then(() => true), 60_000);
       for (const path of acknowledged) expect((await client.get(path)).content.length).toBe(2000);
+    } finally {
+      expect(await made.down()).toEqual([]);
+    }
+  },
+);
+
+test.skipIf(!isRoot)(
+  "a follower whose disk is full to the last byte holds up no write for long, and catches up when space is back",
+  async () => {
+    let folder = "";
+    const made = await Federation.up({
+      example: "quickstart.yaml",
+      before: async (federation) => {
+        folder = await federation.smallDisk("nexus-2", 640);
+      },
+    });
+    try {
+      if ((await made.leader()) !== "nexus-1") await made.ok(["switchover", "root", "nexus-1"]);
+      const client = made.client({ timeoutMs: 20_000 });
+      const giveBack = fill(folder, 0);
+      const paths: string[] = [];
+      let longest = 0;
+      // More than fits into what the log has reserved.
+      for (let i = 0; i < 40; i++) {
+        const from = performance.now();
+        const writes = Array.from({ length: 128 }, (_, j) => `/full/${i}/${j}`);
+        await Promise.all(writes.map((path) => client.put(path, Buffer.alloc(30_000, path))));
+        paths.push(...writes);
+        longest = Math.max(longest, performance.now() - from);
+      }
+      expect(longest).toBeLessThan(15_000);
+      giveBack();
+      await made.whole("root", 60_000);
+      const copy = await made.clientOf("nexus-2");
+      for (const path of paths.filter((_, i) => i % 50 === 0))
+        expect(Buffer.from((await copy.get(path)).content).equals(Buffer.alloc(30_000, path))).toBe(true);
     } finally {
       expect(await made.down()).toEqual([]);
     }

@@ -1,9 +1,9 @@
 // One federation of real processes in a folder of its own. Why not the runtime in this process: then kill -9 of the
 // supervisor, exit codes and detached children would not be what users get. The sketch: `nexus up --detach` from YAML, the
 // supervisor's socket for status, signals by pid, and `nexus down` at the end whatever happened.
-import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { basename, join } from "node:path";
 import { NexusClient } from "@nexus-federation/node/client/client.ts";
 import type { ClientSettings } from "@nexus-federation/node/client/types.ts";
 import { callSupervisor } from "@nexus-federation/operator/backends/local/control.ts";
@@ -139,8 +139,12 @@ export class Federation {
       async () => {
         const status = await this.status();
         const group = status.groups.find((one) => one.zone === zone);
-        if (!group?.leader || group.mode === "SOLO" || group.joint) return undefined;
-        return group.members.every((member) => member.state === "CaughtUp") && group;
+        const moving = !group?.leader || group.mode === "SOLO" || group.joint;
+        if (moving || group.members.some((member) => member.state !== "CaughtUp"))
+          throw new Error(
+            JSON.stringify({ group, boxes: status.boxes.map(({ name, state, pid }) => [name, state, pid]) }),
+          );
+        return group;
       },
       timeoutMs,
     );
@@ -220,17 +224,19 @@ export class Federation {
     for (const client of this.#clients.splice(0)) client.close();
   }
 
-  /** Stops everything and deletes the folder; answers pids that had to be killed (none, when all is well). */
+  /** Stops everything and deletes the folder (NEXUS_E2E_LOGS names one that keeps the logs); answers pids that had to be killed (none, when all is well). */
   async down(): Promise<number[]> {
     this.closeClients();
     for (const pid of this.#paused) if (isAlive(pid)) process.kill(pid, "SIGCONT");
     await this.status().catch(() => {});
-    await this.nexus(["down", "--delete-data"], { timeoutMs: 20_000 }).catch(() => {});
-    const end = performance.now() + 6000;
+    await this.nexus(["down"], { timeoutMs: 60_000 }).catch(() => {});
+    const end = performance.now() + 20_000;
     while ([...this.#pids].some(isAlive) && performance.now() < end) await new Promise((go) => setTimeout(go, 50));
     const left = this.#killAll();
     for (const at of this.#mounts) await shell(`umount -l "${at}"`);
     process.removeListener("exit", this.#onExit);
+    const keep = process.env["NEXUS_E2E_LOGS"];
+    if (keep) cpSync(this.folder.logs, join(keep, basename(this.root)), { recursive: true });
     rmSync(this.root, { recursive: true, force: true });
     return left;
   }

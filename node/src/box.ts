@@ -24,7 +24,7 @@ import type { Authenticator } from "./server/callers.ts";
 import { adminOnPeerPort, clientDoors, type DoorsNeeds } from "./server/doors.ts";
 import { BoxDatabase } from "./storage/database.ts";
 import { joinFederation, openIdentity } from "./storage/identity.ts";
-import { RocksStore } from "./storage/rocks.ts";
+import { openChecked, suspect } from "./storage/repair.ts";
 import { createLogger, type Logger, roomLog } from "./telemetry/log.ts";
 import { LoopDelay } from "./telemetry/loop-delay.ts";
 import { createMetrics, type Metrics } from "./telemetry/metrics.ts";
@@ -55,13 +55,18 @@ const hashing: Hashing = {
 };
 
 async function openDisk(settings: BoxSettings, metrics: Metrics, onFatal: (error: unknown) => void) {
-  const store = await RocksStore.open(join(settings.dir, "state"));
+  const state = join(settings.dir, "state");
+  const store = await openChecked(state, () => metrics.corrupt.of("state").inc());
   const { incarnation, federationUid } = await openIdentity(store, random);
   const salt = Buffer.from(incarnation).readUInt32BE(0);
   const file = new MeteredDisk(new NodeDisk(join(settings.dir, "log")), metrics, clock);
   const opened = await SegmentLog.open(file, { salt });
   for (const { corrupt } of opened.groups.values()) if (corrupt !== undefined) metrics.corrupt.of("log").inc();
-  const database = await BoxDatabase.open({ store, clock, onFatal });
+  const distrust = (error: unknown) => {
+    suspect(state);
+    onFatal(error);
+  };
+  const database = await BoxDatabase.open({ store, clock, onFatal: distrust });
   const blobs = new MeteredBlobs(await LocalBlobs.open(join(settings.dir, "chunks"), clock), metrics);
   return { store, incarnation, federationUid, file, opened, database, blobs, onFatal };
 }

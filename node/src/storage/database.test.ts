@@ -217,7 +217,7 @@ test("a state that cannot be read is given up: the process ends, and the next st
   expect(fatal).toEqual([expect.objectContaining({ code: "CORRUPT", message: expect.stringContaining("log 42") })]);
   const second = await openOn(store);
   const next = second.live(42, 1);
-  expect(next).toEqual({ ...id, slot: 1 });
+  expect(next).toEqual({ ...id, slot: 2 });
   expect(second.position(next)).toBeUndefined();
   expect([...store.scan({ from: statePrefix(id), to: statePrefix(next) })]).toEqual([]);
 });

@@ -10,7 +10,7 @@ import { assert } from "../base/assert.ts";
 import { utf8 } from "../base/bytes.ts";
 import type { Clock, Timer } from "../base/clock.ts";
 import { NexusError } from "../base/errors.ts";
-import type { StateKey, StateWrite } from "../machine/store.ts";
+import type { StateKey, StateStore, StateWrite } from "../machine/store.ts";
 import type { DurableStore } from "./durable-store.ts";
 import {
   afterPrefix,
@@ -142,9 +142,18 @@ export class BoxDatabase {
   /** An empty state beside the live one, to be filled and installed. What was there of an attempt before is deleted. */
   beside(log: number, generation: number): StateId {
     const live = unlessCorrupt(() => this.live(log, generation))?.slot ?? this.#highestSlot(log, generation);
-    const id = { log, generation, slot: live + 1 };
-    this.#delete(id);
-    return id;
+    for (let slot = live + 1; ; slot++) {
+      const id = { log, generation, slot };
+      this.#delete(id);
+      if (this.#isEmpty(id)) return id;
+    }
+  }
+
+  /** False when rows could not be deleted because a damaged block is in the way. */
+  #isEmpty(id: StateId): boolean {
+    const prefix = statePrefix(id);
+    const range = { from: prefix, to: afterPrefix(prefix), limit: 1 };
+    return unlessCorrupt(() => namingLog(id, () => this.#needs.store.keys(range)))?.length === 0;
   }
 
   #highestSlot(log: number, generation: number): number {
@@ -171,11 +180,7 @@ export class BoxDatabase {
   readonly #giveUp = (id: StateId, error: NexusError): void => {
     const live = unlessCorrupt(() => this.live(id.log, id.generation));
     if (this.#isFatal || live?.slot !== id.slot) return;
-    const next = Buffer.from(u32(id.slot + 1), "latin1");
-    this.#needs.store.write([
-      { key: positionKey(id), value: undefined },
-      { key: pointerKey(id.log, id.generation), value: next },
-    ]);
+    giveUp(this.#needs.store, id);
     this.#fatal(error);
   };
 
@@ -292,6 +297,14 @@ export class BoxDatabase {
     this.#timer?.cancel();
     await this.#needs.store.close();
   }
+}
+
+/** Points at a slot that nothing was ever written to: the one behind the next, which an install may have used. */
+export function giveUp(store: StateStore, id: StateId): void {
+  store.write([
+    { key: positionKey(id), value: undefined },
+    { key: pointerKey(id.log, id.generation), value: Buffer.from(u32(id.slot + 2), "latin1") },
+  ]);
 }
 
 /** Damage of one log must not keep the box from starting: whoever opens that log meets it again. */

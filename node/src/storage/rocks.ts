@@ -179,11 +179,12 @@ export class RocksStore implements DurableStore {
     return out;
   }
 
-  /** One tombstone; the space comes back by compaction. */
+  /** Rows behind a damaged block stay. */
   deleteRange(from: StateKey, to: StateKey): void {
     this.#cache.clear();
     this.#db._clear({ gte: bytesOf(from), lt: bytesOf(to) }, (error) => {
-      if (error) throw new NexusError("INTERNAL", `RocksDB refused a deletion: ${error.message}`, { cause: error });
+      if (error && !error.message.startsWith("Corruption:"))
+        throw new NexusError("INTERNAL", `RocksDB refused a deletion: ${error.message}`, { cause: error });
     });
   }
 

@@ -73,7 +73,7 @@ export function namingLog<T>(id: Pick<StateId, "log" | "generation">, read: () =
 }
 
 /** Our own checksum of a value, or RocksDB's of a block. */
-function isDamage(error: unknown): error is Error {
+export function isDamage(error: unknown): error is Error {
   if (error instanceof NexusError) return error.code === "CORRUPT";
   return error instanceof Error && error.message.startsWith("Corruption:");
 }
