@@ -2,7 +2,7 @@ import { AdminReply, type DeclaredMember } from "@nexus-federation/proto/admin.t
 import type { BoxRecord, LogMember } from "@nexus-federation/proto/records.ts";
 import { equalBytes, hexOf } from "../base/bytes.ts";
 import { isRefusal, type Refusal, refuse } from "../base/errors.ts";
-import { failureOf } from "../zones/answers.ts";
+import { failureOf } from "../base/failure.ts";
 import { type Ask, refusalIn } from "./ask.ts";
 import { asBuffer } from "./content.ts";
 

@@ -20,7 +20,7 @@ import {
 import { BootstrapRecord } from "@nexus-federation/proto/raft.ts";
 import { LogRecord } from "@nexus-federation/proto/records.ts";
 import { isRefusal, type Refusal, refuse } from "../base/errors.ts";
-import { failureOf } from "../zones/answers.ts";
+import { failureOf } from "../base/failure.ts";
 import type { AdminCalls } from "./admin-calls.ts";
 import { callAt, doneReply, refusedReply } from "./admin-replies.ts";
 import { healthOf, identifyReply, type StatusNeeds, statusReply } from "./admin-status.ts";

@@ -1,6 +1,7 @@
 import type { Request, RequestOptions, Response } from "@nexus-federation/proto/request.ts";
 import type { Refusal } from "../base/errors.ts";
-import { failureIn, refusalOf } from "../zones/answers.ts";
+import { refusalOfFailure } from "../base/failure.ts";
+import { failureIn } from "../zones/answers.ts";
 import type { Caller } from "./api.ts";
 
 export const noOptions: RequestOptions = Object.freeze({
@@ -41,5 +42,5 @@ export function askWith(handle: Handle): Ask {
 /** The refusal in a response, if it is one. */
 export function refusalIn(response: Response): Refusal | undefined {
   const failure = failureIn(response);
-  return failure && refusalOf(failure);
+  return failure && refusalOfFailure(failure);
 }

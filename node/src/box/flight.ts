@@ -3,7 +3,8 @@ import type { Request, RequestOptions, Response } from "@nexus-federation/proto/
 import { Backoff } from "../base/backoff.ts";
 import type { Clock, Random } from "../base/clock.ts";
 import { type ErrorCode, errorKinds, isRefusal, type Refusal, refuse } from "../base/errors.ts";
-import { failureIn, refusal, refusalOf } from "../zones/answers.ts";
+import { refusalOfFailure } from "../base/failure.ts";
+import { failureIn, refusal } from "../zones/answers.ts";
 import type { ZoneCall, ZoneEngine } from "../zones/engine.ts";
 import type { LogStates } from "../zones/log-state.ts";
 import { modeOf, modeTraits, planRead } from "../zones/options.ts";
@@ -238,10 +239,10 @@ export class Flight {
     }
     if (failure !== undefined && retried.has(failure.code)) {
       if (failure.code === "UNKNOWN_OUTCOME") this.#maybeApplied = true;
-      return this.#refused(refusalOf(failure), response);
+      return this.#refused(refusalOfFailure(failure), response);
     }
     if (failure !== undefined && this.#maybeApplied && saysNothingOfBefore(failure)) {
-      return this.#giveUp(routed, refusalOf(failure));
+      return this.#giveUp(routed, refusalOfFailure(failure));
     }
     if (failure?.code === "STALENESS_EXCEEDED" && this.#mayAskLeader(routed)) {
       this.#atLeader = true;

@@ -2,7 +2,8 @@ import type { WatchFrame, WatchRequest } from "@nexus-federation/proto/files.ts"
 import type { FeedPage, Response } from "@nexus-federation/proto/request.ts";
 import type { Refusal } from "../base/errors.ts";
 import { refuse } from "../base/errors.ts";
-import { failureIn, failureOf } from "../zones/answers.ts";
+import { failureOf } from "../base/failure.ts";
+import { failureIn } from "../zones/answers.ts";
 import type { Caller } from "./api.ts";
 import { type Ask, noOptions } from "./ask.ts";
 

@@ -1,22 +1,11 @@
 import type { Reply } from "@nexus-federation/proto/command.ts";
-import type { Failure, OperationResult } from "@nexus-federation/proto/records.ts";
+import type { OperationResult } from "@nexus-federation/proto/records.ts";
 import type { Refusal } from "../base/errors.ts";
+import { failureOf } from "../base/failure.ts";
 import { infoOf } from "./entry.ts";
 import type { Done } from "./files.ts";
 
 export const emptyReply: Reply = { result: { $case: "empty", value: {} } };
-
-export function failureOf(refusal: Refusal): Failure {
-  return {
-    code: refusal.code,
-    message: refusal.message,
-    applied: refusal.applied ?? false,
-    retryAfterMs: refusal.retryAfterMs ?? 0,
-    epoch: refusal.epoch ?? 0,
-    leaderBox: refusal.leaderBox ?? "",
-    details: refusal.details ?? {},
-  };
-}
 
 export function failureReply(refusal: Refusal): Reply {
   return { result: { $case: "failure", value: failureOf(refusal) } };

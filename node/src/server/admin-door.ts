@@ -7,8 +7,8 @@ import {
 } from "@grpc/grpc-js";
 import type { AdminReply, AdminServer, BackupFrame, BackupRequest } from "@nexus-federation/proto/admin.ts";
 import { isRefusal, messageOf } from "../base/errors.ts";
+import { failureOf } from "../base/failure.ts";
 import type { AdminApi, BoxApi, Caller } from "../box/api.ts";
-import { failureOf } from "./callers.ts";
 import { callerOf, type FilesDoorNeeds, grpcError, serverStream } from "./files-door.ts";
 
 /** Told of every admin call: who did what. */

@@ -1,12 +1,14 @@
 // Doors: they turn gRPC and HTTP calls into the requests of the waist (proto request.proto) and answers back. Why so
 // thin: routing, rights on paths, retries and receipts are the box's, so that every door has the same guarantees; a door
 // only decodes, authenticates, bounds what one connection may have under way, and shows refusals its own way.
+
 import type { Metadata } from "@grpc/grpc-js";
-import type { Failure, Receipt } from "@nexus-federation/proto/records.ts";
+import type { Receipt } from "@nexus-federation/proto/records.ts";
 import type { RequestOptions, Response } from "@nexus-federation/proto/request.ts";
 import type { Identity } from "../auth/identities.ts";
 import { noBytes } from "../base/bytes.ts";
 import { isRefusal, type Refusal } from "../base/errors.ts";
+import { failureOf } from "../base/failure.ts";
 import type { Caller } from "../box/api.ts";
 
 /** Decides who calls; the composition gives it the token table and the federation's name. */
@@ -44,18 +46,6 @@ export function emptyOptions(): RequestOptions {
     epoch: 0,
     hops: [],
     principal: "",
-  };
-}
-
-export function failureOf(refusal: Refusal): Failure {
-  return {
-    code: refusal.code,
-    message: refusal.message,
-    applied: refusal.applied ?? false,
-    retryAfterMs: refusal.retryAfterMs ?? 0,
-    epoch: refusal.epoch ?? 0,
-    leaderBox: refusal.leaderBox ?? "",
-    details: refusal.details ?? {},
   };
 }
 

@@ -1,11 +1,12 @@
 // How answers and refusals look over HTTP: receipt and revision headers, problem+json.
 
-import type { Failure, FileInfo, Receipt } from "@nexus-federation/proto/records.ts";
+import type { FileInfo, Receipt } from "@nexus-federation/proto/records.ts";
 import type { Response } from "@nexus-federation/proto/request.ts";
 import type { FastifyReply } from "fastify";
 import { serializeDictionary, Token } from "structured-headers";
 import { hexOf } from "../base/bytes.ts";
-import { type ErrorCode, errorKinds, type Refusal } from "../base/errors.ts";
+import { errorKinds, type Refusal } from "../base/errors.ts";
+import { refusalOfFailure } from "../base/failure.ts";
 import { printFence } from "../base/fence.ts";
 
 export const problemType = "application/problem+json";
@@ -114,11 +115,6 @@ export function refusalOf(response: Response): Refusal | undefined {
   if (response.result === undefined) return { code: "INTERNAL", message: "the box answered nothing" };
   if (response.result.$case !== "failure") return undefined;
   return refusalOfFailure(response.result.value);
-}
-
-/** A code that this version does not know is shown as INTERNAL. */
-export function refusalOfFailure(failure: Failure): Refusal {
-  return { ...failure, code: (failure.code in errorKinds ? failure.code : "INTERNAL") as ErrorCode };
 }
 
 export function jsonGrant(response: Response) {

@@ -1,9 +1,11 @@
 // The change feed as server-sent events: `id` is the opaque token to resume from (Last-Event-ID or ?after=).
+
 import { Readable } from "node:stream";
 import type { WatchFrame } from "@nexus-federation/proto/files.ts";
 import type { FastifyInstance, FastifyReply, FastifyRequest } from "fastify";
 import { isRefusal } from "../base/errors.ts";
-import { jsonFile, refusalOfFailure, sendProblem } from "./http-answers.ts";
+import { refusalOfFailure } from "../base/failure.ts";
+import { jsonFile, sendProblem } from "./http-answers.ts";
 import type { Door } from "./http-context.ts";
 import { addressBehind, optionsOf, queryText } from "./http-requests.ts";
 

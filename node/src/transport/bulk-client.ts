@@ -2,6 +2,7 @@ import { type Client, Metadata, status } from "@grpc/grpc-js";
 import { ChunkDone, ChunkFrame, ChunkRequest, Handshake, SnapshotDone } from "../../../proto/gen/nexus/v1/peer.ts";
 import type { Clock } from "../base/clock.ts";
 import { messageOf, NexusError, type Refusal, refuse } from "../base/errors.ts";
+import { refusalOfFailure } from "../base/failure.ts";
 import { ChunkReader, chunkFrames, snapshotFrames } from "./bulk-frames.ts";
 import { bulkMethods, handshakeKey } from "./bulk-methods.ts";
 import { clientToBox } from "./channel.ts";
@@ -17,7 +18,7 @@ import type {
   SnapshotStart,
 } from "./ports.ts";
 import type { RawMethod } from "./raw.ts";
-import { refusalOf, refusalOfFailure } from "./refusals.ts";
+import { refusalOf } from "./refusals.ts";
 import { Slots } from "./slots.ts";
 
 export interface BulkNeeds {
@@ -62,7 +63,7 @@ export class GrpcBulk implements BulkClient {
     return this.#inPlace(box, (open) => {
       const frames = snapshotFrames(start, options.source);
       return this.#upload(open, { method: bulkMethods.snapshot, frames, signal: options.signal }, (done) =>
-        refusalOfFailure(SnapshotDone.decode(done).failure),
+        refusalIn(SnapshotDone.decode(done)),
       );
     });
   }
@@ -75,7 +76,7 @@ export class GrpcBulk implements BulkClient {
     return this.#inPlace(box, (open) => {
       const frames = chunkFrames(chunk, options.data);
       return this.#upload(open, { method: bulkMethods.putChunk, frames, signal: options.signal }, (done) =>
-        refusalOfFailure(ChunkDone.decode(done).failure),
+        refusalIn(ChunkDone.decode(done)),
       );
     });
   }
@@ -248,4 +249,8 @@ export class GrpcBulk implements BulkClient {
 interface Opened {
   client: Client;
   metadata: Metadata;
+}
+
+function refusalIn({ failure }: SnapshotDone | ChunkDone): Refusal | undefined {
+  return failure && refusalOfFailure(failure);
 }

@@ -10,11 +10,12 @@ import {
 import type { Failure } from "../../../proto/gen/nexus/v1/records.ts";
 import { asBuffer } from "../base/bytes.ts";
 import { messageOf, NexusError, type Refusal, refuse } from "../base/errors.ts";
+import { failureOf } from "../base/failure.ts";
 import { ChunkReader, chunkFrames, snapshotData } from "./bulk-frames.ts";
 import { bulkMethods, handshakeKey } from "./bulk-methods.ts";
 import { checkCaller, remoteOf } from "./handshake.ts";
 import type { BulkServer, Remote, SelfAddress } from "./ports.ts";
-import { failureOf, statusOf } from "./refusals.ts";
+import { statusOf } from "./refusals.ts";
 import { callIdentity } from "./sessions.ts";
 
 export interface BulkServerNeeds {
@@ -64,7 +65,8 @@ async function answer(
   if (refusal !== undefined) throw statusOf(refusal);
   call.on("error", () => {});
   try {
-    return failureOf(await act());
+    const refused = await act();
+    return refused && failureOf(refused);
   } catch (error) {
     return failureOf(error instanceof NexusError ? error.refusal : refuse("INTERNAL", messageOf(error)));
   }

@@ -1,6 +1,7 @@
 import type { Failure, Receipt } from "@nexus-federation/proto/records.ts";
 import type { Response } from "@nexus-federation/proto/request.ts";
-import type { ErrorCode, Refusal } from "../base/errors.ts";
+import type { Refusal } from "../base/errors.ts";
+import { failureOf } from "../base/failure.ts";
 
 export type Result = NonNullable<Response["result"]>;
 
@@ -11,31 +12,6 @@ export function answer(result: Result, receipt?: Receipt): Response {
 
 export function refusal(refused: Refusal, receipt?: Receipt): Response {
   return answer({ $case: "failure", value: failureOf(refused) }, receipt);
-}
-
-export function failureOf(refused: Refusal): Failure {
-  return {
-    code: refused.code,
-    message: refused.message,
-    applied: refused.applied ?? false,
-    retryAfterMs: refused.retryAfterMs ?? 0,
-    epoch: refused.epoch ?? 0,
-    leaderBox: refused.leaderBox ?? "",
-    details: refused.details ?? {},
-  };
-}
-
-/** The refusal that a failure carries over the wire. */
-export function refusalOf(failure: Failure): Refusal {
-  return {
-    code: failure.code as ErrorCode,
-    message: failure.message,
-    applied: failure.applied,
-    retryAfterMs: failure.retryAfterMs,
-    epoch: failure.epoch,
-    leaderBox: failure.leaderBox,
-    details: failure.details,
-  };
 }
 
 export function failureIn(response: Response): Failure | undefined {

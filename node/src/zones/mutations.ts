@@ -4,7 +4,7 @@ import { noBytes } from "../base/bytes.ts";
 import type { Clock } from "../base/clock.ts";
 import { isRefusal, type Refusal, refuse } from "../base/errors.ts";
 import type { Groups, Outcome } from "../group/api.ts";
-import { answer, type Result, refusal, refusalOf } from "./answers.ts";
+import { answer, type Result, refusal } from "./answers.ts";
 import type { Done, ZoneCall } from "./engine.ts";
 import type { LogState, LogStates } from "./log-state.ts";
 import { planWrite, type WritePlan } from "./options.ts";
@@ -211,9 +211,4 @@ function resultOf(reply: Reply): Result {
 
 function grantIn(result: Result): LockGrant | undefined {
   return result.$case === "grant" ? result.value : undefined;
-}
-
-/** For callers that only want to know whether an applied command was refused by the state machine. */
-export function replyRefusal(reply: Reply): Refusal | undefined {
-  return reply.result?.$case === "failure" ? refusalOf(reply.result.value) : undefined;
 }
