@@ -91,7 +91,7 @@ export interface FoundContext {
 }
 
 export function findContext(options: { dir?: string; context?: string }): FoundContext {
-  const name = options.context ?? process.env["NEXUS_CONTEXT"];
+  const name = options.context ?? (process.env["NEXUS_CONTEXT"] || undefined);
   if (options.dir !== undefined) return ofFolder(federationFolder(resolve(options.dir)));
   if (name !== undefined) return ofName(name, readContexts());
   const folder = folderAbove(process.cwd());

@@ -2,6 +2,7 @@
 import { createReadStream, createWriteStream, existsSync, renameSync, rmSync } from "node:fs";
 import { NexusError } from "@nexus-federation/node/base/errors.ts";
 import { BackupFrame } from "@nexus-federation/proto/admin.ts";
+import type { ZoneRule } from "@nexus-federation/proto/records.ts";
 import type { Command } from "commander";
 import { Progress } from "../progress.ts";
 import { type Tools, UsageError, verb } from "../tools.ts";
@@ -18,7 +19,8 @@ export function backupVerbs(program: Command): void {
     .action(verb(backup));
   program
     .command("restore <zone> <file>")
-    .description("make a new zone of that name from a backup (it has no rule until a ConsensusZone names it)")
+    .description("make a new zone of that name from a backup; it is shown when it is complete and its digest is equal")
+    .option("--path <pattern>", "its path pattern; default: that of the backup when it is free, else /<zone>/**")
     .option("--box <box...>", "boxes that hold it; default: the box that answers")
     .action(verb(restore));
 }
@@ -68,11 +70,18 @@ async function backup(tools: Tools, zone: string, file: string): Promise<void> {
   });
 }
 
-async function restore(tools: Tools, zone: string, file: string, flags: { box?: string[] }): Promise<void> {
+async function restore(
+  tools: Tools,
+  zone: string,
+  file: string,
+  flags: { box?: string[]; path?: string },
+): Promise<void> {
   if (!existsSync(file)) throw new UsageError(`${file}: no such file`);
   const admin = await tools.admin();
   const status = await admin.status();
   const boxes = flags.box ?? [status.box];
+  const bound = new Set(status.map?.rules.filter((rule) => rule.zone !== zone).map((rule) => rule.pattern));
+  let path = "";
   const progress = new Progress(zone, undefined);
   async function* frames(): AsyncIterable<BackupFrame> {
     let bytes = 0;
@@ -80,6 +89,9 @@ async function restore(tools: Tools, zone: string, file: string, flags: { box?: 
       if (frame.header) {
         frame.header.newZone = zone;
         frame.header.members = boxes.map((box) => ({ box, role: "voter" }));
+        if (!frame.header.rule) throw new NexusError("INVALID", `${file}: it does not say which zone it is of`);
+        frame.header.rule = ruleOf(frame.header.rule, boxes, { path: flags.path, zone, bound });
+        path = frame.header.rule.pattern;
       }
       bytes += frame.data.length;
       progress.at(bytes);
@@ -88,8 +100,9 @@ async function restore(tools: Tools, zone: string, file: string, flags: { box?: 
   }
   try {
     const reply = await admin.restore(frames());
-    tools.print(`${zone}: restored as log ${reply.log}, digest ${reply.detail}`, {
+    tools.print(`${zone}: restored at ${path} as log ${reply.log}, digest ${reply.detail}`, {
       zone,
+      path,
       log: reply.log,
       digest: reply.detail,
     });
@@ -97,6 +110,17 @@ async function restore(tools: Tools, zone: string, file: string, flags: { box?: 
     progress.end();
     admin.close();
   }
+}
+
+/** The rule that the restored zone gets: the backup's, at a path that is free, over the boxes named. */
+function ruleOf(
+  rule: ZoneRule,
+  boxes: string[],
+  at: { path: string | undefined; zone: string; bound: ReadonlySet<string> },
+): ZoneRule {
+  const pattern = at.path ?? (at.bound.has(rule.pattern) ? `/${at.zone}/**` : rule.pattern);
+  const mode = boxes.length === 1 ? "strong" : rule.mode;
+  return { ...rule, pattern, mode, members: boxes, copiesDeclared: boxes.length };
 }
 
 async function* framesOf(file: string): AsyncIterable<BackupFrame> {

@@ -40,18 +40,28 @@ async function lock(tools: Tools, path: string, command: string[], flags: LockFl
     slots,
     owner: flags.owner ?? `${process.env["USER"] ?? "nexus"}@${process.pid}`,
   });
+  // A group of its own is killed with all its children; on a terminal it could not read from it.
+  const detached = !process.stdin.isTTY;
   const child = spawn(command[0]!, command.slice(1), {
     stdio: "inherit",
+    detached,
     env: { ...process.env, NEXUS_FENCE: held.fence, NEXUS_LOCK_PATH: path },
   });
-  const forward = (signal: NodeJS.Signals) => child.kill(signal);
+  const forward = (signal: NodeJS.Signals) => {
+    if (!detached || child.pid === undefined) return child.kill(signal);
+    try {
+      return process.kill(-child.pid, signal);
+    } catch {
+      return false; // it has ended meanwhile
+    }
+  };
   for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) process.on(signal, () => forward(signal));
   let lost = false;
   held.signal.addEventListener("abort", () => {
     lost = true;
     process.stderr.write(`nexus: the lock ${path} is lost (${messageOf(held.signal.reason)}); stopping the command\n`);
-    child.kill("SIGTERM");
-    setTimeout(() => child.kill("SIGKILL"), killAfterMs).unref();
+    forward("SIGTERM");
+    setTimeout(() => forward("SIGKILL"), killAfterMs).unref();
   });
   const code = await new Promise<number>((resolve) => {
     child.on("error", (error) => {
