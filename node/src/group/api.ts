@@ -71,8 +71,9 @@ export interface Groups {
 export type LockEvent = Extract<Effect, { kind: "lock-granted" | "wait-ended" }>;
 
 export interface Proposal {
+  /** The host stamps log_time_ms and encodes it. */
   command: Command;
-  /** Encoded Command; when absent the host encodes `command`. The host stamps log_time_ms. */
+  /** From now until the answer, whatever it is, ms. */
   timeoutMs: number;
   done: (outcome: Outcome) => void;
 }

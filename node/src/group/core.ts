@@ -5,6 +5,7 @@ import type { GroupView } from "./api.ts";
 import { isWitness, memberOf } from "./config.ts";
 import type { Liveness } from "./liveness.ts";
 import type { Outbox } from "./outbox.ts";
+import type { PendingTotal } from "./pending.ts";
 import type { HostNeeds } from "./ports.ts";
 import type { Records } from "./records.ts";
 import type { Replica } from "./replica.ts";
@@ -27,6 +28,7 @@ export interface HostCore {
   readonly outbox: Outbox;
   readonly liveness: Liveness;
   readonly records: Records;
+  readonly pendingTotal: PendingTotal;
   /** Incarnation at the other end of each stream that is up, by box. */
   readonly links: Map<string, Uint8Array>;
   view(replica: Replica): GroupView;

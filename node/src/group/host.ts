@@ -33,6 +33,9 @@ import { viewOf } from "./view.ts";
 import type { WireMessage } from "./wire.ts";
 import { WitnessClient } from "./witness-client.ts";
 
+/** An expiry that was not applied by then is proposed again (locks.ts), ms. */
+const expireTimeoutMs = 5_000;
+
 /** All groups of a box. See turns.ts for how they run. */
 export class GroupHost implements Groups {
   readonly #core: HostCore;
@@ -73,6 +76,7 @@ export class GroupHost implements Groups {
       liveness,
       links: new Map(),
       records: new Records(stored),
+      pendingTotal: { bytes: 0 },
       outbox: new Outbox(needs.network, (box) => liveness.sent(box)),
       turns: new Turns(needs, settings, this.#hooks()),
       view: (replica) => viewOf(replica, self.box),
@@ -230,7 +234,7 @@ export class GroupHost implements Groups {
     replica.expire(nowMs);
     if (replica.reads.retry(nowMs, replica.timing.heartbeatMs)) this.#core.turns.mark(replica);
     for (const command of replica.isLeader ? replica.locks.due(nowMs) : []) {
-      this.propose(replica.log, { command, timeoutMs: 5_000, done: () => {} });
+      this.propose(replica.log, { command, timeoutMs: expireTimeoutMs, done: () => {} });
     }
     this.#membership.tick(replica, nowMs);
     this.#probes.tick(replica, nowMs);
@@ -345,7 +349,6 @@ export class GroupHost implements Groups {
     return this.#membership.propose(replica, target);
   }
 
-  /** True on the leader once the members are what was declared. */
   membershipReached(log: number): boolean {
     const replica = this.#core.replicas.get(log);
     return replica?.ready === true && this.#membership.isReached(replica);

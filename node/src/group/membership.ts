@@ -1,4 +1,5 @@
 import { ConfigChangeData, type MembershipTarget } from "@nexus-federation/proto/raft.ts";
+import { equalBytes } from "../base/bytes.ts";
 import { type Refusal, refuse } from "../base/errors.ts";
 import { Mode } from "../raft/pairsolo.ts";
 import type { MembershipCall } from "./api.ts";
@@ -41,18 +42,17 @@ export class MembershipDriver {
   /** Answers when the declaration stands in the log, not when it is reached. */
   propose(replica: Replica, call: MembershipCall): Promise<Refusal | undefined> {
     const refusal = this.#refusal(replica, call);
-    if (refusal !== "same") {
-      if (refusal !== undefined) return Promise.resolve(refusal);
-      const { revision, hash, members } = call;
-      const refused = replica.node.propose([encodeTarget({ revision, hash, members, failure: "" })]);
-      if (refused !== undefined) return Promise.resolve(notApplied(replica.leaderBox));
-      this.#core.turns.mark(replica);
-      const deadlineMs = this.#core.needs.clock.now() + acceptMs;
-      return new Promise((resolve) => this.#waiting.push({ replica, call, deadlineMs, resolve }));
-    }
-    return Promise.resolve(undefined);
+    if (refusal === "same") return Promise.resolve(undefined);
+    if (refusal !== undefined) return Promise.resolve(refusal);
+    const { revision, hash, members } = call;
+    const refused = replica.node.propose([encodeTarget({ revision, hash, members, failure: "" })]);
+    if (refused !== undefined) return Promise.resolve(notApplied(replica.leaderBox));
+    this.#core.turns.mark(replica);
+    const deadlineMs = this.#core.needs.clock.now() + acceptMs;
+    return new Promise((resolve) => this.#waiting.push({ replica, call, deadlineMs, resolve }));
   }
 
+  /** Why the declaration is not taken; "same" when it was taken before. */
   #refusal(replica: Replica, call: MembershipCall): Refusal | "same" | undefined {
     if (!replica.ready) return notApplied(replica.leaderBox);
     const { config } = replica;
@@ -156,7 +156,7 @@ export class MembershipDriver {
     const drawn = new Map(this.#drawn.get(replica.log));
     for (const member of replica.config.members) {
       const fresh = drawn.get(member.box);
-      if (fresh !== undefined && Buffer.compare(fresh, member.incarnation) === 0) drawn.delete(member.box);
+      if (fresh !== undefined && equalBytes(fresh, member.incarnation)) drawn.delete(member.box);
     }
     return {
       config: replica.config,

@@ -19,12 +19,18 @@ export interface AppliedAt {
   boxes: string[];
 }
 
+/** Bytes of encoded commands that wait, summed over all tables that share it. */
+export interface PendingTotal {
+  bytes: number;
+}
+
 /**
  * Proposals of this replica that stand in its log and are not answered. Their fate is known when an entry is applied at
  * their index: theirs, by term, or another's, and then also all later ones of older terms can never be applied.
  */
 export class PendingTable {
   readonly #byIndex = new Map<number, PendingProposal>();
+  readonly #total: PendingTotal;
   /** No deadline is earlier than this. */
   #earliestMs = Number.POSITIVE_INFINITY;
   #bytes = 0;
@@ -34,6 +40,10 @@ export class PendingTable {
   committed = 0;
   refused = 0;
   unknown = 0;
+
+  constructor(total: PendingTotal) {
+    this.#total = total;
+  }
 
   get count(): number {
     return this.#byIndex.size;
@@ -48,7 +58,7 @@ export class PendingTable {
     const former = this.#byIndex.get(proposal.index);
     if (former !== undefined) this.#finish(former, { kind: "refused", refusal: unknownOutcome() });
     this.#byIndex.set(proposal.index, proposal);
-    this.#bytes += proposal.sizeBytes;
+    this.#addBytes(proposal.sizeBytes);
     if (proposal.deadlineMs < this.#earliestMs) this.#earliestMs = proposal.deadlineMs;
   }
 
@@ -63,7 +73,7 @@ export class PendingTable {
     const proposal = this.#byIndex.get(index);
     if (proposal === undefined || proposal.term !== term) return undefined;
     this.#byIndex.delete(index);
-    this.#bytes -= proposal.sizeBytes;
+    this.#addBytes(-proposal.sizeBytes);
     this.committed++;
     return proposal;
   }
@@ -95,8 +105,13 @@ export class PendingTable {
     if (outcome.refusal.code === "UNKNOWN_OUTCOME") this.unknown++;
     else this.refused++;
     this.#byIndex.delete(proposal.index);
-    this.#bytes -= proposal.sizeBytes;
+    this.#addBytes(-proposal.sizeBytes);
     proposal.done(outcome);
+  }
+
+  #addBytes(bytes: number): void {
+    this.#bytes += bytes;
+    this.#total.bytes += bytes;
   }
 }
 

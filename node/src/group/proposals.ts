@@ -97,7 +97,7 @@ export class ProposalQueue {
     if (datas.length === 0) return { pending, logTimeMs: context.logTimeMs };
     if (propose(datas) === undefined) return { pending, logTimeMs };
     for (const { done } of pending) this.#refuse(done, notApplied(context.leaderBox));
-    return { pending: [], logTimeMs: Math.min(context.logTimeMs, logTimeMs) };
+    return { pending: [], logTimeMs: context.logTimeMs };
   }
 }
 

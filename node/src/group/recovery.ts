@@ -6,15 +6,17 @@ import { RawNode } from "../raft/rawnode.ts";
 import type { HardState, Logger } from "../raft/types.ts";
 import { confStateOf, emptyConfig, replicaOf } from "./config.ts";
 import type { SelfIdentity } from "./core.ts";
+import type { PendingTotal } from "./pending.ts";
 import type { ReplicaState, StatePosition } from "./ports.ts";
 import { Replica } from "./replica.ts";
 import { ReplicaStorage } from "./replica-storage.ts";
-import { type HostSettings, type Timing, timingOf } from "./settings.ts";
+import { type HostSettings, regionTiming, type Timing, timingOf } from "./settings.ts";
 
 export interface OpenNeeds {
   self: SelfIdentity;
   settings: HostSettings;
   random: Random;
+  pendingTotal: PendingTotal;
   logger: Logger | undefined;
   /** False while no more snapshots may be started. */
   mayStartSnapshot(): boolean;
@@ -84,6 +86,7 @@ export function openReplica(needs: OpenNeeds, open: OpenReplica): { replica: Rep
     state: open.state,
     hardState: standing.hardState,
     settings,
+    pendingTotal: needs.pendingTotal,
     readSeed: Math.floor(needs.random.unit() * 2 ** 40),
   });
   replica.mute = lost !== undefined;
@@ -92,9 +95,9 @@ export function openReplica(needs: OpenNeeds, open: OpenReplica): { replica: Rep
 }
 
 /** The profile a configuration names; one written by a newer version that is not understood counts as `region`. */
-export function timingFor(text: string): Timing {
+function timingFor(text: string): Timing {
   const timing = timingOf(text);
-  return "electionMs" in timing ? timing : { electionMs: 150, heartbeatMs: 50, soloAfterMs: 120 };
+  return "electionMs" in timing ? timing : regionTiming;
 }
 
 function newNode(init: {

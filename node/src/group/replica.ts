@@ -21,7 +21,7 @@ import { changedConfig, memberOf } from "./config.ts";
 import { Holders } from "./copies.ts";
 import { commandBytes, decodeCommand, decodeTarget, EntryKind } from "./entry.ts";
 import { LockTimers } from "./locks.ts";
-import { appliedOutcome, notApplied, PendingTable } from "./pending.ts";
+import { appliedOutcome, notApplied, PendingTable, type PendingTotal } from "./pending.ts";
 import type { ReplicaState, StatePosition, StateRestore } from "./ports.ts";
 import { ProposalQueue } from "./proposals.ts";
 import { ReadQueue } from "./reads.ts";
@@ -41,6 +41,8 @@ export interface ReplicaInit {
   state: ReplicaState;
   hardState: HardState;
   settings: HostSettings;
+  /** Shared by all replicas of the host. */
+  pendingTotal: PendingTotal;
   /** First number of read rounds, drawn at random. */
   readSeed: number;
 }
@@ -79,7 +81,8 @@ export class Replica {
   config: GroupConfig;
   timing: Timing;
   readonly proposals = new ProposalQueue();
-  readonly pending = new PendingTable();
+  readonly pending: PendingTable;
+  readonly #pendingTotal: PendingTotal;
   readonly reads: ReadQueue;
   readonly appliedWaiters: Waiters<number>;
   readonly durableWaiters: Waiters<{ index: number; copies: number | "all" }>;
@@ -130,6 +133,8 @@ export class Replica {
     this.storage = init.storage;
     this.state = init.state;
     this.settings = init.settings;
+    this.#pendingTotal = init.pendingTotal;
+    this.pending = new PendingTable(init.pendingTotal);
     this.#hardState = init.hardState;
     this.#written = init.hardState;
     this.#configBytes = GroupConfig.encode(init.config).finish();
@@ -187,7 +192,7 @@ export class Replica {
       term: raft.term,
       lastIndex: raft.log.lastIndex(),
       entryBytesMax: this.settings.entryBytesMax,
-      bytesLeft: this.settings.pendingBytesMax - this.pending.bytes,
+      bytesLeft: this.settings.pendingBytesMax - this.#pendingTotal.bytes,
       leaderBox: raft.leadTransferee === NONE ? "" : (memberOf(this.config, raft.leadTransferee)?.box ?? ""),
     };
     const { pending, logTimeMs } = this.proposals.flush(context, (datas) => this.node.propose(datas));

@@ -14,6 +14,9 @@ import type { WireMessage } from "./wire.ts";
 /** Number of MsgSnap on the wire (wire.ts). */
 const snapshotType = 6;
 
+/** How long the backoff of a receiver is remembered after its pause has ended, ms. */
+const backoffKeptMs = 60_000;
+
 interface Sending {
   box: string;
   index: number;
@@ -93,9 +96,14 @@ export class Snapshots {
       return;
     }
     const { settings, needs } = this.#core;
+    const now = needs.clock.now();
+    // A receiver that nobody tried for so long is gone, or starts anew.
+    for (const [known, { untilMs }] of this.#backoffs) {
+      if (untilMs + backoffKeptMs < now) this.#backoffs.delete(known);
+    }
     const limits = { firstMs: settings.snapshotRetryMs, maxMs: settings.snapshotRetryMaxMs, factor: 2 };
     const { backoff } = this.#backoffs.get(key) ?? { backoff: new Backoff(needs.random, limits) };
-    this.#backoffs.set(key, { backoff, untilMs: needs.clock.now() + backoff.nextMs() });
+    this.#backoffs.set(key, { backoff, untilMs: now + backoff.nextMs() });
     needs.logger?.warning?.(`snapshot ${key} failed: ${refusal.message}`);
   }
 

@@ -9,6 +9,13 @@ const lateElectionsMax = 2;
 /** Ticks that a blocked loop may have missed before nobody's silence is believed. */
 const missedTicksMax = 5;
 
+/** Ticks between two looks at signs of life. */
+const ticksPerSigns = 5;
+/** A box that shares quiet groups is sent a sign of life when it was sent nothing for this time, ms. */
+const signMs = 50;
+/** A box not heard for this time is taken for dead by the groups that it leads and that are quiet, ms. */
+const silentMs = 300;
+
 export interface TickerHooks {
   /** Once a tick for every replica that ticks. */
   ticked(replica: Replica, nowMs: number): void;
@@ -47,7 +54,7 @@ export class Ticker {
       if (!replica.quiet) this.#tickOne(replica);
       if (!replica.quiet || replica.reads.count > 0 || replica.locks.count > 0) this.#hooks.ticked(replica, now);
     }
-    if (this.#ticks % 5 === 0) this.#signs();
+    if (this.#ticks % ticksPerSigns === 0) this.#signs();
   }
 
   #tickOne(replica: Replica): void {
@@ -134,8 +141,8 @@ export class Ticker {
 
   #signs(): void {
     const { liveness, outbox } = this.#core;
-    for (const box of liveness.toSend(50)) outbox.addLife(box);
-    for (const box of liveness.fellSilent(300)) this.wakeLedBy(box);
+    for (const box of liveness.toSend(signMs)) outbox.addLife(box);
+    for (const box of liveness.fellSilent(silentMs)) this.wakeLedBy(box);
   }
 }
 
