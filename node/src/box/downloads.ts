@@ -103,16 +103,31 @@ export async function chunkOf(
   holders: Holders,
   signal: AbortSignal,
 ): Promise<Uint8Array> {
-  const local = needs.chunks.has(ref.address) ? await needs.chunks.get(ref.address) : undefined;
-  if (local !== undefined) return local;
+  const local = await ownChunk(needs.chunks, ref.address);
+  if (local !== "damaged" && local !== undefined) return local;
   let why = "no box holds it";
   for (const box of holders.boxes) {
     const found = await needs.transfer.getChunk(box, { log: holders.log, address: ref.address }, { signal });
-    if (found.kind === "data" && chunkIsSound(needs.hashing, ref.address, found.data)) return found.data;
+    if (found.kind === "data" && chunkIsSound(needs.hashing, ref.address, found.data)) {
+      // This box is counted as a holder: what it lost is made good.
+      if (local === "damaged") await needs.chunks.put(ref.address, found.data);
+      return found.data;
+    }
     why = found.kind === "refused" ? found.refusal.message : `box ${box} does not hold it soundly`;
   }
   const problem = refuse("ZONE_UNAVAILABLE", `a chunk of the file cannot be had: ${why}`);
   throw new NexusError(problem.code, problem.message, { refusal: problem });
+}
+
+/** A damaged chunk is set aside by the store and named once; afterwards it is absent. */
+async function ownChunk(chunks: ChunkStore, address: Uint8Array): Promise<Uint8Array | "damaged" | undefined> {
+  if (!chunks.has(address)) return undefined;
+  try {
+    return await chunks.get(address);
+  } catch (error) {
+    if (error instanceof NexusError && error.code === "CORRUPT") return "damaged";
+    throw error;
+  }
 }
 
 function* pieces(bytes: Uint8Array): Generator<DownloadFrame, void, void> {
