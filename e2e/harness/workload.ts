@@ -40,7 +40,16 @@ export interface Acknowledged {
 }
 
 /** Codes that say that nothing was executed, whatever came before. */
-const certainlyNot = new Set(["DEADLINE", "NO_LEADER", "OVERLOADED", "EXPIRED", "INVALID", "NO_ZONE", "STALE_EPOCH"]);
+const certainlyNot = new Set([
+  "DEADLINE",
+  "NO_LEADER",
+  "OVERLOADED",
+  "EXPIRED",
+  "INVALID",
+  "NO_ZONE",
+  "STALE_EPOCH",
+  "AUTHORITY_UNREACHABLE",
+]);
 
 export class Workload {
   readonly acknowledged: Acknowledged[] = [];

@@ -24,7 +24,7 @@ function callWith(answers: Answer[]): Promise<Response> {
   } as unknown as Session;
   const pool = new SessionPool({ endpoints: ["a:1"], connect: async () => session, now: () => clock.now() });
   const calls = new Caller({ pool, clock, random: seededRandom(1), inFlightMax: 1 });
-  const options = { timeoutMs: 1000, requestTimeMs: 0 } as RequestOptions;
+  const options = { timeoutMs: 100, requestTimeMs: 0 } as RequestOptions;
   return calls.call({ op: undefined, options, zone: "", path: "/a", mutating: true, signal: caller.signal });
 }
 
@@ -50,5 +50,12 @@ test("a write that its caller gave up after it was sent may be applied", async (
   await expect(callWith(["abandon"])).rejects.toMatchObject({
     code: "UNKNOWN_OUTCOME",
     message: expect.stringContaining("gave up"),
+  });
+});
+
+test("what was refused again and again until the time was over is told by its own code", async () => {
+  await expect(callWith(Array<Answer>(500).fill("NO_LEADER"))).rejects.toMatchObject({ code: "NO_LEADER" });
+  await expect(callWith(["lost", ...Array<Answer>(500).fill("NO_LEADER")])).rejects.toMatchObject({
+    code: "UNKNOWN_OUTCOME",
   });
 });

@@ -46,7 +46,10 @@ export class Caller {
     this.#needs = needs;
   }
 
-  /** Resolves with the answer that carries a result; throws NexusError for every refusal. */
+  /**
+   * Resolves with the answer that carries a result; throws NexusError for every refusal. When the time is over before
+   * anything may have been applied, the code is that of the last refusal, DEADLINE when there was none.
+   */
   call(call: Call): Promise<Response> {
     if (this.#inFlight >= this.#needs.inFlightMax) {
       return Promise.reject(
@@ -77,6 +80,8 @@ class Attempt {
   #id = 0;
   #maybeApplied = false;
   #lastProblem = "";
+  /** Of the last answer, when it was a refusal. */
+  #lastCode: ErrorCode | undefined;
   #over = false;
 
   constructor(
@@ -132,6 +137,7 @@ class Attempt {
       else {
         if (broken && !errorKinds[broken.code].retryable) return this.#finish(undefined, broken);
         if (sent && call.mutating) this.#maybeApplied = true;
+        this.#lastCode = undefined;
         this.#again(broken?.message ?? "the stream broke");
       }
     });
@@ -156,6 +162,7 @@ class Attempt {
       }
       return this.#finish(undefined, errorOf(response));
     }
+    this.#lastCode = code;
     this.#again(`${code}: ${failure.message}`, failure.retryAfterMs);
   }
 
@@ -173,7 +180,7 @@ class Attempt {
     const inDoubt = this.#call.mutating && (this.#maybeApplied || this.#session !== undefined);
     const error = inDoubt
       ? new NexusError("UNKNOWN_OUTCOME", `${what}; it may be applied; retry with the same request id${why}`)
-      : new NexusError("DEADLINE", `${what}, nothing was changed${why}`);
+      : new NexusError(this.#lastCode ?? "DEADLINE", `${what}, nothing was changed${why}`);
     this.#finish(undefined, error);
   }
 
