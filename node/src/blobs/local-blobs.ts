@@ -1,5 +1,5 @@
 import { mkdir, open, readdir, readFile, rename, rm, stat, statfs, utimes } from "node:fs/promises";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { equalBytes, fromHex, hexOf } from "../base/bytes.ts";
 import type { Clock } from "../base/clock.ts";
 import { type ErrorCode, messageOf, NexusError } from "../base/errors.ts";
@@ -78,15 +78,7 @@ export class LocalBlobs implements BlobStore {
     const aside = join(this.#folder, "writing", `${this.#sequence++}`);
     try {
       await this.#makeFolder(folder);
-      const file = await open(aside, "w");
-      try {
-        await file.writeFile(bytes);
-        const seconds = this.#clock.wallMs() / 1000;
-        await file.utimes(seconds, seconds);
-        await file.sync();
-      } finally {
-        await file.close();
-      }
+      await this.#writeAside(aside, bytes);
       await rename(aside, path);
       await this.#sync.sync(folder);
     } catch (error) {
@@ -95,11 +87,24 @@ export class LocalBlobs implements BlobStore {
     }
   }
 
+  async #writeAside(aside: string, bytes: Uint8Array): Promise<void> {
+    const file = await open(aside, "w");
+    try {
+      await file.writeFile(bytes);
+      const seconds = this.#clock.wallMs() / 1000;
+      await file.utimes(seconds, seconds);
+      await file.sync();
+    } finally {
+      await file.close();
+    }
+  }
+
   async #makeFolder(folder: string): Promise<void> {
     if (this.#folders.has(folder)) return;
     await mkdir(folder, { recursive: true });
-    await this.#sync.sync(join(folder, ".."));
-    await this.#sync.sync(this.#folder);
+    const first = dirname(folder);
+    await Promise.all([this.#sync.sync(first), this.#folders.has(first) ? undefined : this.#sync.sync(this.#folder)]);
+    this.#folders.add(first);
     this.#folders.add(folder);
   }
 

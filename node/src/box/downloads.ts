@@ -29,7 +29,10 @@ export interface Holders {
   boxes: string[];
 }
 
-/** A file's head and then its bytes, one chunk in memory at a time. A chunk that no holder gives ends it by an error. */
+/** Chunks of one download in memory at once: one that leaves, the others being read. */
+const aheadMax = 4;
+
+/** A file's head and then its bytes, few chunks in memory at a time. A chunk that no holder gives ends it by an error. */
 export async function* downloadFile(
   needs: DownloadNeeds,
   request: DownloadRequest,
@@ -84,15 +87,28 @@ async function* chunked(
   from: { info: FileInfo; range: { from: number; to: number }; holders: Holders; signal: AbortSignal },
 ): AsyncGenerator<DownloadFrame, void, void> {
   const { range, signal } = from;
-  let start = 0;
-  for (const ref of from.info.chunks) {
-    const end = start + ref.size;
-    if (end > range.from && start < range.to) {
-      if (signal.aborted) return;
-      const chunk = await chunkOf(needs, ref, from.holders, signal);
-      yield* pieces(chunk.subarray(Math.max(0, range.from - start), Math.min(ref.size, range.to - start)));
+  const wanted = [...chunksIn(from.info.chunks, range)];
+  const reading: Promise<Uint8Array>[] = [];
+  for (let at = 0; at < wanted.length; at++) {
+    while (reading.length < aheadMax && at + reading.length < wanted.length) {
+      const next = chunkOf(needs, wanted[at + reading.length]!.ref, from.holders, signal);
+      // Whoever gives up earlier leaves it behind.
+      next.catch(() => {});
+      reading.push(next);
     }
-    start = end;
+    if (signal.aborted) return;
+    const chunk = await reading.shift()!;
+    const { start, ref } = wanted[at]!;
+    yield* pieces(chunk.subarray(Math.max(0, range.from - start), Math.min(ref.size, range.to - start)));
+  }
+}
+
+/** The chunks that a range touches, and where in the file they start. */
+function* chunksIn(chunks: readonly ChunkRef[], range: { from: number; to: number }) {
+  let start = 0;
+  for (const ref of chunks) {
+    if (start + ref.size > range.from && start < range.to) yield { ref, start };
+    start += ref.size;
   }
 }
 

@@ -14,7 +14,7 @@ import type { ChunkStore, ChunkTransfer, Hashing } from "./ports.ts";
 import { route } from "./routing.ts";
 
 /** Chunks of one upload that are on their way at once: bounds its memory. */
-const pushesMax = 4;
+const pushesMax = 8;
 
 export interface UploadNeeds {
   self: string;

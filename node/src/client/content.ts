@@ -69,7 +69,22 @@ export async function upload(
 interface Sink {
   write(frame: { header: undefined; data: Buffer }): boolean;
   once(event: "drain", listener: () => void): unknown;
+  removeListener(event: "drain", listener: () => void): unknown;
   end(): void;
+}
+
+/** Until there is space, or an answer; no listener stays behind. */
+function drained(sink: Sink, answered: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    const done = () => {
+      sink.removeListener("drain", done);
+      answered.removeEventListener("abort", done);
+      resolve();
+    };
+    sink.once("drain", done);
+    answered.addEventListener("abort", done);
+    if (answered.aborted) done();
+  });
 }
 
 /** Stops reading the source when the box has answered already: it refused. */
@@ -83,11 +98,7 @@ async function feed(
   for await (const part of source) {
     for (let at = 0; at < part.length; at += frameBytes) {
       const data = Buffer.from(part.buffer, part.byteOffset + at, Math.min(frameBytes, part.length - at));
-      if (!sink.write({ header: undefined, data }))
-        await new Promise<void>((resolve) => {
-          sink.once("drain", resolve);
-          answered.addEventListener("abort", () => resolve(), { once: true });
-        });
+      if (!sink.write({ header: undefined, data })) await drained(sink, answered);
       if (answered.aborted) return;
       moved += data.length;
       onProgress?.(moved);

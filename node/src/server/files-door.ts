@@ -155,10 +155,21 @@ async function pump<In, Out>(
   }
 }
 
-function drained(call: { once(event: "drain", listener: () => void): unknown }, signal: AbortSignal): Promise<void> {
+interface Drains {
+  once(event: "drain", listener: () => void): unknown;
+  removeListener(event: "drain", listener: () => void): unknown;
+}
+
+/** Until there is space, or the client is gone; no listener stays behind. */
+function drained(call: Drains, signal: AbortSignal): Promise<void> {
   return new Promise((resolve) => {
-    call.once("drain", resolve);
-    if (signal.aborted) resolve();
-    signal.addEventListener("abort", () => resolve(), { once: true });
+    const done = () => {
+      call.removeListener("drain", done);
+      signal.removeEventListener("abort", done);
+      resolve();
+    };
+    call.once("drain", done);
+    signal.addEventListener("abort", done);
+    if (signal.aborted) done();
   });
 }
