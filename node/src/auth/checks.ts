@@ -56,7 +56,7 @@ export interface AuthNeeds {
 }
 
 /** Longer tokens are refused before they are hashed: 4 KiB. */
-export const bearerLengthMax = 4096;
+const bearerLengthMax = 4096;
 const everything: readonly Grant[] = [{ prefix: "/", rights: ["admin"] }];
 
 /** The principal, or UNAUTHENTICATED with the reason. A bearer token decides when both are shown. */

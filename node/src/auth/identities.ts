@@ -2,7 +2,7 @@
 // or a token's owner as the rest of the box sees it. Why not the certificate's common name: names are free text, the URI
 // spiffe://<federation>/<kind>/<id> says federation and kind as well and cannot be mistaken for a host name.
 
-export const identityKinds = ["box", "operator", "user"] as const;
+const identityKinds = ["box", "operator", "user"] as const;
 /** `box` is every member process, data or witness. */
 export type IdentityKind = (typeof identityKinds)[number];
 

@@ -154,7 +154,7 @@ function writeAll(fd: number, bytes: Uint8Array, offset: number): Promise<void> 
 }
 
 /** ENOSPC and EDQUOT become DISK_FULL, ENOENT NOT_FOUND, all else INTERNAL with the cause kept. */
-export function diskError(what: string, error: unknown): NexusError {
+function diskError(what: string, error: unknown): NexusError {
   if (error instanceof NexusError) return error;
   const code = (error as NodeJS.ErrnoException)?.code;
   const kind =

@@ -39,7 +39,7 @@ export interface LogSettings {
   salt: number;
 }
 
-export const defaultLogSettings: LogSettings = {
+const defaultLogSettings: LogSettings = {
   segmentBytes: 64 << 20,
   frameBytesMax: 4 << 20,
   backlogBytesMax: 64 << 20,

@@ -3,7 +3,7 @@ import { assert } from "../base/assert.ts";
 import { ByteReader, ByteWriter } from "./codec.ts";
 import { decodeEntry, infoOf } from "./entry.ts";
 
-export const eventKinds = [
+const eventKinds = [
   "created",
   "modified",
   "deleted",

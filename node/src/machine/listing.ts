@@ -1,15 +1,14 @@
 import type { FileInfo, Listing } from "@nexus-federation/proto/records.ts";
-import { noBytes } from "../base/bytes.ts";
 import { isRefusal, type Refusal, refuse } from "../base/errors.ts";
 import { joinPath, show } from "../tree/path.ts";
 import type { ListOptions } from "./api.ts";
 import { checkPath, findPlace, notFound } from "./directories.ts";
-import { decodeEntry, type Entry, infoOf, noMetadata } from "./entry.ts";
+import { decodeEntry, type Entry, infoOf, rootEntry } from "./entry.ts";
 import { wrongType } from "./files.ts";
 import { after, binaryText, directoryPrefix, textOfBinary } from "./keys.ts";
 import type { MachineState } from "./state.ts";
 
-export const listLimitMax = 1000;
+const listLimitMax = 1000;
 /** Entries looked at for one page: a page may be short, even empty, and still have a next one. */
 const scannedMax = 20_000;
 
@@ -118,19 +117,7 @@ function tell(walk: Walk, path: string, entry: Entry): void {
   walk.page.push(rolledUp(state, joinPath(root, rolled), rolled));
 }
 
+/** A directory of which nothing but the name is told: no entry stands there. */
 function rolledUp(state: MachineState, path: string, name: string): FileInfo {
-  const nothing: Entry = {
-    type: "directory",
-    id: 0,
-    revision: 0,
-    createdMs: 0,
-    modifiedMs: 0,
-    size: 0,
-    etag: noBytes,
-    contentType: "",
-    chunked: false,
-    metadata: noMetadata,
-    target: "",
-  };
-  return { ...infoOf(nothing, path, state.generation), name };
+  return { ...infoOf(rootEntry, path, state.generation), name };
 }

@@ -39,7 +39,7 @@ function gather(state: MachineState, place: Place): Place[] {
   return out;
 }
 
-export function forgetContent(state: MachineState, entry: Entry): void {
+function forgetContent(state: MachineState, entry: Entry): void {
   if (entry.chunked) releaseChunks(state, entry.id);
   else if (entry.size > 0) state.overlay.delete(contentKey(entry.id));
 }

@@ -10,7 +10,7 @@ import { encodePolicy, grantsLocks, lockPolicies, policyModes, type StoredPolicy
 import type { MachineState } from "./state.ts";
 
 /** Feature levels this code can apply. */
-export const featureLevelMax = 1;
+const featureLevelMax = 1;
 
 /**
  * The zone takes a subtree, or changes what it leaves out of it. An empty pattern detaches the zone: it keeps its data

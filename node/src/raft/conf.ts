@@ -77,7 +77,7 @@ export function maybeCommit(r: Raft): boolean {
   return r.log.maybeCommit({ term: r.term, index });
 }
 
-export function changedMembership(from: Membership, change: ConfChange): ChangeResult {
+function changedMembership(from: Membership, change: ConfChange): ChangeResult {
   const { transition, changes } = change;
   if (transition === "ConfChangeTransitionAuto") {
     if (changes.length === 0) return leaveJoint(from);

@@ -29,15 +29,15 @@ export function hex(id: number): string {
   return id.toString(16);
 }
 
-export function describeHardState({ term, vote, commit }: HardState): string {
+function describeHardState({ term, vote, commit }: HardState): string {
   return `Term:${term}${vote === NONE ? "" : ` Vote:${vote}`} Commit:${commit}`;
 }
 
-export function describeSoftState({ lead, state }: SoftState): string {
+function describeSoftState({ lead, state }: SoftState): string {
   return `Lead:${lead} State:${state}`;
 }
 
-export function describeConfState(state: ConfState): string {
+function describeConfState(state: ConfState): string {
   const list = (ids: readonly number[]): string => `[${ids.join(" ")}]`;
   const witnesses = state.witnesses.length === 0 ? "" : ` Witnesses:${list(state.witnesses)}`;
   return (
@@ -46,7 +46,7 @@ export function describeConfState(state: ConfState): string {
   );
 }
 
-export function describeSnapshot({ index, term, epoch, confState }: Snapshot): string {
+function describeSnapshot({ index, term, epoch, confState }: Snapshot): string {
   const epochText = epoch === 0 ? "" : ` Epoch:${epoch}`;
   return `Index:${index} Term:${term}${epochText} ConfState:${describeConfState(confState)}`;
 }
@@ -56,7 +56,7 @@ export function describeConfChange({ transition, changes, context }: ConfChange)
   return `transition:${transition}${parts.join("")}${context.length === 0 ? "" : ` context:${quoted(context)}`}`;
 }
 
-export function describeEntry(entry: Entry): string {
+function describeEntry(entry: Entry): string {
   const epoch = entry.epoch === 0 ? "" : `.${entry.epoch}`;
   const text = entryText(entry);
   return `${entry.term}${epoch}/${entry.index} ${entry.type}${text === "" ? "" : ` ${text}`}`;

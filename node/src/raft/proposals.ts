@@ -35,7 +35,7 @@ export function proposeHere(r: Raft, datas: readonly Uint8Array[]): Refusal | un
 }
 
 /** An entry of the leader's term and epoch that is to stand at `index`. */
-export function newEntry(r: Raft, index: number, { type, data }: Pick<Entry, "type" | "data">): Entry {
+function newEntry(r: Raft, index: number, { type, data }: Pick<Entry, "type" | "data">): Entry {
   return { index, term: r.term, epoch: r.regime?.leader.epoch ?? 0, type, data };
 }
 

@@ -97,7 +97,7 @@ export function stepReadAck(r: Raft, m: Message): void {
   for (const { request, index } of r.readOnly.takeConfirmed(r.tracker.config.voters)) answerRead(r, request, index);
 }
 
-export function committedInTerm(r: Raft): boolean {
+function committedInTerm(r: Raft): boolean {
   return r.log.term(r.log.committed) === r.term;
 }
 

@@ -56,7 +56,7 @@ export function broadcastHeartbeat(r: Raft): void {
   }
 }
 
-export function progressOf(r: Raft, id: number): Progress {
+function progressOf(r: Raft, id: number): Progress {
   const progress = r.tracker.progress.get(id);
   if (progress === undefined) throw new InvariantError(`replica ${id} has no progress`);
   return progress;

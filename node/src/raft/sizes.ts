@@ -7,7 +7,7 @@ export interface Range {
 }
 
 /** Size of one entry as it counts against message and apply limits: its fields in protobuf encoding, in bytes. */
-export function entrySize(entry: Entry): number {
+function entrySize(entry: Entry): number {
   const dataSize = entry.data.length === 0 ? 0 : 1 + varintSize(entry.data.length) + entry.data.length;
   const typeSize = entry.type === "EntryNormal" ? 0 : 2;
   const epochSize = entry.epoch === 0 ? 0 : 1 + varintSize(entry.epoch);

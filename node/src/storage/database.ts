@@ -37,7 +37,7 @@ export interface DatabaseSettings {
   /** ... or this long after the first write since then. */
   flushAfterMs: number;
 }
-export const defaultDatabaseSettings: DatabaseSettings = { flushBytes: 16 << 20, flushAfterMs: 1000 };
+const defaultDatabaseSettings: DatabaseSettings = { flushBytes: 16 << 20, flushAfterMs: 1000 };
 
 export interface DatabaseNeeds {
   store: DurableStore;

@@ -18,7 +18,7 @@ export interface RocksSettings {
   /** Values kept on the JS side: a hit costs a lookup instead of several microseconds in RocksDB. */
   valueCacheBytes: number;
 }
-export const defaultRocksSettings: RocksSettings = {
+const defaultRocksSettings: RocksSettings = {
   blockCacheBytes: 64 << 20,
   memtableBytes: 64 << 20,
   valueCacheBytes: 32 << 20,

@@ -19,7 +19,7 @@ const dayMs = 86_400_000;
 /** Life of a leaf: 90 days. */
 export const leafLifeMs = 90 * dayMs;
 /** Life of the authority: 10 years. */
-export const authorityLifeMs = 3650 * dayMs;
+const authorityLifeMs = 3650 * dayMs;
 /** A list older than this is refused by verifiers, so the owner writes it anew well before: 1 year. */
 export const revocationListLifeMs = 365 * dayMs;
 /** How far back a certificate starts, for hosts whose clocks differ: 5 minutes. */

@@ -11,7 +11,7 @@ const encodeSnapshot = (frame: SnapshotFrame) => asBuffer(SnapshotFrame.encode(f
 const encodeChunk = (frame: ChunkFrame) => asBuffer(ChunkFrame.encode(frame).finish());
 
 /** Pieces of at most bulkFrameBytes, as views. */
-export function* cut(data: Uint8Array): Generator<Buffer> {
+function* cut(data: Uint8Array): Generator<Buffer> {
   for (let at = 0; at < data.length; at += bulkFrameBytes) yield asBuffer(data.subarray(at, at + bulkFrameBytes));
 }
 

@@ -46,7 +46,7 @@ export const clientListenerLimits = {
 const serverTls = { minVersion: "TLSv1.3", secureOptions: constants.SSL_OP_NO_TICKET } as const;
 
 /** Times in milliseconds; node looks every connectionsCheckingInterval (an option of the HTTP server, 30 s). */
-export const httpLimits = {
+const httpLimits = {
   headersTimeout: 10_000,
   requestTimeout: 120_000,
   keepAliveTimeout: 60_000,
@@ -250,6 +250,6 @@ function limitHttp(server: HttpServer): void {
   server.emit("listening");
 }
 
-export function isLoopback(host: string): boolean {
+function isLoopback(host: string): boolean {
   return host === "localhost" || host === "::1" || (net.isIPv4(host) && host.startsWith("127."));
 }

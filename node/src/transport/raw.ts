@@ -44,7 +44,7 @@ export interface WriterLimits {
   frameBytesMax: number;
 }
 
-export const writerLimits: WriterLimits = {
+const writerLimits: WriterLimits = {
   queueBytesMax: 32 * 1024 * 1024,
   idleBytesMax: 1024 * 1024,
   flightBytesMax: 4 * 1024 * 1024,

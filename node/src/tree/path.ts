@@ -7,9 +7,9 @@ import { isRefusal, type Refusal, refuse } from "../base/errors.ts";
 import { utf8Size } from "./order.ts";
 
 /** UTF-8 bytes of one segment. */
-export const segmentBytesMax = 255;
+const segmentBytesMax = 255;
 /** UTF-8 bytes of a whole path. */
-export const pathBytesMax = 4096;
+const pathBytesMax = 4096;
 
 /** A path as a request names it. */
 export interface Address {

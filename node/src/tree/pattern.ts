@@ -18,7 +18,7 @@ export interface Pattern {
 }
 
 /** Segments of a pattern at most. */
-export const patternSegmentsMax = 32;
+const patternSegmentsMax = 32;
 
 export function parsePattern(text: string): Pattern | Refusal {
   const wrong = (why: string) => refuse("INVALID", `pattern ${show(text)}: ${why}`);
@@ -70,7 +70,7 @@ function agree(pattern: Pattern, path: readonly string[]): boolean {
 }
 
 /** True when some path matches both. */
-export function overlap(a: Pattern, b: Pattern): boolean {
+function overlap(a: Pattern, b: Pattern): boolean {
   const length = Math.min(a.segments.length, b.segments.length);
   for (let i = 0; i < length; i++) {
     const x = a.segments[i];
@@ -84,7 +84,7 @@ export function overlap(a: Pattern, b: Pattern): boolean {
  * Positive when `a` is more specific: from the root, literal > `*` > subtree. Zero only for overlapping patterns that
  * are equal: so two patterns can tie on a path only if their normal spellings are the same.
  */
-export function compareSpecificity(a: Pattern, b: Pattern): number {
+function compareSpecificity(a: Pattern, b: Pattern): number {
   const length = Math.max(a.segments.length, b.segments.length);
   for (let i = 0; i < length; i++) {
     const difference = weight(a.segments[i]) - weight(b.segments[i]);

@@ -22,7 +22,7 @@ export function addressOfUrl(rawPath: string): Address | Refusal {
 }
 
 /** One raw URL segment, percent-decoded once. */
-export function decodeSegment(raw: string): string | Refusal {
+function decodeSegment(raw: string): string | Refusal {
   const bytes = new Uint8Array(raw.length);
   let size = 0;
   for (let i = 0; i < raw.length; i++) {

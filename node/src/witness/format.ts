@@ -9,7 +9,7 @@ import { crc32 } from "node:zlib";
 import type { WitnessRecord } from "../raft/witness.ts";
 
 /** Part of the magic; a file of another version is refused. */
-export const recordsFormatVersion = 1;
+const recordsFormatVersion = 1;
 export const headerBytes = 32;
 export const entryBytes = 96;
 const magic = 0x6e785700 | recordsFormatVersion;

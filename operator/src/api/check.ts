@@ -61,7 +61,7 @@ export function checkObject(
 }
 
 /** The zone of rules and boxes; nothing else may have its name. */
-export const systemZone = "system";
+const systemZone = "system";
 
 function nameFaults({ kind, metadata }: Resource): FieldFault[] {
   const path = ["metadata", "name"];
@@ -73,7 +73,7 @@ function nameFaults({ kind, metadata }: Resource): FieldFault[] {
 }
 
 /** Rules of one object; transition rules only where there is an earlier state. */
-export function ruleFaults(resource: Resource, earlier: Resource | undefined): FieldFault[] {
+function ruleFaults(resource: Resource, earlier: Resource | undefined): FieldFault[] {
   const rules = kinds[resource.kind].rules as {
     field: string;
     sentence: string;

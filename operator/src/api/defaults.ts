@@ -3,7 +3,7 @@ import { durationMs } from "./duration.ts";
 import type { RaftGroupSpec } from "./raft-group.ts";
 import type { ZoneSpec } from "./zone.ts";
 
-export const staleReadMaxAgeDefaultMs = 5000;
+const staleReadMaxAgeDefaultMs = 5000;
 
 /** What a zone does, with nothing left open. */
 export interface ZonePolicy {

@@ -19,8 +19,8 @@ export interface LoadFault {
   reason: string;
 }
 
-export const fileBytesMax = 4 * 1024 * 1024;
-export const documentsMax = 10_000;
+const fileBytesMax = 4 * 1024 * 1024;
+const documentsMax = 10_000;
 
 /** `file:line: field reason`, one line. */
 export function printFault(fault: LoadFault): string {

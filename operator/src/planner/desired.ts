@@ -68,7 +68,7 @@ export interface Declared {
   deleted: boolean;
 }
 
-export const drainAnnotation = "federation.nexus.io/drain";
+const drainAnnotation = "federation.nexus.io/drain";
 
 export function desiredOf(federation: string, declared: Iterable<Declared>): Desired {
   const boxes = new Map<string, DesiredBox>();

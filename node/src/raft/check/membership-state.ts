@@ -7,7 +7,6 @@ import type { WitnessRecord } from "../witness.ts";
  */
 
 export const FULL = 3;
-export const NODES = 5;
 export const NAMES = ["A", "B", "C", "W", "X"];
 export const Role = { Follower: 0, Candidate: 1, Leader: 2 } as const;
 export const Type = { Normal: 0, Empty: 1, Enter: 2, Leave: 3 } as const;

@@ -82,7 +82,7 @@ export class ProgressTracker {
   }
 }
 
-export function inIdOrder(progress: ProgressMap): ProgressMap {
+function inIdOrder(progress: ProgressMap): ProgressMap {
   return new Map(sortedIds(progress.keys()).map((id) => [id, progress.get(id) as Progress]));
 }
 
