@@ -1,11 +1,13 @@
 // A zone as one file: a consistent snapshot with its chunks and a digest; restored as a new zone.
 import { createReadStream, createWriteStream, existsSync, renameSync, rmSync } from "node:fs";
 import { NexusError } from "@nexus-federation/node/base/errors.ts";
+import { NexusAdmin } from "@nexus-federation/node/client/admin.ts";
 import { BackupFrame } from "@nexus-federation/proto/admin.ts";
 import type { ZoneRule } from "@nexus-federation/proto/records.ts";
 import type { Command } from "commander";
 import { Progress } from "../progress.ts";
 import { type Tools, UsageError, verb } from "../tools.ts";
+import { allStatuses, holderOf } from "./cluster.ts";
 
 /** A frame on disk: its length (uint32, little endian), then the proto bytes. */
 const lengthBytes = 4;
@@ -27,7 +29,7 @@ export function backupVerbs(program: Command): void {
 
 async function backup(tools: Tools, zone: string, file: string): Promise<void> {
   if (existsSync(file)) throw new UsageError(`${file}: exists already; name another file`);
-  const admin = await tools.admin();
+  const admin = await adminOfHolder(tools, zone);
   const partial = `${file}.partial`;
   const out = createWriteStream(partial, { mode: 0o600 });
   const progress = new Progress(zone, undefined);
@@ -68,6 +70,14 @@ async function backup(tools: Tools, zone: string, file: string): Promise<void> {
     bytes,
     digest,
   });
+}
+
+/** Only a box with a replica can write the backup: one is looked for among all boxes that answer. */
+async function adminOfHolder(tools: Tools, zone: string): Promise<NexusAdmin> {
+  const { replies, endpoints } = await allStatuses(tools);
+  const holder = holderOf(replies, zone);
+  const endpoint = holder === undefined ? undefined : endpoints.get(holder);
+  return endpoint === undefined ? tools.admin() : new NexusAdmin(tools.settings, endpoint);
 }
 
 async function restore(

@@ -30,20 +30,28 @@ export function clusterVerbs(program: Command): void {
     .action(verb(boxes));
 }
 
+interface Statuses {
+  replies: StatusReply[];
+  /** Where each box that answered was asked. */
+  endpoints: ReadonlyMap<string, string>;
+  silent: { endpoint: string; problem: string }[];
+}
+
 /** Status of every box that answers; the others by their problem. */
-export async function allStatuses(
-  tools: Tools,
-): Promise<{ replies: StatusReply[]; silent: { endpoint: string; problem: string }[] }> {
+export async function allStatuses(tools: Tools): Promise<Statuses> {
   const known = new Set(tools.settings.endpoints);
   const hello = await tools.client.hello({ timeoutMs: 3000 }).catch(() => undefined);
   for (const box of hello?.boxes ?? []) if (box.clientEndpoint && box.role !== "Witness") known.add(box.clientEndpoint);
   const replies: StatusReply[] = [];
+  const endpoints = new Map<string, string>();
   const silent: { endpoint: string; problem: string }[] = [];
   await Promise.all(
     [...known].map(async (endpoint) => {
       const admin = new NexusAdmin(tools.settings, endpoint);
       try {
-        replies.push(await admin.status(2000));
+        const reply = await admin.status(2000);
+        if (!endpoints.has(reply.box)) replies.push(reply);
+        endpoints.set(reply.box, endpoint);
       } catch (error) {
         if (error instanceof NexusError && (error.code === "UNAUTHENTICATED" || error.code === "DENIED")) throw error;
         silent.push({ endpoint, problem: messageOf(error) });
@@ -57,7 +65,18 @@ export async function allStatuses(
       "ZONE_UNAVAILABLE",
       `no box answers (${silent.map((one) => `${one.endpoint}: ${one.problem}`).join("; ")})`,
     );
-  return { replies: replies.sort((a, b) => a.box.localeCompare(b.box)), silent };
+  return { replies: replies.sort((a, b) => a.box.localeCompare(b.box)), endpoints, silent };
+}
+
+/** The box that can best tell all of a zone: its leader, else one that holds the log; undefined when none answers. */
+export function holderOf(replies: readonly StatusReply[], zone: string): string | undefined {
+  const roles = ["leader", "follower", "candidate", "learner"];
+  const rank = (role: string) => (roles.includes(role) ? roles.indexOf(role) : roles.length);
+  const holders = replies.flatMap((reply) =>
+    reply.groups.filter((group) => group.zone === zone).map((group) => ({ box: reply.box, group })),
+  );
+  holders.sort((a, b) => rank(a.group.role) - rank(b.group.role) || b.group.term - a.group.term);
+  return holders[0]?.box;
 }
 
 /** The leader's row of each log where a leader answers, else the row of the highest term. */
