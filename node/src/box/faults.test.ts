@@ -28,6 +28,15 @@ function createOp(path: string) {
   return op;
 }
 
+test("a box that has no rule map yet is retried, not believed that a path has no zone", async () => {
+  const federation = new Federation();
+  await federation.cluster.start("a");
+  federation.begin("a");
+
+  expect(codeOf(await federation.write("a", "/docs/a", "x"))).toBe("ZONE_UNAVAILABLE");
+  expect(await federation.read("a", "/zone:docs/a")).toBe("ZONE_UNAVAILABLE");
+});
+
 describe("a box with too much to do", () => {
   test.each([
     ["requests", { requestsMax: 20 }],

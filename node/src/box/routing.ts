@@ -86,6 +86,7 @@ function find(path: string, zone: string, by: { caller: Caller; directory: Direc
   if (address.zone !== undefined && zone !== "" && address.zone !== zone) {
     return refuse("INVALID", `the request names zone ${zone}, its path names zone ${address.zone}`);
   }
+  if (directory.revision === 0 && caller.kind !== "box") return mapless();
   const named = address.zone ?? (zone === "" ? undefined : zone);
   if (named !== undefined) {
     const rule = directory.zone(named);
@@ -100,6 +101,11 @@ function find(path: string, zone: string, by: { caller: Caller; directory: Direc
     return refuse("NO_ZONE", `no rule of map ${directory.epoch} covers ${address.path}`, { epoch: directory.epoch });
   }
   return { rule: match.rule, zonePath: match.zonePath, byZone: false };
+}
+
+/** Without a map a box cannot know that a path has no zone. */
+function mapless(): Refusal {
+  return refuse("ZONE_UNAVAILABLE", "this box has not received the rule map yet; retry, or ask another box");
 }
 
 /** Rights are given on federation paths; a zone that is reached by name is checked where its rule shows it. */
