@@ -34,7 +34,7 @@ test("the README's tour runs word for word, and Ctrl-C then stops every process 
   });
   const ended = finish(up, { timeoutMs: 170_000 });
   try {
-    const folder = new Folder(join(cwd, ".nexus/local"));
+    const folder = new Folder(join(cwd, ".nexus/default"));
     const status = await until(
       "the federation is up",
       async () => {
