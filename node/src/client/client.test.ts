@@ -48,6 +48,18 @@ describe("files through the client", () => {
     await expect(drive(client.stat("/c/d/c"))).rejects.toMatchObject({ code: "NOT_FOUND" });
   });
 
+  test("a request that cannot be sent is refused at once by its own fault and ends no other call", async () => {
+    const client = clientOf();
+    const large = Array.from({ length: 300 }, (_, i) => operations.write(`/large/${i}`, Buffer.alloc(32 * 1024)));
+    const other = client.put("/c/other", "one");
+    const refused = expect(drive(client.put("/c/r", "x", { ifRevision: -1 }))).rejects;
+
+    await refused.toMatchObject({ code: "INVALID" });
+    await expect(drive(client.acquire("/c/lock", { ttlMs: 1.5 }))).rejects.toMatchObject({ code: "INVALID" });
+    await expect(drive(client.batch(large))).rejects.toMatchObject({ code: "TOO_LARGE" });
+    expect((await drive(other)).receipt.copies).toBe(2);
+  });
+
   test("entries walks every page", async () => {
     const client = clientOf();
     const list = Array.from({ length: 25 }, (_, i) => operations.write(`/pages/${i + 100}`, Buffer.from("x")));

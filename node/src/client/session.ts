@@ -10,6 +10,7 @@ import {
 import { FilesClient, FilesService } from "@nexus-federation/proto/files.ts";
 import { type Request, RequestFrame, type Response, ResponseFrame } from "@nexus-federation/proto/request.ts";
 import { messageOf, NexusError } from "../base/errors.ts";
+import { grpcMessageBytesMax } from "../transport/ports.ts";
 import { decodeMessage, encodeMessage } from "../transport/wire-codec.ts";
 
 /**
@@ -30,7 +31,7 @@ export interface SessionNeeds {
   metadata: Metadata;
 }
 
-const encodeFrame = (frame: RequestFrame): Buffer => encodeMessage(RequestFrame, frame);
+const asTheyAre = (bytes: Buffer): Buffer => bytes;
 const decodeFrame = (bytes: Buffer): ResponseFrame => decodeMessage(ResponseFrame, bytes);
 
 /** Bytes of one frame to aim at; a single larger request travels alone. */
@@ -42,7 +43,7 @@ export class Session {
   readonly metadata: Metadata;
   /** Called once when the stream ended for whatever reason. */
   onClosed: (reason: NexusError) => void = () => {};
-  #stream: ClientDuplexStream<RequestFrame, ResponseFrame> | undefined;
+  #stream: ClientDuplexStream<Buffer, ResponseFrame> | undefined;
   #pending = new Map<number, Pending>();
   #queue: Request[] = [];
   #queueBytes = 0;
@@ -88,7 +89,7 @@ export class Session {
 
   #begin(): void {
     const { path } = FilesService.session;
-    const stream = this.rpc.makeBidiStreamRequest(path, encodeFrame, decodeFrame, this.metadata);
+    const stream = this.rpc.makeBidiStreamRequest(path, asTheyAre, decodeFrame, this.metadata);
     stream.on("data", (frame: ResponseFrame) => this.#receive(frame));
     stream.on("error", (cause: Error) => this.close(messageOf(cause), refusedWith(cause)));
     stream.on("end", () => this.close("the box ended the stream"));
@@ -148,14 +149,30 @@ export class Session {
       call.sent = true;
       this.#queueBytes += contentBytes(request);
       if (this.#queueBytes > frameBytesMax && requests.length > 0) {
-        this.#stream!.write({ requests });
+        this.#write(requests);
         requests = [];
         this.#queueBytes = contentBytes(request);
       }
       requests.push(request);
     }
     this.#queue = [];
-    if (requests.length > 0) this.#stream!.write({ requests });
+    if (requests.length > 0) this.#write(requests);
+  }
+
+  /** A request that cannot be sent ends its own call: as a failure of the stream it would end those of all others. */
+  #write(requests: Request[]): void {
+    const frame = frameOf(requests);
+    if (!(frame instanceof NexusError)) {
+      this.#stream?.write(frame);
+      return;
+    }
+    if (requests.length > 1) {
+      for (const request of requests) this.#write([request]);
+      return;
+    }
+    const call = this.#pending.get(requests[0]!.id);
+    this.#pending.delete(requests[0]!.id);
+    call?.done(undefined, frame, false);
   }
 
   #receive(frame: ResponseFrame): void {
@@ -165,6 +182,17 @@ export class Session {
       this.#pending.delete(response.id);
       call.done(response, undefined, true);
     }
+  }
+}
+
+/** The bytes of one message, or why there are none: boxes take no larger message and no such number. */
+function frameOf(requests: Request[]): Buffer | NexusError {
+  try {
+    const bytes = encodeMessage(RequestFrame, { requests });
+    if (bytes.length <= grpcMessageBytesMax) return bytes;
+    return new NexusError("TOO_LARGE", `a request has at most ${grpcMessageBytesMax} bytes; ${bytes.length} came`);
+  } catch (cause) {
+    return new NexusError("INVALID", `a field of the request cannot be sent: ${messageOf(cause)}`, { cause });
   }
 }
 

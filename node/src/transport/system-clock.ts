@@ -1,12 +1,15 @@
 import { randomFillSync } from "node:crypto";
 import type { Clock, Random } from "../base/clock.ts";
 
-/** The process's real time. */
+/** node runs a timer of a longer delay at once. */
+const delayMaxMs = 2 ** 31 - 1;
+
+/** The process's real time. A timer further away than `delayMaxMs` fires then. */
 export const systemClock: Clock = {
   now: () => performance.now(),
   wallMs: () => Date.now(),
   after(delayMs, fn) {
-    const timer = setTimeout(fn, delayMs);
+    const timer = setTimeout(fn, Math.min(delayMs, delayMaxMs));
     return { cancel: () => clearTimeout(timer) };
   },
   defer: (fn) => {
