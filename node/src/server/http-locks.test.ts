@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { defaultLimits } from "../machine/limits.ts";
 import { DoorRig } from "./testing/rig.ts";
 
 let rig: DoorRig;
@@ -71,6 +72,16 @@ describe("locks over HTTP", () => {
     expect(await rig.json("PUT", "/api/v1/locks/l/f", { lockId: first.json.lockId })).toMatchObject({
       json: { code: "FENCED" },
     });
+  });
+
+  test("a lock may be held as long as the machine allows, and no longer", async () => {
+    const { lockTtlMsMax } = defaultLimits;
+
+    expect(await acquire("/l/long", { ttlMs: lockTtlMsMax })).toMatchObject({
+      status: 201,
+      json: { ttlMs: lockTtlMsMax },
+    });
+    expect(await acquire("/l/longer", { ttlMs: lockTtlMsMax + 1 })).toMatchObject({ status: 400 });
   });
 
   test("wrong bodies and ids are refused by their field", async () => {

@@ -5,15 +5,16 @@ import { z } from "zod";
 import { fromHex, hexOf } from "../base/bytes.ts";
 import { isRefusal, refuse } from "../base/errors.ts";
 import { printFence } from "../base/fence.ts";
+import { defaultLimits } from "../machine/limits.ts";
 import { jsonGrant, jsonReceipt, sendProblem } from "./http-answers.ts";
 import type { Door } from "./http-context.ts";
 import { addressBehind, queryText } from "./http-requests.ts";
 
 const prefix = "/api/v1/locks";
-const ttlMs = z.number().int().min(100).max(3_120_000);
+const ttlMs = z.number().int().min(100).max(defaultLimits.lockTtlMsMax);
 const acquireBody = z.object({
   kind: z.enum(["mutex", "semaphore"]).default("mutex"),
-  slots: z.number().int().min(1).max(1024).default(1).describe("Holders of a semaphore."),
+  slots: z.number().int().min(1).max(defaultLimits.lockSlotsMax).default(1).describe("Holders of a semaphore."),
   ttlMs: ttlMs.default(30_000).describe("The lock ends so long after the last extension."),
   waitMs: z
     .number()
