@@ -1,6 +1,8 @@
 import { existsSync, mkdtempSync, readFileSync, rmSync, statSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
+import type { Clock } from "@nexus-federation/node/base/clock.ts";
+import { systemClock, systemRandom } from "@nexus-federation/node/transport/system-clock.ts";
 import { afterEach, beforeEach, expect, test } from "vitest";
 import { callSupervisor } from "./backends/local/control.ts";
 import { Folder } from "./backends/local/folder.ts";
@@ -29,14 +31,15 @@ afterEach(async () => {
   rmSync(root, { recursive: true, force: true });
 });
 
-async function open(more: { detached?: boolean } = {}): Promise<LocalRuntime> {
-  const runtime = await LocalRuntime.open({
+async function open(more: { detached?: boolean; clock?: Clock } = {}): Promise<LocalRuntime> {
+  const settings = {
     folder: join(root, "default"),
     federation: "default",
     detached: more.detached ?? false,
     dataProgram: join(testing, "fake-box.ts"),
     witnessProgram: join(testing, "fake-witness.mjs"),
-  });
+  };
+  const runtime = await LocalRuntime.open(settings, { clock: more.clock ?? systemClock, random: systemRandom });
   runtimes.push(runtime);
   return runtime;
 }
@@ -99,6 +102,30 @@ test("apply changes what runs; a faulty file changes nothing; faults between obj
     reason: "Retired",
     mode: "",
   });
+});
+
+test("deeds that are refused at once do not make the rounds follow each other without a pause", async () => {
+  let pauses = 0;
+  const clock: Clock = {
+    now: () => systemClock.now(),
+    wallMs: () => systemClock.wallMs(),
+    defer: (fn) => systemClock.defer(fn),
+    after(delayMs, fn) {
+      if (delayMs === 100) pauses++;
+      return systemClock.after(delayMs, fn);
+    },
+  };
+  const runtime = await open({ clock });
+  await runtime.start([example("quickstart.yaml")]);
+  await settled(runtime);
+
+  await runtime.apply([zone("refused", "{pathPattern: /refused/**, mode: strong, authorityBox: nexus-1}")]);
+  const before = pauses;
+  const status = await runtime.settle(2_000);
+
+  expect(status.problems).toMatchObject([{ message: expect.stringContaining("no log can be made") }]);
+  expect(pauses - before).toBeGreaterThan(5);
+  expect(pauses - before).toBeLessThanOrEqual(21);
 });
 
 test("a killed box comes back as itself", async () => {

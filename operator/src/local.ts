@@ -307,9 +307,11 @@ export class LocalRuntime {
     }
     // Some calls wait for elections; the world is looked at all the while.
     if (deeds.length > 0) {
+      const beganMs = this.#clock.now();
       this.#executing ??= this.#executor.run(deeds, { desired, observed }).finally(() => {
         this.#executing = undefined;
-        this.#wake();
+        // Deeds that are refused, or wait for their pace, end at once: they must not call the next round by themselves.
+        if (this.#clock.now() - beganMs >= busyMs) this.#wake();
       });
     }
     this.#forgetEnded(desired, observed);

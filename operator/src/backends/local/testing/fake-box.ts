@@ -88,7 +88,11 @@ function status(): StatusReply {
 const change =
   <In>(act: (request: In) => void) =>
   (call: ServerUnaryCall<In, AdminReply>, done: sendUnaryData<AdminReply>) => {
-    act(call.request);
+    try {
+      act(call.request);
+    } catch (error) {
+      return done(error as Error);
+    }
     save();
     done(null, { failure: undefined, log: 0, epoch: 0, configIndex: 0, detail: "" });
   };
@@ -102,6 +106,7 @@ server.addService(AdminService, {
     state.boxes = [...state.boxes.filter((each) => each.name !== box.name), box];
   }),
   ensureZone: change<{ zone: string; members: DeclaredMember[] }>(({ zone, members }) => {
+    if (zone === "refused") throw new Error("no log can be made");
     state.logs[zone] ??= {
       log: Object.keys(state.logs).length + 1,
       members,
