@@ -1,3 +1,4 @@
+import { hexOf } from "../base/bytes.ts";
 import { type Refusal, refuse } from "../base/errors.ts";
 import type { Proposal } from "./api.ts";
 import type { HostCore } from "./core.ts";
@@ -35,9 +36,11 @@ export function proposalRefusal(
   if (op?.$case === "raiseLevel") return levelRefusal(core, replica, op.value.level);
   const missing = chunksOfCommand(proposal.command).find((address) => !needs.chunks.has(address));
   if (missing === undefined) return undefined;
+  // Not the state machine's PRECONDITION_FAILED: this says nothing of an earlier attempt at another leader.
   return refuse(
-    "PRECONDITION_FAILED",
-    "A chunk that the command refers to is not durable on the leader; upload it first.",
+    "COPIES_UNAVAILABLE",
+    "The leader lacks a chunk that the command refers to; this attempt changed nothing: upload the content again.",
+    { applied: false, details: { chunk: hexOf(missing) } },
   );
 }
 

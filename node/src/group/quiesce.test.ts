@@ -141,7 +141,9 @@ describe("chunks", () => {
     const leader = await cluster.elected();
     const command = putCommand("/big", "", { chunks: [chunk] });
 
-    expect(await cluster.settle(leader.propose(command))).toMatchObject({ refusal: { code: "PRECONDITION_FAILED" } });
+    expect(await cluster.settle(leader.propose(command))).toMatchObject({
+      refusal: { code: "COPIES_UNAVAILABLE", applied: false, details: { chunk: chunk.toString("hex") } },
+    });
     leader.chunks.add(chunk.toString("hex"));
     const outcome = await cluster.settle(leader.propose(command));
 
