@@ -15,6 +15,7 @@ interface Step {
 const steps: Step[] = [
   { suite: "check", name: "types", command: ["tsc", "--noEmit", "-p", "."] },
   { suite: "check", name: "style", command: ["biome", "check", "--max-diagnostics=50", "."] },
+  { suite: "check", name: "likely mistakes", command: ["oxlint", "--quiet"] },
   { suite: "unit", name: "unit and property tests", command: vitest("vitest.config.ts"), report: true },
   { suite: "e2e", name: "real processes", command: vitest("vitest.e2e.config.ts"), report: true },
 ];

@@ -1,6 +1,7 @@
 import { z } from "zod";
 import { idPattern } from "../auth/identities.ts";
-import { NexusError } from "../base/errors.ts";
+import { isRefusal, NexusError } from "../base/errors.ts";
+import { type Contact, parseContacts } from "../discovery/bootstrap.ts";
 import { logLevels } from "../telemetry/log.ts";
 
 const port = z.number().int().min(0).max(65_535);
@@ -58,7 +59,7 @@ export function readBoxSettings(json: unknown, environment: Environment): BoxSet
       "INVALID",
       "NEXUS_RAFT_ENABLED: every box replicates by Raft; false cannot be had, leave it out",
     );
-  const merged = { ...given, ...(box ? { box } : {}), ...(peers ? { peers: parsePeers(peers) } : {}) };
+  const merged = { ...given, ...(box ? { box } : {}), ...(peers ? { peers: contactsOf(peers) } : {}) };
   const parsed = boxSettings.safeParse(merged);
   if (parsed.success) return Object.freeze(parsed.data);
   const issue = parsed.error.issues[0];
@@ -68,14 +69,8 @@ export function readBoxSettings(json: unknown, environment: Environment): BoxSet
   );
 }
 
-/** `box=host:port`, or `host:port` of a box whose name is its host's, comma separated. */
-function parsePeers(text: string): { box: string; endpoint: string }[] {
-  const parts = text.split(",").map((part) => part.trim());
-  return parts.filter((part) => part !== "").map(parsePeer);
-}
-
-function parsePeer(part: string): { box: string; endpoint: string } {
-  const [, name, endpoint = "", host = ""] = /^(?:([^=]+)=)?((.+):[0-9]{1,5})$/.exec(part) ?? [];
-  if (endpoint !== "") return { box: name ?? host, endpoint };
-  throw new NexusError("INVALID", `NEXUS_RAFT_PEERS: host:port or box=host:port is expected, ${part} came`);
+function contactsOf(text: string): Contact[] {
+  const contacts = parseContacts(text);
+  if (isRefusal(contacts)) throw new NexusError(contacts.code, contacts.message);
+  return contacts;
 }
