@@ -65,6 +65,17 @@ test("a process that ends at once is started again and again, ever later", async
   expect(watched.view.lastExit).toBe("ended with code 3");
 });
 
+test("a restart replaces the process, by force when it will not end", async () => {
+  const watched = child(deaf);
+  await eventually(() => expect(log()).toContain("up"));
+  const { pid } = watched.view;
+
+  watched.restart();
+
+  await eventually(() => expect(watched.view).toMatchObject({ running: true, restarts: 1 }));
+  expect(watched.view.pid).not.toBe(pid);
+});
+
 test("stopping ends the process for good, by force when it will not", async () => {
   const watched = child(deaf);
   await eventually(() => expect(log()).toContain("up"));

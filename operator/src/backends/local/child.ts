@@ -112,6 +112,16 @@ export class Child {
     kill.cancel();
   }
 
+  /** Ends the process, by force after the grace; it starts again like one that ended by itself. */
+  restart(): void {
+    const identity = this.#identity;
+    if (!identity || this.#stopping) return;
+    this.#process?.stdin?.end();
+    signalProcess(identity, "SIGTERM");
+    const kill = this.#clock.after(this.#settings.stopGraceMs, () => signalProcess(identity, "SIGKILL"));
+    this.#whenGone.push(() => kill.cancel());
+  }
+
   #spawn(): void {
     this.#startedMs = this.#clock.now();
     try {

@@ -1,5 +1,6 @@
 // The boxes of a local federation as processes: ports, certificates, configuration, supervision.
-import { mkdirSync } from "node:fs";
+import { existsSync, mkdirSync } from "node:fs";
+import { join } from "node:path";
 import type { Clock, Random, Timer } from "@nexus-federation/node/base/clock.ts";
 import type { Desired } from "../../planner/desired.ts";
 import type { ObservedWorkload } from "../../planner/observed.ts";
@@ -11,6 +12,8 @@ import { type ProgramSettings, Programs } from "./programs.ts";
 import { rotate } from "./rotate.ts";
 
 const rotateEveryMs = 5000;
+/** In the folder of a box that has joined: the rule map as it last knew it. */
+const mapFile = "map";
 
 export interface FleetNeeds {
   clock: Clock;
@@ -69,12 +72,25 @@ export class Fleet {
     const exited = async (view: ChildView) => {
       changed(box, view);
       const role = desired.boxes.get(box)!.role;
-      if (!this.#confirmed.has(box) && (await this.#ports.replaceTaken(box, role))) await this.#prepare(box, desired);
+      if (!this.#confirmed.has(box) && (await this.#ports.replaceTaken(box, role))) {
+        await this.#prepare(box, desired);
+        await this.#tellOthers(box, desired);
+      }
     };
     const child = new Child(spec, { clock, random, exited }, { ...childDefaults, detached: this.#detached });
     this.#children.set(box, child);
     child.start();
     changed(box, child.view);
+  }
+
+  /** Boxes with a map hear of the new ports from the system zone; those without know only their configuration. */
+  async #tellOthers(moved: string, desired: Desired): Promise<void> {
+    for (const [name, child] of this.#children) {
+      const box = desired.boxes.get(name);
+      if (name === moved || !box) continue;
+      await this.#prepare(name, desired);
+      if (box.role === "Data" && !existsSync(join(this.#needs.folder.box(name), mapFile))) child.restart();
+    }
   }
 
   async #prepare(name: string, desired: Desired) {
