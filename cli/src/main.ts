@@ -1,8 +1,10 @@
 // Entry of the `nexus` command.
+import { countBuffersAsHeap } from "@nexus-federation/node/transport/garbage.ts";
 import { CommanderError } from "commander";
 import { nexusProgram } from "./program.ts";
 import { printError } from "./tools.ts";
 
+countBuffersAsHeap();
 process.stdout.on("error", (error: NodeJS.ErrnoException) => process.exit(error.code === "EPIPE" ? 0 : 1));
 
 try {

@@ -32,6 +32,7 @@ import { endOnUnforeseen } from "./telemetry/unforeseen.ts";
 import { GrpcBulk } from "./transport/bulk-client.ts";
 import { serveBulk } from "./transport/bulk-server.ts";
 import { WatchedCredentials } from "./transport/credentials-watch.ts";
+import { countBuffersAsHeap } from "./transport/garbage.ts";
 import { clientListenerLimits, Listener, peerListenerLimits } from "./transport/listener.ts";
 import { GrpcNetwork } from "./transport/network.ts";
 import type { BulkServer, SelfAddress } from "./transport/ports.ts";
@@ -303,6 +304,7 @@ async function main(): Promise<void> {
     setImmediate(() => process.exit(1));
   };
   endOnUnforeseen(logger);
+  countBuffersAsHeap();
   const stop = await run(settings, logger, onFatal);
   let stopping = false;
   const end = (reason: string) => {

@@ -48,6 +48,8 @@ export class UploadSession implements Upload {
   readonly #abort = new AbortController();
   readonly #pushes = new Set<Promise<void>>();
   readonly #refs: ChunkRef[] = [];
+  /** Whole chunk buffers whose chunk is stored; at most pushesMax. */
+  readonly #free: Buffer<ArrayBuffer>[] = [];
   #buffer = Buffer.allocUnsafe(64 * 1024);
   #buffered = 0;
   #size = 0;
@@ -97,13 +99,17 @@ export class UploadSession implements Upload {
   }
 
   async #pushBuffer(): Promise<void> {
-    const chunk = this.#buffer.subarray(0, this.#buffered);
-    this.#buffer = Buffer.allocUnsafe(chunkBytesMax);
+    const used = this.#buffer;
+    const chunk = used.subarray(0, this.#buffered);
+    this.#buffer = this.#free.pop() ?? Buffer.allocUnsafe(chunkBytesMax);
     this.#buffered = 0;
     const address = addressOf(this.#needs.hashing, chunk);
     this.#refs.push({ address, size: chunk.length });
     this.#place ??= this.#findPlace();
-    const push = this.#push(address, chunk).finally(() => this.#pushes.delete(push));
+    const push = this.#push(address, chunk).finally(() => {
+      this.#pushes.delete(push);
+      if (used.length === chunkBytesMax) this.#free.push(used);
+    });
     this.#pushes.add(push);
     if (this.#pushes.size >= pushesMax) await Promise.race(this.#pushes);
   }

@@ -1,10 +1,18 @@
 // Streams: large content up and down, and the change feed. Each travels on a stream of its own beside the session.
+import type { ClientReadableStream, ClientWritableStream, requestCallback } from "@grpc/grpc-js";
 import type { WriteFile } from "@nexus-federation/proto/command.ts";
-import type { DownloadFrame, WatchFrame } from "@nexus-federation/proto/files.ts";
+import {
+  type DownloadFrame,
+  type DownloadRequest,
+  FilesService,
+  type UploadFrame,
+  type WatchFrame,
+} from "@nexus-federation/proto/files.ts";
 import type { Event, FileInfo, Receipt } from "@nexus-federation/proto/records.ts";
 import type { RequestOptions, Response } from "@nexus-federation/proto/request.ts";
 import { type Clock, delay } from "../base/clock.ts";
 import { errorKinds, messageOf, NexusError } from "../base/errors.ts";
+import { decodeDownloadFrame, encodeUploadFrame } from "../transport/content-frames.ts";
 import { errorOf, failureError } from "./caller.ts";
 import { write } from "./operations.ts";
 import type { Session } from "./session.ts";
@@ -48,9 +56,9 @@ export async function upload(
   if (signal?.aborted) throw new NexusError("DEADLINE", "the caller gave up", { cause: signal.reason });
   const answered = new AbortController();
   const response = await new Promise<Response>((resolve, reject) => {
-    const call = session.rpc.upload(session.metadata, (error, answer) => {
+    const call = startUpload(session, (error, answer) => {
       answered.abort();
-      if (error) reject(streamError(error));
+      if (error !== null || answer === undefined) reject(streamError(error));
       else resolve(answer);
     });
     signal?.addEventListener("abort", () => call.cancel(), { once: true, signal: answered.signal });
@@ -64,6 +72,16 @@ export async function upload(
   if (response.result?.$case === "failure") throw errorOf(response);
   if (response.result?.$case !== "operation") throw errorOf(response);
   return { receipt: response.receipt!, info: response.result.value.info };
+}
+
+function startUpload(session: Session, done: requestCallback<Response>): ClientWritableStream<UploadFrame> {
+  const { path, responseDeserialize } = FilesService.upload;
+  return session.rpc.makeClientStreamRequest(path, encodeUploadFrame, responseDeserialize, session.metadata, done);
+}
+
+function startDownload(session: Session, request: DownloadRequest): ClientReadableStream<DownloadFrame> {
+  const { path, requestSerialize } = FilesService.download;
+  return session.rpc.makeServerStreamRequest(path, requestSerialize, decodeDownloadFrame, request, session.metadata);
 }
 
 interface Sink {
@@ -120,7 +138,7 @@ export async function download(
     length: read.length,
     zone: read.zone ?? "",
   };
-  const call = session.rpc.download(request, session.metadata);
+  const call = startDownload(session, request);
   const giveUp = () => call.cancel();
   read.signal?.addEventListener("abort", giveUp, { once: true });
   if (read.signal?.aborted) giveUp();

@@ -4,6 +4,7 @@ import { FilesService } from "@nexus-federation/proto/files.ts";
 import { LocksService } from "@nexus-federation/proto/locks.ts";
 import { RequestFrame, ResponseFrame } from "@nexus-federation/proto/request.ts";
 import type { BoxApi } from "../box/api.ts";
+import { decodeUploadFrame, encodeDownloadFrame } from "../transport/content-frames.ts";
 import { peerIdentity } from "../transport/credentials.ts";
 import { Listener, type ListenerSettings } from "../transport/listener.ts";
 import { callIdentity } from "../transport/sessions.ts";
@@ -13,7 +14,7 @@ import type { Authenticator } from "./callers.ts";
 import { filesDoor, locksDoor } from "./files-door.ts";
 import { httpDoor } from "./http-door.ts";
 
-/** The generated service, with the hot path's codec on its stream of many requests. */
+/** The generated service, with codecs of their own for the stream of many requests and for content. */
 const filesService = {
   ...FilesService,
   session: {
@@ -21,6 +22,8 @@ const filesService = {
     requestDeserialize: (bytes: Buffer): RequestFrame => decodeMessage(RequestFrame, bytes),
     responseSerialize: (frame: ResponseFrame): Buffer => encodeMessage(ResponseFrame, frame),
   },
+  upload: { ...FilesService.upload, requestDeserialize: decodeUploadFrame },
+  download: { ...FilesService.download, responseSerialize: encodeDownloadFrame },
 };
 
 export interface DoorsNeeds {
