@@ -1,4 +1,4 @@
-import type { Failure } from "@nexus-federation/proto/records.ts";
+import type { Failure, ZoneRule } from "@nexus-federation/proto/records.ts";
 import type { Request, RequestOptions, Response } from "@nexus-federation/proto/request.ts";
 import { Backoff } from "../base/backoff.ts";
 import type { Clock, Random } from "../base/clock.ts";
@@ -98,6 +98,8 @@ export class Flight {
       this.#needs.refreshMap(Number.POSITIVE_INFINITY);
       return this.#task.done(refusal({ ...routed, code: "STALE_EPOCH" }));
     }
+    const moved = this.#movedAway(routed);
+    if (moved !== undefined) return this.#task.done(refusal(moved));
     this.#routed = routed;
     if (routed.work.kind === "read") {
       const outside = this.#outside(routed);
@@ -106,6 +108,18 @@ export class Flight {
       if (isRefusal(plan)) return this.#task.done(refusal(plan));
     }
     this.#attempt(routed);
+  }
+
+  /**
+   * GENERATION_CHANGED when a change is not routed to the log that its first attempt went to: what is remembered of the
+   * request is there, and here it would be executed again.
+   */
+  #movedAway({ rule, work }: Routed): Refusal | undefined {
+    const { pinLog, pinGeneration } = this.#task.options;
+    if (work.kind !== "mutate" || pinLog === undefined) return undefined;
+    const generation = this.#needs.logs.get(rule.log)?.generation ?? pinGeneration;
+    if (pinLog === rule.log && (pinGeneration === undefined || pinGeneration === generation)) return undefined;
+    return gone({ ...rule, generation: generation ?? rule.generation });
   }
 
   #outside({ rule, work }: Routed): Refusal | undefined {
@@ -241,7 +255,7 @@ export class Flight {
       if (failure.code === "UNKNOWN_OUTCOME") this.#maybeApplied = true;
       return this.#refused(refusalOfFailure(failure), response);
     }
-    if (failure !== undefined && this.#maybeApplied && saysNothingOfBefore(failure)) {
+    if (failure !== undefined && this.#maybeApplied && saysNothingOfBefore(failure, response)) {
       return this.#giveUp(routed, refusalOfFailure(failure));
     }
     if (failure?.code === "STALENESS_EXCEEDED" && this.#mayAskLeader(routed)) {
@@ -284,10 +298,12 @@ export class Flight {
   /** Routes anew: the map may have changed meanwhile. */
   #again(): void {
     const routed = route(this.#task.request, this.#task.caller, this.#needs.directory);
-    if (isRefusal(routed)) return this.#finish(refusal(routed));
     const before = this.#routed as Routed;
+    if (isRefusal(routed)) return this.#maybeApplied ? this.#giveUp(before, routed) : this.#finish(refusal(routed));
     // A request that may have been applied in one zone must not be repeated in another: its id is known there only.
-    if (this.#maybeApplied && before.rule.log !== routed.rule.log) return this.#giveUp(before, gone());
+    const moved =
+      this.#maybeApplied && before.rule.log !== routed.rule.log ? gone(routed.rule) : this.#movedAway(routed);
+    if (moved !== undefined) return this.#giveUp(before, moved);
     this.#routed = routed;
     this.#attempt(routed);
   }
@@ -295,7 +311,7 @@ export class Flight {
   #giveUp(routed: Routed, last: Refusal): void {
     if (this.#maybeApplied && routed.work.kind !== "read") {
       const message = `zone ${routed.rule.zone} did not confirm the request in time; retry with the same request id`;
-      return this.#finish(refusal({ ...last, code: "UNKNOWN_OUTCOME", message }));
+      return this.#finish(refusal({ ...last, code: "UNKNOWN_OUTCOME", message, details: {} }));
     }
     const mode = modeOf(routed.rule);
     const authority = typeof mode === "string" && modeTraits[mode].authority;
@@ -311,10 +327,13 @@ export class Flight {
   }
 }
 
-/** Refusals of one attempt before it reached the state machine: an attempt before it may have been applied all the same. */
-function saysNothingOfBefore({ code, applied }: Failure): boolean {
-  if (applied) return false;
-  return code !== "LOCKED" && (errorKinds[code as ErrorCode].retryable || code === "EXPIRED");
+/**
+ * Refusals of one attempt before it reached the state machine, whose own carry a receipt: an attempt before it may have
+ * been applied all the same. LOCKED ends a wait that the state machine knew.
+ */
+function saysNothingOfBefore({ code, applied }: Failure, { receipt }: Response): boolean {
+  if (applied || code === "LOCKED") return false;
+  return receipt === undefined || errorKinds[code as ErrorCode].retryable || code === "EXPIRED";
 }
 
 function unreachable(routed: Routed, why: string): Refusal {
@@ -329,6 +348,12 @@ function circle({ hops }: RequestOptions): Refusal {
   return refuse("LOOP", `the request came over ${hops.join(", ")} and was not served there`);
 }
 
-function gone(): Refusal {
-  return refuse("UNKNOWN_OUTCOME", "the path changed its zone while the request was under way");
+/** `details` say where a first attempt belongs now. */
+function gone({ log, generation }: ZoneRule): Refusal {
+  const text =
+    "the path has another zone or generation than at the request's first attempt; this attempt changed nothing";
+  return refuse("GENERATION_CHANGED", text, {
+    applied: false,
+    details: { log: String(log), generation: String(generation) },
+  });
 }

@@ -71,3 +71,39 @@ test("what a rule bound keeps its data when the rule goes and has it again when 
 
   expect(await federation.read("a", "/docs/x")).toBe("kept");
 });
+
+test("a retry whose path another zone has gained is refused unexecuted, and is told its answer in the zone it went to", async () => {
+  const federation = await Federation.start([...trio, "c"], { system: 3 });
+  await federation.zone({ zone: "all", pattern: "/**" }, trio);
+  const rule = federation.node("a").directory.zone("all");
+  const pinLog = "code" in rule ? 0 : rule.log;
+  const retry = { requestId: Buffer.alloc(16, 9), pinLog, pinGeneration: 1 };
+  expect(codeOf(await federation.write("a", "/deep/x", "once", retry))).toBe("");
+  expect(codeOf(await federation.write("b", "/deep/x", "once", retry))).toBe("");
+  await federation.ask("a", removeOp("/deep/x"));
+  await federation.zone({ zone: "deep", pattern: "/deep/**", mode: "strong", copiesDeclared: 1 }, ["c"]);
+
+  for (const box of ["a", "b", "c"]) {
+    expect(codeOf(await federation.write(box, "/deep/x", "once", retry))).toBe("GENERATION_CHANGED");
+  }
+  expect(await federation.read("c", "/deep/x")).toBe("NOT_FOUND");
+  expect(codeOf(await federation.write("a", "/deep/x", "new"))).toBe("");
+});
+
+test("a request pinned to another generation of its log is refused unexecuted by whichever box it comes to", async () => {
+  const federation = await Federation.start([...trio, "c"], { system: 3 });
+  await federation.zone({ zone: "all", pattern: "/**" }, trio);
+  const rule = federation.node("a").directory.zone("all");
+  const pinLog = "code" in rule ? 0 : rule.log;
+
+  for (const box of ["a", "b", "c"]) {
+    const refused = await federation.write(box, "/x", "old", { pinLog, pinGeneration: 7 });
+    expect(codeOf(refused)).toBe("GENERATION_CHANGED");
+  }
+  expect(await federation.read("c", "/x")).toBe("NOT_FOUND");
+});
+
+function removeOp(path: string) {
+  const op = { $case: "delete" as const, value: { path, recursive: false, condition: undefined } };
+  return { $case: "mutate" as const, value: { op } };
+}

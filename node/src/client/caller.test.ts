@@ -28,12 +28,14 @@ function callWith(answers: Answer[]): Promise<Response> {
   return calls.call({ op: undefined, options, zone: "", path: "/a", mutating: true, signal: caller.signal });
 }
 
+/** As from a state machine for the codes that are its own: with a receipt. */
 function refusal(code: string): Response {
   const failure = { code, message: "", applied: false, retryAfterMs: 0, epoch: 0, leaderBox: "", details: {} };
-  return { result: { $case: "failure", value: failure } } as unknown as Response;
+  const receipt = code === "PRECONDITION_FAILED" ? { zone: "z", logTimeMs: 0 } : undefined;
+  return { receipt, result: { $case: "failure", value: failure } } as unknown as Response;
 }
 
-test.each(["DISK_FULL", "DEADLINE", "COPIES_UNAVAILABLE", "EXPIRED"] as const)(
+test.each(["DISK_FULL", "DEADLINE", "COPIES_UNAVAILABLE", "EXPIRED", "DENIED", "NO_ZONE", "INVALID"] as const)(
   "%s is the answer to a first attempt, and after an attempt whose answer was lost the outcome is unknown",
   async (code) => {
     await expect(callWith([code])).rejects.toMatchObject({ code });

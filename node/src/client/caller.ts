@@ -27,14 +27,8 @@ export interface CallerNeeds {
 
 /** LOCKED and COPIES_UNAVAILABLE are answers to the caller, not hiccups; a demanded freshness is waited for by the box. */
 const notRetried = new Set<ErrorCode>(["LOCKED", "COPIES_UNAVAILABLE", "STALENESS_EXCEEDED", "DISK_FULL", "DEADLINE"]);
-/** Said of an attempt before anything is looked up or proposed: no word on an earlier attempt whose answer was lost. */
-const beforeProposal = new Set<ErrorCode>([
-  "COPIES_UNAVAILABLE",
-  "DISK_FULL",
-  "DEADLINE",
-  "EXPIRED",
-  "GENERATION_CHANGED",
-]);
+/** The log's own word, but on this attempt alone. */
+const ofThisAttempt = new Set<ErrorCode>(["EXPIRED", "GENERATION_CHANGED"]);
 /** Time beyond the box's own deadline that an answer is waited for. */
 const answerGraceMs = 250;
 
@@ -79,6 +73,9 @@ class Attempt {
   #session: Session | undefined;
   #id = 0;
   #maybeApplied = false;
+  /** A copy left since the last pin, or may have. */
+  #wasSent = false;
+  #pin: { pinLog: number; pinGeneration: number } | undefined;
   #lastProblem = "";
   /** Of the last answer, when it was a refusal. */
   #lastCode: ErrorCode | undefined;
@@ -129,7 +126,10 @@ class Attempt {
     if (call.mutating && call.options.requestTimeMs === 0) {
       call.options.requestTimeMs = this.#needs.pool.requestTime(call.path, call.zone);
     }
-    const options = { ...call.options, timeoutMs: Math.max(1, Math.floor(leftMs)) };
+    // Before the first copy leaves: whatever becomes of it, a later one must reach the log that remembers it, or none.
+    if (call.mutating && !this.#wasSent) this.#pin = call.zone === "" ? this.#needs.pool.pinOf(call.path) : undefined;
+    this.#wasSent ||= call.mutating;
+    const options = { ...call.options, ...this.#pin, timeoutMs: Math.max(1, Math.floor(leftMs)) };
     this.#session = session;
     this.#id = session.call({ id: 0, options, zone: call.zone, op: call.op }, (response, broken, sent) => {
       this.#session = undefined;
@@ -137,6 +137,7 @@ class Attempt {
       else {
         if (broken && !errorKinds[broken.code].retryable) return this.#finish(undefined, broken);
         if (sent && call.mutating) this.#maybeApplied = true;
+        else this.#wasSent = this.#maybeApplied;
         this.#lastCode = undefined;
         this.#again(broken?.message ?? "the stream broke");
       }
@@ -155,8 +156,9 @@ class Attempt {
       pool.learnLeader(this.#call.path, this.#call.zone, failure.leaderBox);
     }
     if (code === "UNKNOWN_OUTCOME") this.#maybeApplied = true;
+    if (this.#pinIsOld(failure, response)) return this.#again(`${code}: ${failure.message}`);
     if (!kind?.retryable || failure.applied || notRetried.has(code)) {
-      if (this.#maybeApplied && call.mutating && beforeProposal.has(code)) {
+      if (this.#maybeApplied && call.mutating && saysNothingOfBefore(failure, response)) {
         this.#lastProblem = `${code}: ${failure.message}`;
         return this.#giveUp();
       }
@@ -164,6 +166,15 @@ class Attempt {
     }
     this.#lastCode = code;
     this.#again(`${code}: ${failure.message}`, failure.retryAfterMs);
+  }
+
+  /** The map here was behind, and no copy can have been executed: the box names the log to go to instead. */
+  #pinIsOld({ code, details }: Failure, { receipt }: Response): boolean {
+    if (code !== "GENERATION_CHANGED" || receipt !== undefined) return false;
+    const [log, generation] = [Number(details["log"]), Number(details["generation"])];
+    if (this.#pin === undefined || this.#maybeApplied || !(log > 0 && generation > 0)) return false;
+    this.#pin = { pinLog: log, pinGeneration: generation };
+    return true;
   }
 
   #again(problem: string, waitMs = 0): void {
@@ -192,6 +203,12 @@ class Attempt {
     if (this.#onAbort) this.#call.signal?.removeEventListener("abort", this.#onAbort);
     this.#end(response, error);
   }
+}
+
+/** Refusals that come without a receipt were made before anything was looked up: an earlier attempt may be applied. */
+function saysNothingOfBefore({ code, applied }: Failure, { receipt }: Response): boolean {
+  if (applied || code === "LOCKED") return false;
+  return receipt === undefined || ofThisAttempt.has(code as ErrorCode);
 }
 
 /** The NexusError that a failure answer stands for. */

@@ -76,6 +76,12 @@ export class SessionPool {
     throw new NexusError("ZONE_UNAVAILABLE", `no box answers (${failures.join("; ")})`);
   }
 
+  /** The log that a change of this path goes to by the map that is known here. */
+  pinOf(path: string | undefined): { pinLog: number; pinGeneration: number } | undefined {
+    const rule = path === undefined ? undefined : this.#trie?.match(path)?.rule;
+    return rule && { pinLog: rule.log, pinGeneration: rule.generation };
+  }
+
   zoneOf(path: string): string | undefined {
     return this.#trie?.match(path)?.rule.zone; // undefined also for paths that are no paths: the box says why
   }

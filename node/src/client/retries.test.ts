@@ -12,7 +12,8 @@ interface Sent {
   request: Request;
   endpoint: string;
 }
-type Reply = { code: ErrorCode; retryAfterMs?: number; leaderBox?: string } | "lost" | "unsent" | "silence" | "done";
+type Refused = { code: ErrorCode; retryAfterMs?: number; leaderBox?: string; details?: Record<string, string> };
+type Reply = Refused | "lost" | "unsent" | "silence" | "done";
 
 /** A caller over sessions whose answers are given in turn; the last one is given again and again. */
 function rig(replies: Reply[], options: { endpoints?: string[]; inFlightMax?: number } = {}) {
@@ -37,9 +38,9 @@ function rig(replies: Reply[], options: { endpoints?: string[]; inFlightMax?: nu
   const connect = async (endpoint: string) => session(endpoint);
   const pool = new SessionPool({ endpoints: options.endpoints ?? ["a:1"], connect, now: () => clock.now() });
   const caller = new Caller({ pool, clock, random: seededRandom(2), inFlightMax: options.inFlightMax ?? 100 });
-  const call = (timeoutMs = 1_000, mutating = true) => {
+  const call = (timeoutMs = 1_000, mutating = true, zone = "z") => {
     const asked = { timeoutMs, requestTimeMs: 0, requestId: Buffer.alloc(16, 5) } as unknown as RequestOptions;
-    return caller.call({ op: undefined, options: asked, zone: "z", path: "/p", mutating, signal: undefined });
+    return caller.call({ op: undefined, options: asked, zone, path: "/p", mutating, signal: undefined });
   };
   const settled = async (promise: Promise<Response>, ms = 5_000) => {
     const outcome = promise.then(
@@ -58,7 +59,7 @@ function done0(): Response {
   return { result: { $case: "empty", value: {} }, receipt: undefined, servedBy: "" } as unknown as Response;
 }
 
-function refusal(reply: { code: ErrorCode; retryAfterMs?: number; leaderBox?: string }): Response {
+function refusal(reply: Refused): Response {
   const failure = { message: "m", applied: false, retryAfterMs: 0, epoch: 0, leaderBox: "", details: {}, ...reply };
   return { result: { $case: "failure", value: failure } } as unknown as Response;
 }
@@ -97,6 +98,16 @@ describe("retries of one call", () => {
       expect(await settled(call())).toMatchObject({ code });
       expect(sent).toHaveLength(1);
     }
+  });
+
+  test("go to the log of the first attempt, whatever the map says by then; a map that was behind is no reason to fail", async () => {
+    const details = { log: "9", generation: "1" };
+    const asked = rig([{ code: "GENERATION_CHANGED", details }, "lost", { code: "GENERATION_CHANGED", details }]);
+    const rule = { zone: "z", pattern: "/**", log: 7, generation: 1 };
+    asked.pool.learnMap({ epoch: 1, rules: [rule] } as never, []);
+
+    expect(await asked.settled(asked.call(1_000, true, ""))).toMatchObject({ code: "UNKNOWN_OUTCOME" });
+    expect(asked.sent.map(({ request }) => request.options?.pinLog)).toEqual([7, 9, 9]);
   });
 
   test("are bounded in number by growing pauses", async () => {

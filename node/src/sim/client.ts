@@ -2,6 +2,7 @@ import type { Operation } from "@nexus-federation/proto/command.ts";
 import type { LockGrant, Receipt } from "@nexus-federation/proto/records.ts";
 import type { Request, RequestOptions, Response } from "@nexus-federation/proto/request.ts";
 import { refusalIn } from "../box/ask.ts";
+import { decodeToken } from "../zones/token.ts";
 import type { Call, History, Outcome } from "./history.ts";
 import { deleteOp, etagOf, mutation, readOf, writeOp } from "./requests.ts";
 import { require } from "./violation.ts";
@@ -225,8 +226,9 @@ export class Client {
       );
       const ended = { ...outcomeOf(response), response, answeredMs, box };
       if (ended.outcome === "ok" || ended.outcome === "failed") {
-        if (requestTimeMs > 0 && !moves && random.unit() < lateCopies)
-          this.#againLate(operation, { requestId, requestTimeMs });
+        const pin = pinOf(response);
+        if (requestTimeMs > 0 && (!moves || pin !== undefined) && random.unit() < lateCopies)
+          this.#againLate(operation, { requestId, requestTimeMs, ...pin });
         return ended;
       }
       unknown ||= ended.outcome === "unknown";
@@ -252,7 +254,13 @@ export class Client {
   }
 }
 
-/** Paths that rule changes give to another zone, which does not know what the former one remembers of requests. */
+/** The log and generation that executed a request; a copy of it is refused by any other. */
+function pinOf(response: Response | undefined): Partial<RequestOptions> | undefined {
+  const token = decodeToken(response?.receipt?.token ?? Buffer.alloc(0));
+  return token && { pinLog: token.log, pinGeneration: token.generation };
+}
+
+/** Paths that rule changes give to another zone: after an unknown outcome the simulated client has no pin to repeat with. */
 function movesZone({ op }: Operation): boolean {
   return (op?.$case === "write" || op?.$case === "delete") && op.value.path.startsWith("/x/");
 }

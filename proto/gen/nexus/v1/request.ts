@@ -47,6 +47,12 @@ export interface RequestOptions {
   hops: string[];
   /** who asked (peer streams only; doors fill it from the authenticated token) */
   principal: string;
+  /** mutations: log that the first attempt was routed to; another one refuses with GENERATION_CHANGED */
+  pinLog?:
+    | number
+    | undefined;
+  /** that log's generation */
+  pinGeneration?: number | undefined;
 }
 
 export interface Request {
@@ -210,6 +216,8 @@ function createBaseRequestOptions(): RequestOptions {
     epoch: 0,
     hops: [],
     principal: "",
+    pinLog: undefined,
+    pinGeneration: undefined,
   };
 }
 
@@ -247,6 +255,12 @@ export const RequestOptions: MessageFns<RequestOptions> = {
     }
     if (message.principal !== "") {
       writer.uint32(90).string(message.principal);
+    }
+    if (message.pinLog !== undefined) {
+      writer.uint32(96).uint64(message.pinLog);
+    }
+    if (message.pinGeneration !== undefined) {
+      writer.uint32(104).uint32(message.pinGeneration);
     }
     return writer;
   },
@@ -350,6 +364,22 @@ export const RequestOptions: MessageFns<RequestOptions> = {
             }
 
             message.principal = reader.string();
+            continue;
+          }
+          case 12: {
+            if (tag !== 96) {
+              break;
+            }
+
+            message.pinLog = longToNumber(reader.uint64());
+            continue;
+          }
+          case 13: {
+            if (tag !== 104) {
+              break;
+            }
+
+            message.pinGeneration = reader.uint32();
             continue;
           }
         }
