@@ -16,7 +16,7 @@ export interface UpOptions {
   example?: string;
   yaml?: string;
   /** Runs when the folder is there and nothing is started. */
-  before?: (federation: Federation) => Promise<unknown> | void;
+  before?: (federation: Federation) => unknown;
   /** Exit code that `up` should end with. Default 0. */
   code?: number;
 }

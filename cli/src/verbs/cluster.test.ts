@@ -1,6 +1,7 @@
 import { GroupStatus, StatusReply } from "@nexus-federation/proto/admin.ts";
+import { ZoneRule } from "@nexus-federation/proto/records.ts";
 import { expect, test } from "vitest";
-import { holderOf } from "./cluster.ts";
+import { holderOf, readyOf } from "./cluster.ts";
 
 function reply(box: string, groups: Partial<GroupStatus>[]): StatusReply {
   const none = new Uint8Array(0);
@@ -23,4 +24,16 @@ test("the box asked for a zone's content is its leader, else a follower, else a 
   expect(holderOf([a, b], "x")).toBe("b");
   expect(holderOf([a], "x")).toBe("a");
   expect(holderOf([a, b, c], "z")).toBeUndefined();
+});
+
+test("a zone without a leader, or whose mode is changing, is not ready", () => {
+  const none = new Uint8Array(0);
+  const rule: ZoneRule = { ...ZoneRule.decode(none), zone: "x", mode: "strong", state: "active" };
+  const group: GroupStatus = { ...GroupStatus.decode(none), zone: "x", leader: "a", mode: "strong" };
+  const pending = { epoch: 2, rules: [{ ...rule, mode: "eventual" }] };
+
+  expect(readyOf(rule, { group, pending: undefined })).toBe(true);
+  expect(readyOf(rule, { group, pending })).toBe(false);
+  expect(readyOf(rule, { group: { ...group, mode: "eventual" }, pending: undefined })).toBe(false);
+  expect(readyOf(rule, { group: { ...group, leader: "" }, pending: undefined })).toBe(false);
 });

@@ -3,6 +3,7 @@ import { hexOf } from "@nexus-federation/node/base/bytes.ts";
 import { messageOf, NexusError } from "@nexus-federation/node/base/errors.ts";
 import { NexusAdmin } from "@nexus-federation/node/client/admin.ts";
 import type { GroupStatus, StatusReply } from "@nexus-federation/proto/admin.ts";
+import type { RuleMap, ZoneRule } from "@nexus-federation/proto/records.ts";
 import type { Command } from "commander";
 import { table } from "../show.ts";
 import { type Tools, UsageError, verb } from "../tools.ts";
@@ -164,8 +165,7 @@ async function zones(tools: Tools): Promise<void> {
     state: rule.state,
     epoch: newest.epoch,
     leader: leaders.get(rule.zone)?.leader ?? "",
-    ready:
-      rule.state === "active" && leaders.get(rule.zone)?.leader !== undefined && leaders.get(rule.zone)?.leader !== "",
+    ready: readyOf(rule, { group: leaders.get(rule.zone), pending: newest.pending }),
   }));
   tools.print(
     table(
@@ -182,6 +182,14 @@ async function zones(tools: Tools): Promise<void> {
     ),
     rules,
   );
+}
+
+/** Led, and of the mode that it is meant to have: a zone whose mode changes refuses some requests meanwhile. */
+export function readyOf(rule: ZoneRule, at: { group: GroupStatus | undefined; pending: RuleMap | undefined }): boolean {
+  const { group, pending } = at;
+  if (rule.state !== "active" || !group?.leader) return false;
+  const next = pending?.rules.find((each) => each.zone === rule.zone);
+  return (group.mode === "" || group.mode === rule.mode) && (next === undefined || next.mode === rule.mode);
 }
 
 async function destroy(tools: Tools, zone: string, flags: { confirm: string }): Promise<void> {

@@ -79,6 +79,13 @@ export function statusText(local: LocalStatus): string {
     { head: ["ZONE", "PATH", "MODE", "EPOCH", "READY", ""] },
   );
   const faults = local.faults.map((fault) => `${fault.object}: ${fault.reason}: ${fault.message}`);
-  const problems = local.problems.map((problem) => JSON.stringify(problem));
+  const problems = local.problems.map(problemText);
   return [boxes, groups, zones, [...faults, ...problems].join("\n")].filter((part) => part !== "").join("\n\n");
+}
+
+/** A deed that was refused and is tried again, as one sentence. */
+export function problemText({ subject, message }: LocalStatus["problems"][number]): string {
+  const [deed = "", ...rest] = subject.split(" ");
+  const what = deed === "installRules" ? `the rules of epoch ${rest.join(" ")} are not in force yet` : subject;
+  return `${what}: ${message}`;
 }

@@ -33,6 +33,25 @@ const checkConnectionsMs = 2000;
 /** Bytes of a JSON body (batches; file content is streamed and not bound by this). */
 const jsonBodyBytesMax = 6 * 1024 * 1024;
 
+/** Requests of one connection under way at once; node sets no limit, and who sends more reads no answers: it is closed. */
+const pipelinedMax = 256;
+
+function boundPipeline(handler: http.RequestListener): http.RequestListener {
+  const underWay = new WeakMap<object, number>();
+  return (request, response) => {
+    const { socket } = request;
+    const count = (underWay.get(socket) ?? 0) + 1;
+    if (socket.destroyed) return;
+    if (count > pipelinedMax) {
+      socket.destroy();
+      return;
+    }
+    underWay.set(socket, count);
+    response.once("close", () => underWay.set(socket, (underWay.get(socket) ?? 1) - 1));
+    handler(request, response);
+  };
+}
+
 /** An HTTP server that listens nowhere itself: the listener hands it connections. */
 export async function httpDoor(
   needs: HttpDoorNeeds,
@@ -40,7 +59,7 @@ export async function httpDoor(
   let server: Server | undefined;
   const app = fastify({
     serverFactory: (handler) => {
-      server = http.createServer({ connectionsCheckingInterval: checkConnectionsMs }, handler);
+      server = http.createServer({ connectionsCheckingInterval: checkConnectionsMs }, boundPipeline(handler));
       return server;
     },
     bodyLimit: jsonBodyBytesMax,
