@@ -1,3 +1,4 @@
+import net from "node:net";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import type { Document } from "./http-openapi.ts";
 import { DoorRig } from "./testing/rig.ts";
@@ -133,5 +134,33 @@ describe("refusals over HTTP", () => {
     expect(await put({ "nexus-write-concern": "some" })).toMatchObject({ json: { code: "INVALID" } });
     const read = await rig.ask("GET", "/api/v1/files/g", { headers: { "nexus-after": "AAAA" } });
     expect(read.json).toMatchObject({ code: "INVALID" });
+  });
+});
+
+describe("a connection", () => {
+  /** How many of the requests, all sent at once, are answered before the connection is closed. */
+  const answersTo = (requests: number) =>
+    new Promise<{ answers: number; closed: boolean }>((resolve) => {
+      const socket = net.connect(rig.port("a"), "127.0.0.1");
+      let text = "";
+      const end = (closed: boolean) => {
+        socket.destroy();
+        resolve({ answers: text.split("HTTP/1.1 200").length - 1, closed });
+      };
+      socket.on("error", () => {});
+      socket.on("close", () => end(true));
+      socket.on("data", (part) => {
+        text += part;
+        if (text.split("HTTP/1.1 200").length > requests) end(false);
+      });
+      socket.write("GET /healthz HTTP/1.1\r\nhost: x\r\n\r\n".repeat(requests));
+    });
+
+  test("is closed when more requests are sent at once than may be under way", async () => {
+    expect(await answersTo(1000)).toMatchObject({ closed: true });
+  });
+
+  test("may pipeline some requests", async () => {
+    expect(await answersTo(50)).toEqual({ answers: 50, closed: false });
   });
 });
