@@ -22,21 +22,14 @@ test("a put from stdin comes out of get as it was, and --json is one JSON value"
   expect(readFileSync(target)).toEqual(bytes);
 });
 
-test.each([
-  ["ls", "/cli"],
-  ["stat", "/"],
-  ["status"],
-  ["raft", "members"],
-  ["zone", "ls"],
-  ["box", "ls"],
-  ["context", "show"],
-  ["context", "ls"],
-  ["doctor"],
-])("nexus $words --json prints one JSON value", async (...words) => {
-  const ran = await federation.nexus([...words.filter(Boolean), "--json"]);
-  expect(() => JSON.parse(ran.stdout), ran.stderr).not.toThrow();
-  expect(ran.code, ran.stderr).toBe(0);
-});
+test.each(["ls /cli", "stat /", "status", "raft members", "zone ls", "box ls", "context show", "context ls", "doctor"])(
+  "nexus %s --json prints one JSON value",
+  async (words) => {
+    const ran = await federation.nexus([...words.split(" "), "--json"]);
+    expect(() => JSON.parse(ran.stdout), ran.stderr).not.toThrow();
+    expect(ran.code, ran.stderr).toBe(0);
+  },
+);
 
 test.each([
   { words: ["get", "/cli/absent"], code: 1, says: "NOT_FOUND" },

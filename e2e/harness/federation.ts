@@ -1,7 +1,7 @@
 // One federation of real processes in a folder of its own. Why not the runtime in this process: then kill -9 of the
 // supervisor, exit codes and detached children would not be what users get. The sketch: `nexus up --detach` from YAML, the
 // supervisor's socket for status, signals by pid, and `nexus down` at the end whatever happened.
-import { cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { cpSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { basename, join } from "node:path";
 import { NexusClient } from "@nexus-federation/node/client/client.ts";
@@ -236,7 +236,8 @@ export class Federation {
     for (const at of this.#mounts) await shell(`umount -l "${at}"`);
     process.removeListener("exit", this.#onExit);
     const keep = process.env["NEXUS_E2E_LOGS"];
-    if (keep) cpSync(this.folder.logs, join(keep, basename(this.root)), { recursive: true });
+    if (keep && existsSync(this.folder.logs))
+      cpSync(this.folder.logs, join(keep, basename(this.root)), { recursive: true });
     rmSync(this.root, { recursive: true, force: true });
     return left;
   }

@@ -18,6 +18,8 @@ export interface Ask {
   /** Called with what came so far; true ends the request (for endless answers). */
   enough?: (text: string) => boolean;
   timeoutMs?: number;
+  /** The rest of the body never comes. */
+  unfinished?: boolean;
 }
 
 export class Http {
@@ -62,7 +64,8 @@ export class Http {
       });
       request.on("error", reject);
       request.setTimeout(ask.timeoutMs ?? 15_000, () => request.destroy(new Error(`${method} ${path}: no answer`)));
-      request.end(ask.body);
+      if (ask.unfinished) request.write(ask.body ?? "");
+      else request.end(ask.body);
     });
   }
 
