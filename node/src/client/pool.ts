@@ -48,21 +48,27 @@ export class SessionPool {
     const endpoint = box === undefined ? undefined : this.#endpointOfBox.get(box);
     if (endpoint !== undefined) {
       const session = this.#sessions.get(endpoint);
-      if (session) return session;
-      if (!this.#whyResting(endpoint) && !this.#connecting.has(endpoint)) this.#open(endpoint).catch(() => {});
+      if (session && !session.silent) return session;
+      if (!session && !this.#whyResting(endpoint) && !this.#connecting.has(endpoint))
+        this.#open(endpoint).catch(() => {});
     }
-    for (const session of this.#sessions.values()) return session;
+    for (const session of this.#sessions.values()) if (!session.silent) return session;
     return undefined;
   }
 
-  /** Connects to the first endpoint that answers. Rejects with ZONE_UNAVAILABLE naming every failure. */
+  /** Connects to the first endpoint that answers; a session that hangs is better than none. Rejects with ZONE_UNAVAILABLE naming every failure. */
   async seed(): Promise<Session> {
     const all = [...new Set([...this.#needs.endpoints, ...this.#endpointOfBox.values()])];
     const failures: string[] = [];
+    let hanging: Session | undefined;
     this.#turn++;
     for (let i = 0; i < all.length; i++) {
       const endpoint = all[(this.#turn + i) % all.length]!;
       const open = this.#sessions.get(endpoint);
+      if (open?.silent) {
+        hanging = open;
+        continue;
+      }
       if (open) return open;
       try {
         const why = this.#whyResting(endpoint);
@@ -73,6 +79,7 @@ export class SessionPool {
         failures.push(`${endpoint}: ${messageOf(error)}`);
       }
     }
+    if (hanging) return hanging;
     throw new NexusError("ZONE_UNAVAILABLE", `no box answers (${failures.join("; ")})`);
   }
 

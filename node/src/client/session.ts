@@ -11,7 +11,9 @@ import { FilesClient, FilesService } from "@nexus-federation/proto/files.ts";
 import { type Request, RequestFrame, type Response, ResponseFrame } from "@nexus-federation/proto/request.ts";
 import { messageOf, NexusError } from "../base/errors.ts";
 import { grpcMessageBytesMax } from "../transport/ports.ts";
+import { systemClock } from "../transport/system-clock.ts";
 import { decodeMessage, encodeMessage } from "../transport/wire-codec.ts";
+import { Silence } from "./silence.ts";
 
 /**
  * Exactly one of response and broken is given; ZONE_UNAVAILABLE may pass, other codes are the box's last word. `sent` says
@@ -34,6 +36,12 @@ export interface SessionNeeds {
 const asTheyAre = (bytes: Buffer): Buffer => bytes;
 const decodeFrame = (bytes: Buffer): ResponseFrame => decodeMessage(ResponseFrame, bytes);
 
+/** Has an id that no call has; any box answers it at once, whatever it holds. */
+const areYouThere = RequestFrame.encode({
+  requests: [
+    { id: 0, options: undefined, zone: "", op: { $case: "hasChunks" as const, value: { log: 0, addresses: [] } } },
+  ],
+}).finish() as Buffer;
 /** Bytes of one frame to aim at; a single larger request travels alone. */
 const frameBytesMax = 256 * 1024;
 
@@ -50,6 +58,11 @@ export class Session {
   #scheduled = false;
   #nextId = 1;
   #closed = false;
+  readonly #silence = new Silence(systemClock, {
+    owes: () => this.#pending.size > 0 && !this.#closed,
+    ask: () => void this.#stream?.write(areYouThere),
+    silent: () => this.#abandon(),
+  });
 
   constructor(needs: SessionNeeds) {
     this.endpoint = needs.endpoint;
@@ -59,6 +72,10 @@ export class Session {
 
   get closed(): boolean {
     return this.#closed;
+  }
+  /** The box owes answers and does not say a word; it may come back. */
+  get silent(): boolean {
+    return this.#silence.isSilent;
   }
   get inFlight(): number {
     return this.#pending.size;
@@ -113,6 +130,7 @@ export class Session {
     }
     this.#pending.set(id, { done, sent: false });
     this.#queue.push({ ...request, id });
+    this.#silence.sent();
     if (!this.#scheduled) {
       this.#scheduled = true;
       setImmediate(() => this.#flush());
@@ -131,11 +149,21 @@ export class Session {
     const pending = [...this.#pending.values()];
     this.#pending.clear();
     this.#queue = [];
+    this.#silence.end();
     this.#stream?.cancel();
     this.rpc.close();
     const broken = new NexusError(code, reason);
     for (const call of pending) call.done(undefined, broken, call.sent);
     this.onClosed(broken);
+  }
+
+  /** Calls go elsewhere; late answers are dropped. */
+  #abandon(): void {
+    const pending = [...this.#pending.values()];
+    this.#pending.clear();
+    this.#queue = [];
+    const broken = new NexusError("ZONE_UNAVAILABLE", `the box at ${this.endpoint} hangs`);
+    for (const call of pending) call.done(undefined, broken, call.sent);
   }
 
   #flush(): void {
@@ -176,6 +204,7 @@ export class Session {
   }
 
   #receive(frame: ResponseFrame): void {
+    this.#silence.heard();
     for (const response of frame.responses) {
       const call = this.#pending.get(response.id);
       if (!call) continue;
