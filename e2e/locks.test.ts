@@ -47,13 +47,16 @@ test("a holder stopped for longer than its TTL finds its fenced write refused, e
 test("a lock outlives a leader stopped for longer than the TTL while its holder extends it", async () => {
   await federation.whole();
   const client = federation.client();
-  const lock = await client.lock("/locks/kept", { ttlMs: 2000 });
+  const lock = await client.lock("/locks/kept", { ttlMs: 3000 });
   const pid = await federation.freeze(await federation.leader());
-  await pause(4000);
+  try {
+    await pause(4500);
 
-  expect(lock.signal.aborted).toBe(false);
-  await client.put("/locks/kept-file", "still mine", { fence: lock.fence, lockPath: "/locks/kept" });
-  federation.thaw(pid);
+    expect(lock.signal.aborted).toBe(false);
+    await client.put("/locks/kept-file", "still mine", { fence: lock.fence, lockPath: "/locks/kept" });
+  } finally {
+    federation.thaw(pid);
+  }
   await client.put("/locks/kept-file", "still mine", { fence: lock.fence, lockPath: "/locks/kept" });
   await lock.release();
 });
@@ -63,8 +66,8 @@ test("a lock that nobody extends passes on while the leader is stopped, and the 
   const stale = await federation.client().acquire("/locks/lapsed", { ttlMs: 1500 });
   const leader = await federation.leader();
   const pid = await federation.freeze(leader);
-  const next = await federation.client().acquire("/locks/lapsed", { waitMs: 30_000, ttlMs: 60_000 });
-  federation.thaw(pid);
+  const acquiring = federation.client().acquire("/locks/lapsed", { waitMs: 30_000, ttlMs: 60_000 });
+  const next = await acquiring.finally(() => federation.thaw(pid));
 
   expect(BigInt(next.fence) > BigInt(stale.fence)).toBe(true);
   for (const box of ["nexus-1", "nexus-2"]) {
