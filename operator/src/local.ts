@@ -11,19 +11,19 @@ import type { StatusReply } from "@nexus-federation/proto/admin.ts";
 import type { Condition } from "./api/conditions.ts";
 import { keyOf } from "./api/kinds.ts";
 import type { SourceFile } from "./api/load.ts";
-import { Admin } from "./backends/local/admin.ts";
 import { claimFolder } from "./backends/local/claim.ts";
 import { type ControlDoor, serveControl } from "./backends/local/control.ts";
-import { Executor } from "./backends/local/execute.ts";
 import { Fleet } from "./backends/local/fleet.ts";
 import { Folder, writePrivate } from "./backends/local/folder.ts";
 import { ensureToken, Identities, type LocalContext, writeContext } from "./backends/local/identities.ts";
-import { observedOf } from "./backends/local/observe.ts";
-import { noteOf, refusedOutcome } from "./backends/local/outcome.ts";
+import { faultsAfter, noteOf, refusedOutcome } from "./backends/local/outcome.ts";
 import type { ProgramSettings } from "./backends/local/programs.ts";
 import { Renewal } from "./backends/local/renewal.ts";
 import { type ApplyOutcome, faultsIn, type LocalStatus, localStatus } from "./backends/local/status.ts";
-import { DesiredStore } from "./backends/local/store.ts";
+import { DesiredStore, type Loaded } from "./backends/local/store.ts";
+import { Admin } from "./backends/shared/admin.ts";
+import { Executor } from "./backends/shared/execute.ts";
+import { observedOf } from "./backends/shared/observe.ts";
 import type { Action } from "./planner/actions.ts";
 import { type Desired, desiredOf } from "./planner/desired.ts";
 import type { Observed } from "./planner/observed.ts";
@@ -144,8 +144,9 @@ export class LocalRuntime {
 
   /** Starts what was declared before together with `files`. When these are refused, nothing is started. */
   async start(files: readonly SourceFile[]): Promise<ApplyOutcome> {
-    const outcome = this.#take(files);
-    if (outcome.refused.length > 0) return outcome;
+    const loaded = this.#store.load(files);
+    if ("faults" in loaded) return refusedOutcome(loaded.faults);
+    this.#store.apply(loaded.resources, this.#clock.wallMs());
     this.#door = await serveControl(this.folder, {
       status: async () => this.status(),
       apply: (request) => this.apply(request.files),
@@ -159,13 +160,15 @@ export class LocalRuntime {
       },
     });
     this.#loop = this.#run();
-    return this.#outcome(outcome);
+    return this.#outcome(loaded, loaded.resources.flatMap(noteOf));
   }
 
   /** Adds and replaces objects. Refused as a whole, or taken. */
   async apply(files: readonly SourceFile[]): Promise<ApplyOutcome> {
-    const outcome = this.#take(files);
-    return outcome.refused.length > 0 ? outcome : this.#outcome(outcome);
+    const loaded = this.#store.load(files);
+    if ("faults" in loaded) return refusedOutcome(loaded.faults);
+    this.#store.apply(loaded.resources, this.#clock.wallMs());
+    return this.#outcome(loaded, loaded.resources.flatMap(noteOf));
   }
 
   /** Retires zones and mounts; boxes end when no member list names them. */
@@ -176,7 +179,7 @@ export class LocalRuntime {
     if (reasons.length > 0)
       return refusedOutcome(reasons.map((reason) => ({ file: files[0]?.name ?? "", line: 1, field: "", reason })));
     this.#store.delete(loaded.resources, this.#clock.wallMs());
-    return this.#outcome({ refused: [], taken: loaded.resources.map(keyOf), faults: [], notes: [] });
+    return this.#outcome(loaded, []);
   }
 
   status(): LocalStatus {
@@ -235,19 +238,15 @@ export class LocalRuntime {
     await this.#fleet.stop();
   }
 
-  #take(files: readonly SourceFile[]): ApplyOutcome {
-    const loaded = this.#store.load(files);
-    if ("faults" in loaded) return refusedOutcome(loaded.faults);
-    this.#store.apply(loaded.resources, this.#clock.wallMs());
-    return { refused: [], taken: loaded.resources.map(keyOf), faults: [], notes: loaded.resources.flatMap(noteOf) };
-  }
-
   /** The faults of the new declaration, from a plan of this moment. */
-  #outcome(outcome: ApplyOutcome): ApplyOutcome {
+  #outcome({ resources, places }: Exclude<Loaded, { faults: unknown }>, notes: string[]): ApplyOutcome {
+    const before = faultsIn(this.#conditions);
     this.#settled = false;
-    this.#note(plan(this.#desired(), this.#observe(), this.#clock.wallMs()));
+    const desired = this.#desired();
+    this.#note(plan(desired, this.#observe(), this.#clock.wallMs()));
     this.#wake();
-    return { ...outcome, faults: faultsIn(this.#conditions) };
+    const taken = { desired, observed: this.#observed, conditions: this.#conditions, places, before };
+    return { refused: [], taken: resources.map(keyOf), faults: faultsAfter(taken), notes };
   }
 
   #desired(): Desired {

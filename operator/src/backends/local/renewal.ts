@@ -1,6 +1,6 @@
 import type { Clock } from "@nexus-federation/node/base/clock.ts";
 import { leafLifeMs } from "@nexus-federation/node/transport/authority.ts";
-import type { Admin } from "./admin.ts";
+import type { Admin } from "../shared/admin.ts";
 import type { Identities } from "./identities.ts";
 
 /** Certificates are looked at this many times in the life of a leaf, and at least once an hour. */

@@ -5,9 +5,9 @@ import type { Condition } from "../../api/conditions.ts";
 import type { LoadFault } from "../../api/load.ts";
 import type { Desired } from "../../planner/desired.ts";
 import type { Observed } from "../../planner/observed.ts";
+import type { Problem } from "../shared/execute.ts";
+import { leadersView } from "../shared/observe.ts";
 import type { ChildView } from "./child.ts";
-import type { Problem } from "./execute.ts";
-import { leadersView } from "./observe.ts";
 
 export interface BoxRow extends ChildView {
   name: string;
@@ -57,6 +57,12 @@ export interface ObjectFault {
   object: string;
   reason: string;
   message: string;
+  /** Where to mend it, when the object is in the files given and one field is to blame. */
+  file?: string;
+  line?: number;
+  field?: string;
+  /** It stood before these files came, and they do not have the object. */
+  old?: boolean;
 }
 
 export interface LocalStatus {

@@ -4,14 +4,14 @@ import { existsSync, readFileSync } from "node:fs";
 import { NexusError } from "@nexus-federation/node/base/errors.ts";
 import { stringify } from "yaml";
 import { apiVersion, type Kind, keyOf, type Resource } from "../../api/kinds.ts";
-import { type LoadFault, loadFiles, printFault, type SourceFile } from "../../api/load.ts";
+import { loadFiles, printFault, type SourceFile } from "../../api/load.ts";
 import type { Declared } from "../../planner/desired.ts";
 import { writePrivate } from "./folder.ts";
 
 const endedAnnotation = "federation.nexus.io/ended-at-ms";
 const deletedAnnotation = "federation.nexus.io/deleted";
 
-export type Loaded = { resources: Resource[] } | { faults: LoadFault[] };
+export type Loaded = ReturnType<typeof loadFiles>;
 
 export class DesiredStore {
   readonly #path: string;
