@@ -89,7 +89,13 @@ test("apply changes what runs; a faulty file changes nothing; faults between obj
     zone("root", "{pathPattern: /**, mode: strong, authorityBox: nexus-1}"),
     zone("lost", "{pathPattern: /lost/**, mode: strong, authorityBox: nobody}"),
   ]);
-  expect(outcome).toMatchObject({ refused: [], faults: [{ object: "ConsensusZone/lost", reason: "BoxMissing" }] });
+  const place = { file: "lost.yaml", line: 4, field: "spec.authorityBox" };
+  expect(outcome).toMatchObject({
+    refused: [],
+    faults: [{ object: "ConsensusZone/lost", reason: "BoxMissing", ...place }],
+  });
+  const other = await runtime.apply([zone("root", "{pathPattern: /**, mode: strong, authorityBox: nexus-1}")]);
+  expect(other.faults).toMatchObject([{ object: "ConsensusZone/lost", old: true }]);
   const status = await settled(runtime);
   expect(status.zones).toMatchObject([
     { name: "root", mode: "strong", ready: true },

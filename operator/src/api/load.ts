@@ -27,14 +27,21 @@ export function printFault(fault: LoadFault): string {
   return `${fault.file}:${fault.line}: ${fault.field === "" ? "" : `${fault.field}: `}${fault.reason}`;
 }
 
-/** `earlier` answers the object as it is in force now, for rules about change. */
+/** Where an object stands in its file. */
+export interface Place {
+  file: string;
+  /** Line of the field, of its deepest part that is written. */
+  lineOf: (path: readonly (string | number)[]) => number;
+}
+
+/** Resources with their places by "Kind/name". `earlier` answers the object as it is in force now, for rules about change. */
 export function loadFiles(
   files: readonly SourceFile[],
   earlier?: (kind: Kind, name: string) => Resource | undefined,
-): { resources: Resource[] } | { faults: LoadFault[] } {
+): { resources: Resource[]; places: ReadonlyMap<string, Place> } | { faults: LoadFault[] } {
   const resources: Resource[] = [];
   const faults: LoadFault[] = [];
-  const places = new Map<string, string>();
+  const places = new Map<string, Place>();
   for (const file of files) {
     if (Buffer.byteLength(file.text) > fileBytesMax) {
       faults.push({ file: file.name, line: 1, field: "", reason: `the file is above ${fileBytesMax} bytes; split it` });
@@ -51,7 +58,7 @@ export function loadFiles(
       readDocument({ file: file.name, lines, document, earlier, places, resources, faults });
     }
   }
-  return faults.length > 0 ? { faults } : { resources };
+  return faults.length > 0 ? { faults } : { resources, places };
 }
 
 interface Reading {
@@ -60,7 +67,7 @@ interface Reading {
   document: Document;
   earlier: ((kind: Kind, name: string) => Resource | undefined) | undefined;
   /** Where each resource was seen first, by key. */
-  places: Map<string, string>;
+  places: Map<string, Place>;
   resources: Resource[];
   faults: LoadFault[];
 }
@@ -98,11 +105,13 @@ function readDocument(reading: Reading): void {
     return;
   }
   const key = keyOf(checked.resource);
-  const line = at(offsetOf(document, ["metadata", "name"]));
+  const namePath = ["metadata", "name"];
+  const lineOf = (path: readonly (string | number)[]) => at(offsetOf(document, path));
   const first = reading.places.get(key);
-  if (first !== undefined)
-    faults.push({ file, line, field: "metadata.name", reason: `${key} stands at ${first} already` });
-  else reading.places.set(key, `${file}:${line}`);
+  if (first !== undefined) {
+    const reason = `${key} stands at ${first.file}:${first.lineOf(namePath)} already`;
+    faults.push({ file, line: lineOf(namePath), field: "metadata.name", reason });
+  } else reading.places.set(key, { file, lineOf });
   reading.resources.push(checked.resource);
 }
 

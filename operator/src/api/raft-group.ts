@@ -54,11 +54,13 @@ export const raftGroupSpec = z.strictObject({
       electionTimeout: duration()
         .optional()
         .describe(
-          "Shortest silence after which a follower campaigns, such as 1s. Instead of a profile. At least ten round trips.",
+          "Shortest silence after which a follower campaigns, such as 1s. Instead of a profile. At least ten round trips, and twice heartbeatInterval.",
         ),
       heartbeatInterval: duration()
         .optional()
-        .describe("Time between heartbeats of a leader, such as 100ms. Instead of a profile. Below electionTimeout."),
+        .describe(
+          "Time between heartbeats of a leader, such as 100ms. Instead of a profile. At least 10ms, and at most half of electionTimeout.",
+        ),
     })
     .default({ profile: "region" })
     .describe(

@@ -102,12 +102,19 @@ export const raftGroupRules: Rule<RaftGroupSpec>[] = [
   },
   {
     field: "timing.heartbeatInterval",
-    cel: "!has(self.timing.electionTimeout) || !has(self.timing.heartbeatInterval) || duration(self.timing.heartbeatInterval) < duration(self.timing.electionTimeout)",
-    sentence: "timing.heartbeatInterval must be below timing.electionTimeout, or healthy leaders would be voted out.",
+    cel: "!has(self.timing.heartbeatInterval) || duration(self.timing.heartbeatInterval) >= duration('10ms')",
+    sentence: "timing.heartbeatInterval must be at least 10ms: the boxes' clocks tick no finer.",
+    holds: ({ timing }) => timing.heartbeatInterval === undefined || durationMs(timing.heartbeatInterval) >= 10,
+  },
+  {
+    field: "timing.electionTimeout",
+    cel: "!has(self.timing.electionTimeout) || !has(self.timing.heartbeatInterval) || duration(self.timing.electionTimeout) - duration(self.timing.heartbeatInterval) >= duration(self.timing.heartbeatInterval)",
+    sentence:
+      "timing.electionTimeout must be at least twice timing.heartbeatInterval: with one beat lost or late a healthy leader would be voted out.",
     holds: ({ timing }) =>
       timing.electionTimeout === undefined ||
       timing.heartbeatInterval === undefined ||
-      durationMs(timing.heartbeatInterval) < durationMs(timing.electionTimeout),
+      durationMs(timing.electionTimeout) >= 2 * durationMs(timing.heartbeatInterval),
   },
 ];
 

@@ -153,8 +153,20 @@ export function membersOf(zone: DesiredZone, desired: Desired): MemberSet | unde
   return members;
 }
 
-/** The group of the system zone; undefined when none or several say so (then no change is made at all). */
-export function systemGroupOf(desired: Desired): DesiredGroup | undefined {
+/**
+ * The group of the system zone. With several that say so, the one whose members `inForce` (the system zone's log) has:
+ * a second one stalls itself and not the federation. Undefined when that does not tell (then no change is made at all).
+ */
+export function systemGroupOf(desired: Desired, inForce?: Members): DesiredGroup | undefined {
   const systems = [...desired.groups.values()].filter((group) => group.system);
-  return systems.length === 1 ? systems[0] : undefined;
+  if (systems.length <= 1) return systems[0];
+  const served = systems.filter((group) => inForce !== undefined && sameMembers(group.members, inForce));
+  return served.length === 1 ? served[0] : undefined;
+}
+
+/** Members by box, as far as told apart by their role. */
+type Members = ReadonlyMap<string, { role: MemberRole }>;
+
+function sameMembers(group: MemberSet, log: Members): boolean {
+  return group.size === log.size && [...group].every(([box, role]) => log.get(box)?.role === role);
 }

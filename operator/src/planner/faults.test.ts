@@ -1,6 +1,7 @@
 import { expect, test } from "vitest";
 import { checkObject } from "../api/check.ts";
 import { apiVersion, type Resource } from "../api/kinds.ts";
+import type { MemberRole } from "./desired.ts";
 import { referenceFaults } from "./faults.ts";
 import { box, desired, group, witness, zone } from "./testing/specs.ts";
 
@@ -74,4 +75,42 @@ test("a member outside the allowed regions is refused", () => {
   expect(reasons(...base, zone("z", { mode: "strong", authorityBox: "a", regions: ["eu"] }))).toEqual({
     "ConsensusZone/z": ["RegionNotAllowed"],
   });
+});
+
+test("a name that does not exist is blamed on its field, with what exists and what may have been meant", () => {
+  const faults = referenceFaults(
+    desired(
+      ...base,
+      group("g", ["a", "bb"]),
+      zone("typo", { mode: "strong_ha", raftGroup: "mian" }),
+      zone("far", { mode: "strong_ha", raftGroup: "nothing-like-it" }),
+      zone("reader", { mode: "eventual", authorityBox: "a", replicas: ["b", "nobody"] }),
+    ),
+  );
+
+  expect(faults.get("ConsensusZone/typo")).toEqual([
+    {
+      reason: "GroupMissing",
+      message: "There is no RaftGroup mian; did you mean main? RaftGroups: main, g. Create it, or name another.",
+      path: ["spec", "raftGroup"],
+    },
+  ]);
+  expect(faults.get("ConsensusZone/far")![0]!.message).not.toContain("did you mean");
+  expect(faults.get("ConsensusZone/reader")).toMatchObject([{ reason: "BoxMissing", path: ["spec", "replicas", 1] }]);
+  expect(faults.get("RaftGroup/g")).toMatchObject([{ path: ["spec", "members", 1, "box"] }]);
+});
+
+test("beside the system group that the system zone is made of, a second one stalls itself only", () => {
+  const second = group("other", ["a"], { system: true });
+  const member = (role: MemberRole) => ({ role, incarnation: "", active: true, caughtUp: true });
+  const members = new Map([
+    ["a", member("voter")],
+    ["b", member("voter")],
+    ["w", member("witness")],
+  ]);
+
+  const faults = referenceFaults(desired(...base, second), [], { members });
+
+  expect([...faults.keys()]).toEqual(["RaftGroup/other"]);
+  expect(faults.get("RaftGroup/other")![0]!.message).toContain("RaftGroup main says system: true as well");
 });

@@ -2,32 +2,52 @@
 // come later. Each becomes a condition on the object that must change; the object's last good state keeps running and the
 // rest of the federation applies.
 import { parsePattern } from "@nexus-federation/node/tree/pattern.ts";
-import { type Desired, type DesiredGroup, type DesiredZone, type MemberSet, membersOf } from "./desired.ts";
-import type { ObservedRule } from "./observed.ts";
+import {
+  type Desired,
+  type DesiredBox,
+  type DesiredGroup,
+  type DesiredZone,
+  type MemberRole,
+  type MemberSet,
+  membersOf,
+  systemGroupOf,
+} from "./desired.ts";
+import { nearest } from "./nearest.ts";
+import type { ObservedLog, ObservedRule } from "./observed.ts";
 
 export interface Fault {
   /** One word for machines. */
   reason: string;
   /** One sentence: what is wrong, what to do. */
   message: string;
+  /** Field that is to blame, from the object's root; absent when no single one is. */
+  path?: (string | number)[];
 }
 
 /** Object that federation-wide faults are reported on, whether or not the resource exists. */
 export const federationKey = "Federation/federation";
 
-/** Faults by "Kind/name". `installed` are the rules in force: against them a new pattern is the second one. */
-export function referenceFaults(desired: Desired, installed: readonly ObservedRule[] = []): Map<string, Fault[]> {
+/**
+ * Faults by "Kind/name". `installed` are the rules in force: against them a new pattern is the second one; `system` is
+ * the system zone's log: a second system group is the one that it is not made of.
+ */
+export function referenceFaults(
+  desired: Desired,
+  installed: readonly ObservedRule[] = [],
+  system?: Pick<ObservedLog, "members">,
+): Map<string, Fault[]> {
   const faults = new Map<string, Fault[]>();
   const add = (key: string, found: readonly Fault[]) => {
     if (found.length > 0) faults.set(key, [...(faults.get(key) ?? []), ...found]);
   };
-  add(federationKey, systemFaults(desired));
+  const inForce = systemGroupOf(desired, system?.members);
+  if (inForce === undefined) add(federationKey, systemFaults(desired));
   for (const box of desired.boxes.values()) add(`Box/${box.name}`, clusterFaults(desired, box.cluster));
   for (const group of desired.groups.values()) {
     add(`RaftGroup/${group.name}`, [
-      ...memberFaults(desired, group.members),
+      ...memberFaults(desired, group.members, (at) => ["spec", "members", at, "box"]),
       ...revisionFaults(desired, group.revision),
-      ...bootstrapFaults(desired, group),
+      ...(inForce === group ? [] : secondSystemFaults(desired, group)),
     ]);
   }
   for (const zone of desired.zones.values())
@@ -37,7 +57,7 @@ export function referenceFaults(desired: Desired, installed: readonly ObservedRu
     if (mount.retired) continue;
     const message =
       "Mounts are not built yet in this version; the object is kept and will be linked by a version that has them.";
-    add(`Mount/${mount.name}`, [{ reason: "NotBuiltYet", message }]);
+    add(`Mount/${mount.name}`, [{ reason: "NotBuiltYet", message, path: ["kind"] }]);
   }
   return faults;
 }
@@ -61,12 +81,16 @@ function systemFaults(desired: Desired): Fault[] {
   ];
 }
 
-function bootstrapFaults(desired: Desired, group: DesiredGroup): Fault[] {
+function secondSystemFaults(desired: Desired, group: DesiredGroup): Fault[] {
   if (!group.system) return [];
   const others = [...desired.groups.values()].filter((other) => other.system && other.name !== group.name);
   if (others.length === 0) return [];
   return [
-    { reason: "NoSystemGroup", message: `RaftGroup ${others[0]!.name} says system: true as well; exactly one may.` },
+    {
+      reason: "NoSystemGroup",
+      message: `RaftGroup ${others[0]!.name} says system: true as well; exactly one may. Take system and bootstrapBox out of the other.`,
+      path: ["spec", "system"],
+    },
   ];
 }
 
@@ -75,7 +99,8 @@ function clusterFaults(desired: Desired, cluster: string): Fault[] {
   return [
     {
       reason: "UnknownCluster",
-      message: `The Federation lists no cluster ${cluster}; it lists ${desired.clusters.join(", ")}.`,
+      message: `The Federation lists no cluster ${cluster}; ${nearest(cluster, "It lists", desired.clusters)}`,
+      path: ["spec", "cluster"],
     },
   ];
 }
@@ -87,79 +112,89 @@ function revisionFaults(desired: Desired, revision: number): Fault[] {
       reason: "RevisionMissing",
       message:
         "spec.revision is required since the Federation lists two clusters or more; set it and raise it with every change.",
+      path: ["spec", "revision"],
     },
   ];
 }
 
-function memberFaults(desired: Desired, members: MemberSet): Fault[] {
-  const faults: Fault[] = [];
-  for (const [name, role] of members) {
-    const box = desired.boxes.get(name);
-    if (!box)
-      faults.push({
-        reason: "BoxMissing",
-        message: `There is no Box ${name}; create it, or take it out of the members.`,
-      });
-    else if (box.deleted)
-      faults.push({
-        reason: "BoxDeleted",
-        message: `Box ${name} is deleted and stays only until no member list names it; take it out.`,
-      });
-    else if (box.role === "Witness" && role !== "witness")
-      faults.push({
-        reason: "RoleMismatch",
-        message: `Box ${name} is a witness and stores nothing, so it cannot be a ${role}; give it the role Witness here or name a data box.`,
-      });
-    else if (box.role === "Data" && role === "witness")
-      faults.push({
-        reason: "RoleMismatch",
-        message: `Box ${name} is a data box and cannot be the witness; name a Box with role Witness.`,
-      });
+/** `fieldOf` the n-th member. */
+function memberFaults(desired: Desired, members: MemberSet, fieldOf: (at: number) => (string | number)[]): Fault[] {
+  const names = [...desired.boxes.values()].filter((box) => !box.deleted).map((box) => box.name);
+  return [...members].flatMap(([name, role], at) => {
+    const fault = memberFault(desired.boxes.get(name), { name, role, names });
+    return fault ? [{ ...fault, path: fieldOf(at) }] : [];
+  });
+}
+
+function memberFault(
+  box: DesiredBox | undefined,
+  { name, role, names }: { name: string; role: MemberRole; names: string[] },
+): Fault | undefined {
+  if (!box) {
+    const message = `There is no Box ${name}; ${nearest(name, "Boxes:", names)} Create it, or name another.`;
+    return { reason: "BoxMissing", message };
   }
-  return faults;
+  if (box.deleted) {
+    const message = `Box ${name} is deleted and stays only until no member list names it; take it out.`;
+    return { reason: "BoxDeleted", message };
+  }
+  if (box.role === "Witness" && role !== "witness") {
+    const message = `Box ${name} is a witness and stores nothing, so it cannot be a ${role}; give it the role Witness here or name a data box.`;
+    return { reason: "RoleMismatch", message };
+  }
+  if (box.role === "Data" && role === "witness") {
+    const message = `Box ${name} is a data box and cannot be the witness; name a Box with role Witness.`;
+    return { reason: "RoleMismatch", message };
+  }
+  return undefined;
 }
 
 function zoneFaults(desired: Desired, zone: DesiredZone, known: ReadonlyMap<string, Fault[]>): Fault[] {
-  if (zone.policy.mode === "quorum")
-    return [
-      {
-        reason: "NotBuiltYet",
-        message:
-          "Mode quorum is not built yet in this version; the zone is kept and will be served by a version that has it.",
-      },
-    ];
-  if (zone.policy.writers === "any")
-    return [
-      {
-        reason: "NotBuiltYet",
-        message:
-          "Mode eventual with writers: any is not built yet in this version; use writers: authority, or wait for a version that has it.",
-      },
-    ];
+  const later = notBuiltYet(zone);
+  if (later) return [later];
   const faults = revisionFaults(desired, zone.revision);
   if (zone.group !== "") {
-    if (!desired.groups.has(zone.group))
-      faults.push({
-        reason: "GroupMissing",
-        message: `There is no RaftGroup ${zone.group}; create it, or name another.`,
-      });
+    const path = ["spec", "raftGroup"];
+    if (!desired.groups.has(zone.group)) {
+      const message = `There is no RaftGroup ${zone.group}; ${nearest(zone.group, "RaftGroups:", [...desired.groups.keys()])} Create it, or name another.`;
+      faults.push({ reason: "GroupMissing", message, path });
+    }
     const inherited = known.get(`RaftGroup/${zone.group}`)?.[0];
-    if (inherited)
-      faults.push({ reason: "GroupStalled", message: `RaftGroup ${zone.group} is stalled: ${inherited.message}` });
-  }
-  const members = membersOf(zone, desired);
-  if (zone.group === "" && members) faults.push(...memberFaults(desired, members));
-  if (zone.policy.regions.length > 0) {
-    for (const [name, role] of members ?? []) {
-      const region = desired.boxes.get(name)?.region;
-      if (role === "witness" || region === undefined || zone.policy.regions.includes(region)) continue;
-      faults.push({
-        reason: "RegionNotAllowed",
-        message: `Box ${name} stands in ${region}, but the zone's data may lie only in ${zone.policy.regions.join(", ")}.`,
-      });
+    if (inherited) {
+      const message = `RaftGroup ${zone.group} is stalled: ${inherited.message}`;
+      faults.push({ reason: "GroupStalled", message, path });
     }
   }
-  return faults;
+  const members = membersOf(zone, desired);
+  if (zone.group === "" && members) {
+    const fieldOf = (at: number) => (at === 0 ? ["spec", "authorityBox"] : ["spec", "replicas", at - 1]);
+    faults.push(...memberFaults(desired, members, fieldOf));
+  }
+  return [...faults, ...regionFaults(desired, zone, members)];
+}
+
+function notBuiltYet(zone: DesiredZone): Fault | undefined {
+  if (zone.policy.mode === "quorum") {
+    const message =
+      "Mode quorum is not built yet in this version; the zone is kept and will be served by a version that has it.";
+    return { reason: "NotBuiltYet", message, path: ["spec", "mode"] };
+  }
+  if (zone.policy.writers === "any") {
+    const message =
+      "Mode eventual with writers: any is not built yet in this version; use writers: authority, or wait for a version that has it.";
+    return { reason: "NotBuiltYet", message, path: ["spec", "writers"] };
+  }
+  return undefined;
+}
+
+function regionFaults(desired: Desired, zone: DesiredZone, members: MemberSet | undefined): Fault[] {
+  if (zone.policy.regions.length === 0) return [];
+  return [...(members ?? [])].flatMap(([name, role]) => {
+    const region = desired.boxes.get(name)?.region;
+    if (role === "witness" || region === undefined || zone.policy.regions.includes(region)) return [];
+    const message = `Box ${name} stands in ${region}, but the zone's data may lie only in ${zone.policy.regions.join(", ")}.`;
+    return [{ reason: "RegionNotAllowed", message, path: ["spec", "regions"] }];
+  });
 }
 
 /** The normal spelling of a pattern; the text itself when it is no pattern. */
@@ -178,13 +213,17 @@ function patternFaults(desired: Desired, installed: readonly ObservedRule[]): Ma
     if (zone.retired) continue;
     const pattern = parsePattern(zone.pattern);
     if (!("text" in pattern)) {
-      faults.set(zone.name, { reason: "PatternInvalid", message: `${pattern.message}.` });
+      faults.set(zone.name, {
+        reason: "PatternInvalid",
+        message: `${pattern.message}.`,
+        path: ["spec", "pathPattern"],
+      });
       continue;
     }
     const owner = owners.get(pattern.text);
     if (owner && owner.zone !== zone.name) {
       const message = `Pattern ${zone.pattern} ties with ${owner.pattern} of zone ${owner.zone} on every path they match; retire one, or create it with another pattern.`;
-      faults.set(zone.name, { reason: "PatternAmbiguous", message });
+      faults.set(zone.name, { reason: "PatternAmbiguous", message, path: ["spec", "pathPattern"] });
     } else owners.set(pattern.text, { zone: zone.name, pattern: zone.pattern });
   }
   return faults;

@@ -15,10 +15,11 @@ import { entriesOf, type LogPlan, planSystemMembers, planZone } from "./zone-pla
 
 /** `nowMs` is wall time, for retention. */
 export function plan(desired: Desired, observed: Observed, nowMs: number): Action[] {
-  const faults = referenceFaults(desired, observed.rules);
+  const systemLog = observed.logs.get(systemZone);
+  const faults = referenceFaults(desired, observed.rules, systemLog);
   const waiting = new Map<string, string>();
   const actions = workloadActions(desired, observed);
-  const system = systemGroupOf(desired);
+  const system = systemGroupOf(desired, systemLog?.members);
   if (system && !observed.bootstrapped)
     actions.push(...bootstrapActions(system, desired, { observed, faults, waiting }));
   if (system && observed.bootstrapped && !observed.systemServes)

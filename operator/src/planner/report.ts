@@ -139,7 +139,7 @@ function aboutGroup(group: DesiredGroup, desired: Desired, observed: Observed): 
   const zones = [...desired.zones.values()]
     .filter((zone) => zone.group === group.name && !zone.retired)
     .map((zone) => zone.name);
-  if (systemGroupOf(desired) === group) zones.unshift(systemZone);
+  if (systemGroupOf(desired, observed.logs.get(systemZone)?.members) === group) zones.unshift(systemZone);
   const logs = zones.map((zone) => observed.logs.get(zone));
   const led = logs.every((log) => log !== undefined && log.leader !== "");
   const degraded = logs.some((log) => log !== undefined && isDegraded(log, group.members));

@@ -127,6 +127,18 @@ export const refused: [string, Kind, object, string[]][] = [
     "heartbeat above election",
     "RaftGroup",
     { ...group("Voter"), timing: { electionTimeout: "1s", heartbeatInterval: "2s" } },
+    ["spec.timing.electionTimeout"],
+  ],
+  [
+    "election below two beats",
+    "RaftGroup",
+    { ...group("Voter"), timing: { electionTimeout: "199ms", heartbeatInterval: "100ms" } },
+    ["spec.timing.electionTimeout"],
+  ],
+  [
+    "heartbeat below the clock's tick",
+    "RaftGroup",
+    { ...group("Voter"), timing: { electionTimeout: "1s", heartbeatInterval: "9ms" } },
     ["spec.timing.heartbeatInterval"],
   ],
   ["box without region", "Box", {}, ["spec.region"]],

@@ -64,6 +64,8 @@ function status(): StatusReply {
     copies: 1,
     needsReplication: false,
     acceptedWaits: "",
+    uid: "",
+    recovery: undefined,
   }));
   return {
     box: config.box,
