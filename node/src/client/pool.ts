@@ -101,7 +101,9 @@ export class SessionPool {
   learnMap(map: RuleMap, boxes: BoxRecord[]): void {
     if (map.epoch >= this.#epoch) {
       this.#epoch = map.epoch;
-      if (!rulesProblem(map.rules)) this.#trie = compileRules(map.rules);
+      // Zones without a pattern, the system zone among them, are reached by name alone.
+      const bound = map.rules.filter((rule) => rule.pattern !== "");
+      if (!rulesProblem(bound)) this.#trie = compileRules(bound);
     }
     for (const box of boxes) if (box.clientEndpoint) this.#endpointOfBox.set(box.name, box.clientEndpoint);
   }
