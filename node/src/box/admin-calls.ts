@@ -108,6 +108,11 @@ export class AdminCalls {
   async registerBox(request: RegisterBoxRequest): Promise<AdminReply> {
     const system = this.#needs.source.system();
     if (system === undefined || request.box === undefined) return refusedReply(noSystem());
+    // A recovery of the system zone itself is known to its own log only.
+    const banned = this.#needs.groups.view(systemLog)?.config.banned ?? [];
+    if (banned.some((one) => equalBytes(one, request.box?.incarnation ?? one))) {
+      return refusedReply(refuse("DENIED", `box ${request.box.name} was given up by a recovery; wipe its disk`));
+    }
     const value = { box: request.box, federationUid: system.federationUid };
     const reply = await systemCommand(this.#needs.ask, { $case: "registerBox", value });
     return isRefusal(reply) ? refusedReply(reply) : doneReply();

@@ -9,6 +9,7 @@ import type { BoxIdentity } from "./box.ts";
 import { asBuffer } from "./content.ts";
 import type { Directory } from "./directory.ts";
 import type { SystemSource } from "./ports.ts";
+import { uidOf } from "./recover-call.ts";
 
 /** A member that is at most that many entries behind has caught up. */
 const caughtUpEntries = 64;
@@ -121,6 +122,8 @@ function groupStatus(needs: StatusNeeds, view: GroupView): GroupStatus {
     mode: reader?.policy.mode ?? "",
     copies: holdersOf(view, view.commit).length,
     needsReplication: view.needsReplication,
+    uid: uidOf(view),
+    recovery: view.config.recovery,
   };
 }
 

@@ -11,6 +11,7 @@ import {
   type IdentifyRequest,
   InstallRulesRequest,
   ProposeMembershipRequest,
+  type RecoverRequest,
   RegisterBoxRequest,
   SetPolicyRequest,
   type StatusReply,
@@ -29,6 +30,7 @@ import type { Ask } from "./ask.ts";
 import { type BackupNeeds, backupZone } from "./backup.ts";
 import type { AdminSide } from "./box.ts";
 import { systemZone } from "./directory.ts";
+import { recoverLog } from "./recover-call.ts";
 import { type RestoreNeeds, restoreZone } from "./restore.ts";
 
 /** Time for handing leadership over when a box drains, ms. */
@@ -108,6 +110,10 @@ export class Admin implements AdminSide {
   }
   proposeMembership(request: ProposeMembershipRequest, caller: Caller): Promise<AdminReply> {
     return this.#at(request.zone, "proposeMembership", { codec: ProposeMembershipRequest, request, caller });
+  }
+  async recover(request: RecoverRequest, caller: Caller): Promise<AdminReply> {
+    const denied = caller.check("admin", "/");
+    return denied === undefined ? recoverLog(this.#needs.status.groups, request) : refusedReply(denied);
   }
   transfer(request: TransferRequest, caller: Caller): Promise<AdminReply> {
     return this.#at(request.zone, "transfer", { codec: TransferRequest, request, caller });

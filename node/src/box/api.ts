@@ -11,6 +11,7 @@ import type {
   IdentifyRequest,
   InstallRulesRequest,
   ProposeMembershipRequest,
+  RecoverRequest,
   RegisterBoxRequest,
   SetPolicyRequest,
   StatusReply,
@@ -89,6 +90,8 @@ export interface AdminApi {
   installRules(request: InstallRulesRequest, caller: Caller): Promise<AdminReply>;
   proposeMembership(request: ProposeMembershipRequest, caller: Caller): Promise<AdminReply>;
   setPolicy(request: SetPolicyRequest, caller: Caller): Promise<AdminReply>;
+  /** On this very box, from its own copy: nobody else can be asked, since the log has no leader. */
+  recover(request: RecoverRequest, caller: Caller): Promise<AdminReply>;
   transfer(request: TransferRequest, caller: Caller): Promise<AdminReply>;
   drain(request: DrainRequest, caller: Caller): Promise<AdminReply>;
   destroyZone(request: DestroyZoneRequest, caller: Caller): Promise<AdminReply>;

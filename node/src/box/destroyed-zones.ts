@@ -73,7 +73,7 @@ export class DestroyedZones {
       const told = await Promise.all(members.map((member) => this.#tell(record, member.box)));
       const open = members.filter((_, i) => told[i] !== undefined);
       if (open.length < members.length) {
-        const value = { log: record.log, members: open, configIndex: 0 };
+        const value = { log: record.log, members: open, configIndex: 0, generation: 0, banned: [] };
         const recorded = await systemCommand(this.#needs.ask, { $case: "recordMembers", value });
         if (isRefusal(recorded)) return [`who dropped it could not be recorded: ${recorded.message}`];
       }

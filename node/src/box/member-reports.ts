@@ -52,9 +52,9 @@ export class MemberReports {
       const view = this.#needs.groups.view(log);
       if (!view?.isLeader || view.config.configIndex <= (this.#recorded.get(log) ?? -1)) continue;
       if (view.config.votersOutgoing.length > 0) continue;
-      const { configIndex, members } = view.config;
+      const { configIndex, members, banned } = view.config;
       this.#underWay++;
-      const value = { log, members, configIndex };
+      const value = { log, members, configIndex, generation: view.generation, banned };
       systemCommand(this.#needs.ask, { $case: "recordMembers", value }).then((reply) => {
         this.#underWay--;
         if (!isRefusal(reply)) this.#recorded.set(log, configIndex);

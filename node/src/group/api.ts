@@ -1,6 +1,6 @@
 import type { Command, Reply } from "@nexus-federation/proto/command.ts";
 import type { DeclaredReplica, GroupConfig } from "@nexus-federation/proto/raft.ts";
-import type { LogMember } from "@nexus-federation/proto/records.ts";
+import type { LogMember, RecoveryRecord } from "@nexus-federation/proto/records.ts";
 import type { Refusal } from "../base/errors.ts";
 import type { Effect } from "../machine/api.ts";
 
@@ -52,6 +52,8 @@ export interface Groups {
   membershipWaits(log: number): string;
   /** Creates the first replicas of a log from its record (bootstrap, once: raft-and-witness.md). */
   bootstrap(call: BootstrapCall): Promise<Refusal | undefined>;
+  /** Goes on without the log's quorum from the copy of this very box (lost-quorum.ts); the same epoch again is the same answer. */
+  recover(call: RecoveryCall): Promise<RecoveryRecord | Refusal>;
   /** Removes the local replica and its data (zone destroyed, or this box was removed from the members). */
   remove(log: number): Promise<void>;
   /** True when something that is here but not yet applied may refer to the chunk. */
@@ -134,6 +136,14 @@ export interface BootstrapCall {
   generation: number;
   timing: string;
   members: LogMember[];
+}
+export interface RecoveryCall {
+  log: number;
+  /** Of the declaration: each is executed once. */
+  epoch: number;
+  /** Incarnations that are gone for good, 16 bytes each; of a witness: of its record in this log. */
+  abandoned: readonly Uint8Array[];
+  acceptDataLoss: boolean;
 }
 export interface AppliedBatch {
   /** Index of the last entry applied. */

@@ -115,7 +115,10 @@ export class Delivery {
     const { message: m } = wire;
     if (isLocalMessage(m.type) || m.from === NONE) return undefined;
     let replica = this.#core.replicas.get(wire.log);
-    if (replica === undefined || (replica.generation === wire.generation && m.to > replica.id)) {
+    const isNewer =
+      replica !== undefined &&
+      (wire.generation > replica.generation || (wire.generation === replica.generation && m.to > replica.id));
+    if (replica === undefined || isNewer) {
       replica = this.#hooks.create(wire);
     }
     if (replica === undefined || replica.generation !== wire.generation || replica.id !== m.to) return undefined;

@@ -13,6 +13,7 @@ import { boxOf, type HostCore, type SelfIdentity } from "./core.ts";
 import { Delivery } from "./delivery.ts";
 import { Drain } from "./drain.ts";
 import { Liveness } from "./liveness.ts";
+import { LostQuorum } from "./lost-quorum.ts";
 import { MembershipDriver } from "./membership.ts";
 import { type AppliedListener, type LeadershipListener, type LockListener, Observers } from "./observers.ts";
 import { Outbox } from "./outbox.ts";
@@ -49,6 +50,7 @@ export class GroupHost implements Groups {
   readonly #probes: Probes;
   readonly #replicas: Replicas;
   readonly #replacement: Replacement;
+  readonly #lostQuorum: LostQuorum;
   readonly #drain: Drain;
   readonly #observers = new Observers();
   #stopped = false;
@@ -95,6 +97,7 @@ export class GroupHost implements Groups {
       mayStartSnapshot: () => this.#snapshots.mayStart(),
     });
     this.#drain = new Drain(core);
+    this.#lostQuorum = new LostQuorum(core, this.#witnesses, this.#replicas);
     this.#bootstraps = new Bootstraps(core, this.#witnesses, {
       begin: (record, initiated, done) => this.#replicas.begin(record, initiated, done),
       told: (log) => this.#replicas.told(log),
@@ -363,6 +366,8 @@ export class GroupHost implements Groups {
     if (this.#stopped) return Promise.resolve(refuse("ZONE_UNAVAILABLE", "the host has stopped"));
     return this.#bootstraps.start(call);
   }
+
+  readonly recover: Groups["recover"] = (call) => this.#lostQuorum.recover(call);
 
   mayRefer(address: Uint8Array): boolean {
     return mayRefer(this.#core, address, (log) => this.#snapshots.isReceiving(log));

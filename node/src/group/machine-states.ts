@@ -33,8 +33,10 @@ export class MachineStates implements States, MachineOwner {
     this.database = database;
   }
 
-  open(log: number, generation: number): ReplicaState {
-    const state = new MachineState(this, { log, generation });
+  open(log: number, generation: number, storedAs: number = generation): ReplicaState {
+    const former = this.#states.get(log);
+    if (former !== undefined) this.discard(former);
+    const state = new MachineState(this, { log, generation, storedAs });
     this.#states.set(log, state);
     return state;
   }
@@ -80,13 +82,18 @@ class MachineState implements ReplicaState {
   readonly #all: MachineStates;
   readonly #log: number;
   readonly #generation: number;
+  readonly #storedAs: number;
   #id: StateId;
 
-  constructor(all: MachineStates, { log, generation }: { log: number; generation: number }) {
+  constructor(
+    all: MachineStates,
+    { log, generation, storedAs }: { log: number; generation: number; storedAs: number },
+  ) {
     this.#all = all;
     this.#log = log;
     this.#generation = generation;
-    this.#id = all.database.live(log, generation);
+    this.#storedAs = storedAs;
+    this.#id = all.database.live(log, storedAs);
     this.position = positionOf(all.database, this.#id);
     this.machine = this.#machineOver(this.#id);
   }
@@ -141,7 +148,7 @@ class MachineState implements ReplicaState {
 
   restore(): StateRestore {
     const { database } = this.#all;
-    const id = database.beside(this.#log, this.#generation);
+    const id = database.beside(this.#log, this.#storedAs);
     const filler = new SnapshotFiller(database.view(id));
     let filled: StatePosition | undefined;
     return {
@@ -167,7 +174,7 @@ class MachineState implements ReplicaState {
 
   destroy(): void {
     this.#all.forget(this, this.#log);
-    this.#all.database.drop(this.#log, this.#generation);
+    this.#all.database.drop(this.#log, this.#storedAs);
   }
 
   #machineOver(id: StateId): Machine {

@@ -26,8 +26,11 @@ export interface StatePosition {
 
 /** Applied state of all replicas of this box: machines over one store. */
 export interface States {
-  /** The live state of a log; empty when there is none. Called once per log and life of the host. */
-  open(log: number, generation: number): ReplicaState;
+  /**
+   * The live state of a log; empty when there is none. `storedAs`: generation under which it is stored, when that is an
+   * earlier one. Called once per log, generation and life of the host; the state opened before is given up.
+   */
+  open(log: number, generation: number, storedAs?: number): ReplicaState;
   /** Writes what all replicas gathered since the last call as one batch; not synced. */
   commit(): void;
 }

@@ -52,4 +52,5 @@ const blank: HostRecord = {
   removed: false,
   initiated: undefined,
   federationUid: "",
+  stateGeneration: 0,
 };

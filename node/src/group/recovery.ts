@@ -57,8 +57,7 @@ export function openReplica(needs: OpenNeeds, open: OpenReplica): { replica: Rep
   const standing = standingOf(open);
   const { position, lost } = standing;
   // A replica that lost its state still knows from its log whom to ask.
-  const known = position?.config ?? open.recovered?.snapshotMeta?.conf;
-  const config = known === undefined ? emptyConfig() : GroupConfig.decode(known);
+  const config = configOf(position?.config, open.recovered?.snapshotMeta?.conf);
   const { self, settings } = needs;
   const id = Math.max(open.replica, replicaOf(config, self.box, self.incarnation), 1);
   const conf = confStateOf(config);
@@ -92,6 +91,15 @@ export function openReplica(needs: OpenNeeds, open: OpenReplica): { replica: Rep
   replica.mute = lost !== undefined;
   if (lost !== undefined) needs.logger?.error?.(`log ${open.log}: needs replication: ${lost}`);
   return { replica, repair: standing.repair };
+}
+
+/** The log's begin knows of a recovery from a lost quorum before the state does, which is written later. */
+function configOf(applied: Uint8Array | undefined, begin: Uint8Array | undefined): GroupConfig {
+  if (applied === undefined) return begin === undefined ? emptyConfig() : GroupConfig.decode(begin);
+  const config = GroupConfig.decode(applied);
+  if (begin === undefined) return config;
+  const first = GroupConfig.decode(begin);
+  return (first.recovery?.epoch ?? 0) > (config.recovery?.epoch ?? 0) ? first : config;
 }
 
 /** The profile a configuration names; one written by a newer version that is not understood counts as `region`. */

@@ -2,6 +2,7 @@ import { type BootstrapRecord, GroupConfig } from "@nexus-federation/proto/raft.
 import type { RecoveredGroup } from "../log/replay.ts";
 import { firstConfig, replicaOf } from "./config.ts";
 import type { HostCore } from "./core.ts";
+import type { NextGeneration } from "./lost-quorum.ts";
 import { notApplied } from "./pending.ts";
 import type { ReplicaState } from "./ports.ts";
 import { recordsGroup } from "./records.ts";
@@ -27,14 +28,17 @@ export class Replicas {
 
   recover(recovered: RecoveredGroup[], corrupt: string | undefined): void {
     const groups = new Map<number, RecoveredGroup>();
-    for (const group of recovered) if (group.group !== recordsGroup) groups.set(group.group, group);
+    for (const group of recovered) {
+      // A generation that was begun and not entered counts for nothing.
+      if (this.#core.records.get(group.group)?.generation === group.generation) groups.set(group.group, group);
+    }
     for (const record of this.#core.records.all()) {
       if (record.removed) continue;
       const { log, generation } = record;
       const unknown = { group: log, generation, hardState: { term: 0, vote: 0, commit: 0 }, entries: [] };
       const lost = corrupt === undefined ? undefined : { ...unknown, snapshotMeta: undefined, corrupt };
       const group = groups.get(log) ?? lost;
-      const state = this.#core.needs.states.open(log, generation);
+      const state = this.#core.needs.states.open(log, generation, record.stateGeneration || generation);
       this.#open({ log, generation, replica: record.replica, group, state });
     }
     this.#core.needs.states.commit();
@@ -69,7 +73,7 @@ export class Replicas {
     const replica = replicaOf(config, self.box, self.incarnation);
     const hardState = { term: 1, vote: 0, commit: 1 };
     const snapshotMeta = { index: 1, term: 1, epoch: 0, conf };
-    const remembered = { log, generation, replica, removed: false, federationUid };
+    const remembered = { log, generation, replica, removed: false, federationUid, stateGeneration: 0 };
     const known = records.set({ ...remembered, initiated: initiated ? record : undefined });
     turns.write([known, { group: log, generation, reset: true, hardState, snapshotMeta }], () => {
       const state = needs.states.open(log, generation);
@@ -77,6 +81,27 @@ export class Replicas {
       this.#open({ log, generation, replica, group, state });
       needs.states.commit();
       done();
+    });
+  }
+
+  /** The log goes on here in its next generation, over the state that there is (lost-quorum.ts). */
+  succeed(former: Replica, { group, writes }: NextGeneration): Promise<void> {
+    const { records, turns, needs } = this.#core;
+    const { log, generation, id: replica } = former;
+    const known = records.of(log, generation);
+    const storedAs = known.stateGeneration || generation;
+    this.#forget(former);
+    needs.states.commit();
+    const changed = { generation: group.generation, replica, removed: false, initiated: undefined };
+    const record = records.set({ ...known, ...changed, stateGeneration: storedAs });
+    return new Promise((resolve) => {
+      for (const write of writes) turns.write([write], () => {});
+      turns.write([record, { group: log, generation, removeGroup: true }], () => {
+        const state = needs.states.open(log, group.generation, storedAs);
+        this.#open({ log, generation: group.generation, replica, group, state });
+        needs.states.commit();
+        resolve();
+      });
     });
   }
 
@@ -95,14 +120,21 @@ export class Replicas {
     const mayCall = type === "MsgApp" || type === "MsgHeartbeat" || type === "MsgSnap";
     const known = records.of(log, generation);
     if (!mayCall || log === recordsGroup || generation < known.generation) return current;
-    if (to <= known.replica || (current === undefined && replicas.size >= settings.logsMax)) return current;
+    if (generation === known.generation && to <= known.replica) return current;
+    if (current === undefined && replicas.size >= settings.logsMax) return current;
     if (current !== undefined) {
       if (current.inFlight > 0 || current.installing) return undefined;
       this.#forget(current);
       current.state.destroy();
     }
-    const record = records.set({ ...known, generation, replica: to, removed: false, initiated: undefined });
-    turns.write([record, { group: log, generation, removeGroup: true }], () => {});
+    const begun = { generation, replica: to, removed: false, initiated: undefined, stateGeneration: 0 };
+    const record = records.set({ ...known, ...begun });
+    const gone = [...new Set([generation, known.generation])].map((each) => ({
+      group: log,
+      generation: each,
+      removeGroup: true as const,
+    }));
+    turns.write([record, ...gone], () => {});
     const state = needs.states.open(log, generation);
     return this.#open({ log, generation, replica: to, group: undefined, state });
   }

@@ -90,6 +90,17 @@ export class WitnessClient {
     });
   }
 
+  /** True when the witness answers and still has the record. */
+  knows(member: LogMember, group: { log: number; generation: number }): Promise<boolean> {
+    const { log, generation } = group;
+    const incarnation = Buffer.from(member.incarnation);
+    const op = { $case: "ping", value: { term: 0 } } as const;
+    return new Promise((resolve) => {
+      this.#push(member.box, { log, generation, incarnation, op }, (reply) => resolve(reply?.error === ""));
+      this.#core.turns.schedule();
+    });
+  }
+
   /** The group has no more use for the record; nobody waits for it. */
   forget(member: LogMember, group: { log: number; generation: number }): void {
     const incarnation = Buffer.from(member.incarnation);

@@ -157,7 +157,7 @@ describe("the system zone", () => {
     act(rig, activate(1));
     const before = rig.machine.system.revision;
     const record = (configIndex: number, members: LogMember[]) =>
-      act(rig, { $case: "recordMembers", value: { log, members, configIndex } });
+      act(rig, { $case: "recordMembers", value: { log, members, configIndex, generation: 0, banned: [] } });
 
     record(5, [member("cn-01", 1), member("w", 2, "witness"), member("cn-02", 3)]);
     record(4, [member("old", 9)]);

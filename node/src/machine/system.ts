@@ -146,13 +146,19 @@ function createLog(state: MachineState, operation: CreateLog): SystemReply | Ref
   return { ...done, log: log.log };
 }
 
-/** What a log says its members are; only newer configurations count. */
+/**
+ * What a log says its members are; only newer configurations count, of the newest generation. The incarnations that a
+ * recovery gave up never return, to no log.
+ */
 function recordMembers(state: MachineState, operation: RecordMembers): SystemReply | Refusal {
   const log = new SystemReads(state).log(operation.log);
   if (log?.state === "destroyed" && operation.configIndex === 0) return recordDropped(state, log, operation);
   if (!log || log.state === "destroyed") return refuse("NOT_FOUND", `no zone has the log ${operation.log}`);
-  if (operation.configIndex <= log.configIndex) return { ...done, log: log.log };
-  const next: LogRecord = { ...log, members: operation.members, configIndex: operation.configIndex };
+  const generation = operation.generation || log.generation;
+  const isNewer = generation === log.generation ? operation.configIndex > log.configIndex : generation > log.generation;
+  if (!isNewer) return { ...done, log: log.log };
+  for (const incarnation of operation.banned) state.overlay.put(tombstoneKey(incarnation), utf8(log.zone));
+  const next: LogRecord = { ...log, members: operation.members, configIndex: operation.configIndex, generation };
   putLog(state, next);
   showMembers(state, next);
   return { ...done, log: log.log };

@@ -28,6 +28,7 @@ export function adminDoor(needs: Needs): AdminServer {
     installRules: change(needs, "installRules"),
     proposeMembership: change(needs, "proposeMembership"),
     setPolicy: change(needs, "setPolicy"),
+    recover: change(needs, "recover"),
     transfer: change(needs, "transfer"),
     drain: change(needs, "drain"),
     destroyZone: change(needs, "destroyZone"),
@@ -64,6 +65,7 @@ type Change =
   | "installRules"
   | "proposeMembership"
   | "setPolicy"
+  | "recover"
   | "transfer"
   | "drain"
   | "destroyZone"

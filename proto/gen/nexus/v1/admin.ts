@@ -22,7 +22,7 @@ import {
   type ServiceError,
   type UntypedServiceImplementation,
 } from "@grpc/grpc-js";
-import { BoxRecord, Failure, RuleMap, ZoneRule } from "./records.ts";
+import { BoxRecord, Failure, RecoveryRecord, RuleMap, ZoneRule } from "./records.ts";
 
 export const protobufPackage = "nexus.v1";
 
@@ -85,6 +85,10 @@ export interface GroupStatus {
   needsReplication: boolean;
   /** why the accepted declaration is not reached: given up, or what the leader waits for; empty when reached */
   acceptedWaits: string;
+  /** of the log: a zone made again under the same name has another */
+  uid: string;
+  /** the last recovery from a lost quorum, unset when none */
+  recovery: RecoveryRecord | undefined;
 }
 
 export interface MemberStatus {
@@ -154,6 +158,15 @@ export interface ProposeMembershipRequest {
 export interface SetPolicyRequest {
   zone: string;
   rule: ZoneRule | undefined;
+}
+
+export interface RecoverRequest {
+  zone: string;
+  uid: string;
+  epoch: number;
+  /** incarnations that are gone for good; of a witness: of its record in this log */
+  abandoned: Buffer[];
+  acceptDataLoss: boolean;
 }
 
 export interface TransferRequest {
@@ -587,6 +600,8 @@ function createBaseGroupStatus(): GroupStatus {
     copies: 0,
     needsReplication: false,
     acceptedWaits: "",
+    uid: "",
+    recovery: undefined,
   };
 }
 
@@ -654,6 +669,12 @@ export const GroupStatus: MessageFns<GroupStatus> = {
     }
     if (message.acceptedWaits !== "") {
       writer.uint32(170).string(message.acceptedWaits);
+    }
+    if (message.uid !== "") {
+      writer.uint32(178).string(message.uid);
+    }
+    if (message.recovery !== undefined) {
+      RecoveryRecord.encode(message.recovery, writer.uint32(186).fork()).join();
     }
     return writer;
   },
@@ -837,6 +858,22 @@ export const GroupStatus: MessageFns<GroupStatus> = {
             }
 
             message.acceptedWaits = reader.string();
+            continue;
+          }
+          case 22: {
+            if (tag !== 178) {
+              break;
+            }
+
+            message.uid = reader.string();
+            continue;
+          }
+          case 23: {
+            if (tag !== 186) {
+              break;
+            }
+
+            message.recovery = RecoveryRecord.decode(reader, reader.uint32());
             continue;
           }
         }
@@ -1641,6 +1678,96 @@ export const SetPolicyRequest: MessageFns<SetPolicyRequest> = {
   },
 };
 
+function createBaseRecoverRequest(): RecoverRequest {
+  return { zone: "", uid: "", epoch: 0, abandoned: [], acceptDataLoss: false };
+}
+
+export const RecoverRequest: MessageFns<RecoverRequest> = {
+  encode(message: RecoverRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.zone !== "") {
+      writer.uint32(10).string(message.zone);
+    }
+    if (message.uid !== "") {
+      writer.uint32(18).string(message.uid);
+    }
+    if (message.epoch !== 0) {
+      writer.uint32(24).uint32(message.epoch);
+    }
+    for (const v of message.abandoned) {
+      writer.uint32(34).bytes(v!);
+    }
+    if (message.acceptDataLoss !== false) {
+      writer.uint32(40).bool(message.acceptDataLoss);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): RecoverRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseRecoverRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.zone = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.uid = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.epoch = reader.uint32();
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.abandoned.push(Buffer.from(reader.bytes()));
+            continue;
+          }
+          case 5: {
+            if (tag !== 40) {
+              break;
+            }
+
+            message.acceptDataLoss = reader.bool();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+};
+
 function createBaseTransferRequest(): TransferRequest {
   return { zone: "", box: "" };
 }
@@ -2227,6 +2354,16 @@ export const AdminService = {
     responseSerialize: (value: AdminReply): Buffer => Buffer.from(AdminReply.encode(value).finish()),
     responseDeserialize: (value: Buffer): AdminReply => AdminReply.decode(value),
   },
+  /** on this very box: go on without a quorum from its copy */
+  recover: {
+    path: "/nexus.v1.Admin/Recover" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: RecoverRequest): Buffer => Buffer.from(RecoverRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): RecoverRequest => RecoverRequest.decode(value),
+    responseSerialize: (value: AdminReply): Buffer => Buffer.from(AdminReply.encode(value).finish()),
+    responseDeserialize: (value: Buffer): AdminReply => AdminReply.decode(value),
+  },
   transfer: {
     path: "/nexus.v1.Admin/Transfer" as const,
     requestStream: false as const,
@@ -2295,6 +2432,8 @@ export interface AdminServer extends UntypedServiceImplementation {
   installRules: handleUnaryCall<InstallRulesRequest, AdminReply>;
   proposeMembership: handleUnaryCall<ProposeMembershipRequest, AdminReply>;
   setPolicy: handleUnaryCall<SetPolicyRequest, AdminReply>;
+  /** on this very box: go on without a quorum from its copy */
+  recover: handleUnaryCall<RecoverRequest, AdminReply>;
   transfer: handleUnaryCall<TransferRequest, AdminReply>;
   drain: handleUnaryCall<DrainRequest, AdminReply>;
   destroyZone: handleUnaryCall<DestroyZoneRequest, AdminReply>;
@@ -2423,6 +2562,22 @@ export interface AdminClient extends Client {
   ): ClientUnaryCall;
   setPolicy(
     request: SetPolicyRequest,
+    metadata: Metadata,
+    options: Partial<CallOptions>,
+    callback: (error: ServiceError | null, response: AdminReply) => void,
+  ): ClientUnaryCall;
+  /** on this very box: go on without a quorum from its copy */
+  recover(
+    request: RecoverRequest,
+    callback: (error: ServiceError | null, response: AdminReply) => void,
+  ): ClientUnaryCall;
+  recover(
+    request: RecoverRequest,
+    metadata: Metadata,
+    callback: (error: ServiceError | null, response: AdminReply) => void,
+  ): ClientUnaryCall;
+  recover(
+    request: RecoverRequest,
     metadata: Metadata,
     options: Partial<CallOptions>,
     callback: (error: ServiceError | null, response: AdminReply) => void,

@@ -255,6 +255,8 @@ export interface RecordMembers {
   log: number;
   members: LogMember[];
   configIndex: number;
+  generation: number;
+  banned: Buffer[];
 }
 
 export interface RemoveBox {
@@ -2559,7 +2561,7 @@ export const AbortRules: MessageFns<AbortRules> = {
 };
 
 function createBaseRecordMembers(): RecordMembers {
-  return { log: 0, members: [], configIndex: 0 };
+  return { log: 0, members: [], configIndex: 0, generation: 0, banned: [] };
 }
 
 export const RecordMembers: MessageFns<RecordMembers> = {
@@ -2572,6 +2574,12 @@ export const RecordMembers: MessageFns<RecordMembers> = {
     }
     if (message.configIndex !== 0) {
       writer.uint32(24).uint64(message.configIndex);
+    }
+    if (message.generation !== 0) {
+      writer.uint32(32).uint32(message.generation);
+    }
+    for (const v of message.banned) {
+      writer.uint32(42).bytes(v!);
     }
     return writer;
   },
@@ -2611,6 +2619,22 @@ export const RecordMembers: MessageFns<RecordMembers> = {
             }
 
             message.configIndex = longToNumber(reader.uint64());
+            continue;
+          }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.generation = reader.uint32();
+            continue;
+          }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.banned.push(Buffer.from(reader.bytes()));
             continue;
           }
         }

@@ -6,7 +6,7 @@
 
 /* eslint-disable */
 import { BinaryReader, BinaryWriter } from "@bufbuild/protobuf/wire";
-import { LogMember } from "./records.ts";
+import { LogMember, RecoveryRecord } from "./records.ts";
 
 export const protobufPackage = "nexus.v1";
 
@@ -144,6 +144,8 @@ export interface GroupConfig {
   /** region | wan | json of explicit durations */
   timing: string;
   federationUid: string;
+  /** the last recovery from a lost quorum; unset when there was none */
+  recovery: RecoveryRecord | undefined;
 }
 
 /** What a declaration asks the members to be; stands in the log until reached, so that any leader finishes it. */
@@ -197,6 +199,8 @@ export interface HostRecord {
   /** this box bootstraps the log and has not yet told everybody */
   initiated: BootstrapRecord | undefined;
   federationUid: string;
+  /** generation under which the applied state is stored; 0 = the log's own (a recovery moves no state) */
+  stateGeneration: number;
 }
 
 export interface HostRecords {
@@ -1299,6 +1303,7 @@ function createBaseGroupConfig(): GroupConfig {
     zone: "",
     timing: "",
     federationUid: "",
+    recovery: undefined,
   };
 }
 
@@ -1365,6 +1370,9 @@ export const GroupConfig: MessageFns<GroupConfig> = {
     }
     if (message.federationUid !== "") {
       writer.uint32(114).string(message.federationUid);
+    }
+    if (message.recovery !== undefined) {
+      RecoveryRecord.encode(message.recovery, writer.uint32(122).fork()).join();
     }
     return writer;
   },
@@ -1542,6 +1550,14 @@ export const GroupConfig: MessageFns<GroupConfig> = {
             }
 
             message.federationUid = reader.string();
+            continue;
+          }
+          case 15: {
+            if (tag !== 122) {
+              break;
+            }
+
+            message.recovery = RecoveryRecord.decode(reader, reader.uint32());
             continue;
           }
         }
@@ -1942,7 +1958,15 @@ export const BootstrapRecord: MessageFns<BootstrapRecord> = {
 };
 
 function createBaseHostRecord(): HostRecord {
-  return { log: 0, generation: 0, replica: 0, removed: false, initiated: undefined, federationUid: "" };
+  return {
+    log: 0,
+    generation: 0,
+    replica: 0,
+    removed: false,
+    initiated: undefined,
+    federationUid: "",
+    stateGeneration: 0,
+  };
 }
 
 export const HostRecord: MessageFns<HostRecord> = {
@@ -1964,6 +1988,9 @@ export const HostRecord: MessageFns<HostRecord> = {
     }
     if (message.federationUid !== "") {
       writer.uint32(50).string(message.federationUid);
+    }
+    if (message.stateGeneration !== 0) {
+      writer.uint32(56).uint32(message.stateGeneration);
     }
     return writer;
   },
@@ -2027,6 +2054,14 @@ export const HostRecord: MessageFns<HostRecord> = {
             }
 
             message.federationUid = reader.string();
+            continue;
+          }
+          case 7: {
+            if (tag !== 56) {
+              break;
+            }
+
+            message.stateGeneration = reader.uint32();
             continue;
           }
         }

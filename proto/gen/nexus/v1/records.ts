@@ -193,6 +193,19 @@ export interface LogMember {
   role: string;
 }
 
+/** How a log went on without its quorum: from one member's copy, in a new generation. */
+export interface RecoveryRecord {
+  /** of the declaration: each is executed once */
+  epoch: number;
+  fromBox: string;
+  /** known committed on from_box; entries up to here were not lost */
+  commitIndex: number;
+  /** last entry on from_box: later ones are lost, if there were any */
+  lastIndex: number;
+  /** incarnations that were given up, banned for good */
+  abandoned: Buffer[];
+}
+
 export interface LogRecord {
   log: number;
   zone: string;
@@ -1839,6 +1852,96 @@ export const LogMember: MessageFns<LogMember> = {
             }
 
             message.role = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+};
+
+function createBaseRecoveryRecord(): RecoveryRecord {
+  return { epoch: 0, fromBox: "", commitIndex: 0, lastIndex: 0, abandoned: [] };
+}
+
+export const RecoveryRecord: MessageFns<RecoveryRecord> = {
+  encode(message: RecoveryRecord, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.epoch !== 0) {
+      writer.uint32(8).uint32(message.epoch);
+    }
+    if (message.fromBox !== "") {
+      writer.uint32(18).string(message.fromBox);
+    }
+    if (message.commitIndex !== 0) {
+      writer.uint32(24).uint64(message.commitIndex);
+    }
+    if (message.lastIndex !== 0) {
+      writer.uint32(32).uint64(message.lastIndex);
+    }
+    for (const v of message.abandoned) {
+      writer.uint32(42).bytes(v!);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): RecoveryRecord {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseRecoveryRecord();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.epoch = reader.uint32();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.fromBox = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.commitIndex = longToNumber(reader.uint64());
+            continue;
+          }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.lastIndex = longToNumber(reader.uint64());
+            continue;
+          }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.abandoned.push(Buffer.from(reader.bytes()));
             continue;
           }
         }
