@@ -29,6 +29,8 @@ export type Action =
       hash: string;
       expectedConfigIndex: number;
     }
+  /** On the box that goes on without the log's quorum, from its own copy. Executed once per epoch. */
+  | { type: "recover"; on: string; zone: string; uid: string; epoch: number; abandoned: readonly string[] }
   | { type: "transfer"; zone: string; from: string; to: string }
   /** The whole next map; the boxes bring what a zone owns, its mode and its lock policy into its log on the way. */
   | { type: "installRules"; expectedEpoch: number; rules: ObservedRule[] }
@@ -53,6 +55,8 @@ export function subjectOf(action: Action): string {
       return `${action.type} ${action.zone}`;
     case "proposeMembership":
       return `proposeMembership ${action.zone} ${action.hash} @${action.expectedConfigIndex}`;
+    case "recover":
+      return `recover ${action.zone} from ${action.on} (recovery ${action.epoch})`;
     case "transfer":
       return `transfer ${action.zone} ${action.from} -> ${action.to}`;
     case "installRules":

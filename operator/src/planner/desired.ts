@@ -42,6 +42,18 @@ export interface DesiredZone {
   revision: number;
 }
 
+/** Consent to go on without the quorum of a zone's log. */
+export interface DesiredRecovery {
+  zone: string;
+  fromBox: string;
+  /** Of the log, so that a zone made again under the same name is not meant. */
+  uid: string;
+  /** Each is executed once. */
+  epoch: number;
+  /** Hex, lower case. */
+  abandoned: readonly string[];
+}
+
 export interface DesiredMount {
   name: string;
   path: string;
@@ -58,6 +70,8 @@ export interface Desired {
   groups: ReadonlyMap<string, DesiredGroup>;
   zones: ReadonlyMap<string, DesiredZone>;
   mounts: ReadonlyMap<string, DesiredMount>;
+  /** By the object that declares it, "Kind/name". */
+  recoveries: ReadonlyMap<string, DesiredRecovery>;
 }
 
 /** A resource with what happened to it: deletion does not remove it at once. */
@@ -75,9 +89,12 @@ export function desiredOf(federation: string, declared: Iterable<Declared>): Des
   const groups = new Map<string, DesiredGroup>();
   const zones = new Map<string, DesiredZone>();
   const mounts = new Map<string, DesiredMount>();
+  const recoveries = new Map<string, DesiredRecovery>();
   let clusters: string[] = [];
   for (const { resource, endedAtMs, deleted } of declared) {
     const { name, annotations } = resource.metadata;
+    const recovery = deleted ? undefined : recoveryOf(resource);
+    if (recovery) recoveries.set(`${resource.kind}/${name}`, recovery);
     switch (resource.kind) {
       case "Federation":
         if (!deleted) clusters = resource.spec.clusters.map((cluster) => cluster.name);
@@ -104,10 +121,18 @@ export function desiredOf(federation: string, declared: Iterable<Declared>): Des
         break;
     }
   }
-  return { federation, clusters, boxes, groups, zones, mounts };
+  return { federation, clusters, boxes, groups, zones, mounts, recoveries };
 }
 
 type SpecOfKind<K extends Resource["kind"]> = Extract<Resource, { kind: K }>["spec"];
+
+function recoveryOf(resource: Resource): DesiredRecovery | undefined {
+  if (resource.kind !== "RaftGroup" && resource.kind !== "ConsensusZone") return undefined;
+  const { recovery } = resource.spec;
+  if (recovery === undefined) return undefined;
+  const { zone, fromBox, groupUID, epoch, abandonedIncarnations } = recovery;
+  return { zone, fromBox, uid: groupUID, epoch, abandoned: abandonedIncarnations.map((one) => one.toLowerCase()) };
+}
 
 function groupOf(name: string, spec: SpecOfKind<"RaftGroup">): DesiredGroup {
   const members = new Map(spec.members.map((each) => [each.box, roleOf(each.role)] as const));

@@ -55,6 +55,18 @@ export interface ObservedLog {
   acceptedRevision: number;
   /** Why the declaration is not reached, as the leader says, one clause; empty when it is. */
   acceptedWaits: string;
+  /** Name of the log for good; absent while unknown. */
+  uid?: string;
+  /** The last recovery from a lost quorum, absent when there was none. */
+  recovery?: ObservedRecovery | undefined;
+}
+
+/** How a log went on without its quorum. */
+export interface ObservedRecovery {
+  epoch: number;
+  fromBox: string;
+  /** Last entry that fromBox had: later ones are lost, if there were any. */
+  lastIndex: number;
 }
 
 /** A rule of the installed map, the part that is the operator's to say. */

@@ -9,6 +9,7 @@ import { type Desired, type DesiredGroup, systemGroupOf } from "./desired.ts";
 import { federationKey, referenceFaults } from "./faults.ts";
 import { systemZone } from "./names.ts";
 import type { Observed, ObservedRule } from "./observed.ts";
+import { recoveryActions } from "./recovery-plan.ts";
 import { conditionActions, type Progress } from "./report.ts";
 import { nextRules, sameRules } from "./rules-plan.ts";
 import { entriesOf, type LogPlan, planSystemMembers, planZone } from "./zone-plan.ts";
@@ -24,6 +25,7 @@ export function plan(desired: Desired, observed: Observed, nowMs: number): Actio
     actions.push(...bootstrapActions(system, desired, { observed, faults, waiting }));
   if (system && observed.bootstrapped && !observed.systemServes)
     waiting.set(federationKey, "the system zone has no leader");
+  actions.push(...recoveryActions(desired, observed, { faults, waiting }));
   if (system && observed.systemServes) {
     actions.push(...registerActions(desired, observed, waiting));
     const { busy, ready } = zoneActions(desired, observed, { faults, waiting, system, actions });

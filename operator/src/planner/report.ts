@@ -173,8 +173,26 @@ function aboutGroup(group: DesiredGroup, desired: Desired, observed: Observed): 
         changing ? "Joint" : "Stable",
         changing ? "A log changes its members." : "Members are as configured.",
       ),
+      dataLost(zones, observed),
     ],
   };
+}
+
+/** Whether a log went on without its quorum, and what that may have cost. */
+function dataLost(zones: readonly string[], observed: Observed): Condition {
+  const told = zones.flatMap((zone) => {
+    const recovery = observed.logs.get(zone)?.recovery;
+    if (!recovery) return [];
+    const { epoch, fromBox, lastIndex } = recovery;
+    return `Zone ${zone} went on from box ${fromBox} at entry ${lastIndex} without its quorum (recovery ${epoch}): what only the abandoned members held after it is lost.`;
+  });
+  const on = told.length > 0;
+  return condition(
+    "DataLost",
+    on,
+    on ? "Recovered" : "NothingGivenUp",
+    on ? told.join(" ") : "No quorum was given up.",
+  );
 }
 
 /** A full member is away or behind, or the witness stands for one. */
@@ -238,6 +256,7 @@ function aboutZone(
         degraded ? "MemberBehind" : "AllCopies",
         degraded ? "A member is away or behind." : "Every member has what was acknowledged.",
       ),
+      dataLost([zone.name], observed),
     ],
   };
 }

@@ -35,7 +35,10 @@ export interface GroupRow {
   commit: number;
   configIndex: number;
   joint: boolean;
-  members: { box: string; role: string; match: number; lag: number; state: string }[];
+  /** Name of the log for good, and its generation: a recovery names the one and raises the other. */
+  uid: string;
+  generation: number;
+  members: { box: string; role: string; match: number; lag: number; state: string; incarnation: string }[];
 }
 
 export interface ZoneRow {
@@ -155,12 +158,15 @@ function groupRows(replies: ReadonlyMap<string, StatusReply>): GroupRow[] {
     commit: reply.commit,
     configIndex: reply.configIndex,
     joint: reply.joint,
-    members: reply.members.map(({ box, role, match, lag, active, caughtUp }) => ({
+    uid: reply.uid,
+    generation: reply.generation,
+    members: reply.members.map(({ box, role, match, lag, active, caughtUp, incarnation }) => ({
       box,
       role,
       match,
       lag,
       state: !active ? "Unreachable" : caughtUp ? "CaughtUp" : "Lagging",
+      incarnation: hexOf(incarnation),
     })),
   }));
   return rows.sort((a, b) => a.log - b.log);

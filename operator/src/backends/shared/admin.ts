@@ -12,6 +12,7 @@ export type ChangeName =
   | "ensureZone"
   | "installRules"
   | "proposeMembership"
+  | "recover"
   | "transfer"
   | "drain"
   | "destroyZone";
@@ -29,6 +30,7 @@ const timeoutsMs: Record<ChangeName, number> = {
   ensureZone: 20_000,
   installRules: 20_000,
   proposeMembership: 5000,
+  recover: 30_000,
   transfer: 5000,
   drain: 10_000,
   destroyZone: 20_000,

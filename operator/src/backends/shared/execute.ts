@@ -126,6 +126,13 @@ export class Executor {
         });
         return;
       }
+      case "recover": {
+        const { zone, uid, epoch, abandoned } = action;
+        const incarnations = abandoned.map((one) => Buffer.from(fromHex(one) ?? noBytes));
+        const request = { zone, uid, epoch, abandoned: incarnations, acceptDataLoss: true };
+        await this.#admin.change(to(action.on), "recover", request);
+        return;
+      }
       case "transfer":
         await this.#admin.change(to(action.from), "transfer", { zone: action.zone, box: action.to });
         return;
@@ -139,7 +146,7 @@ export class Executor {
 }
 
 function phaseOf(action: AdminAction): 0 | 1 | 2 {
-  if (action.type === "bootstrap" || action.type === "registerBox") return 0;
+  if (action.type === "bootstrap" || action.type === "registerBox" || action.type === "recover") return 0;
   return action.type === "installRules" ? 2 : 1;
 }
 

@@ -54,10 +54,9 @@ export function leadersView(
     for (const group of reply.groups) {
       const leads = group.role === "leader";
       const other = best.get(group.zone);
+      const older = (other?.reply.generation ?? 0) - group.generation;
       const better =
-        !other ||
-        group.generation > other.reply.generation ||
-        (leads === other.leads ? group.term > other.reply.term : leads);
+        !other || older < 0 || (older === 0 && (leads === other.leads ? group.term > other.reply.term : leads));
       if (better) best.set(group.zone, { reply: group, leads });
     }
   }
@@ -87,6 +86,8 @@ function logOf(group: GroupStatus, leads: boolean): ObservedLog {
     acceptedHash: group.acceptedHash,
     acceptedRevision: group.acceptedRevision,
     acceptedWaits: group.acceptedWaits,
+    uid: group.uid,
+    recovery: group.recovery,
   };
 }
 

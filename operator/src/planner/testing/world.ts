@@ -14,6 +14,8 @@ interface ModelLog {
   mode: string;
   hash: string;
   revision: number;
+  /** Epoch of the last recovery. */
+  recovered: number;
 }
 
 export class World {
@@ -44,7 +46,7 @@ export class World {
       boxes,
       knownFederation: this.known,
       bootstrapped: this.logs.has("system"),
-      systemServes: this.logs.has("system"),
+      systemServes: (this.logs.get("system")?.leader ?? "") !== "",
       epoch: this.epoch,
       rulesPending: false,
       rules: this.rules,
@@ -102,6 +104,14 @@ export class World {
         return;
       case "setDrain":
         return;
+      case "recover": {
+        const log = this.logs.get(action.zone)!;
+        if (log.recovered >= action.epoch) this.refused.push(`recovery ${action.epoch} again`);
+        log.recovered = action.epoch;
+        log.members = new Map([[action.on, this.#member(action.on, "voter")]]);
+        Object.assign(log, { leader: action.on, hash: "", revision: 0, pending: undefined });
+        return;
+      }
       case "destroyZone":
         this.logs.delete(action.zone);
         return;
@@ -136,6 +146,7 @@ export class World {
       mode: "",
       hash: "",
       revision: 0,
+      recovered: 0,
     });
   }
 
@@ -196,5 +207,7 @@ function observedLog(log: ModelLog): ObservedLog {
     acceptedHash: hash,
     acceptedRevision: log.revision,
     acceptedWaits: pending === undefined ? "" : "replica 4 has not caught up yet",
+    uid: `uid-${number}`,
+    recovery: log.recovered > 0 ? { epoch: log.recovered, fromBox: leader, lastIndex: 9 } : undefined,
   };
 }
