@@ -1,4 +1,4 @@
-import { existsSync, mkdtempSync, readFileSync, rmSync, statSync } from "node:fs";
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import type { Clock } from "@nexus-federation/node/base/clock.ts";
@@ -108,6 +108,19 @@ test("apply changes what runs; a faulty file changes nothing; faults between obj
     reason: "Retired",
     mode: "",
   });
+});
+
+test("nothing is settled before every box knows the rules in force", async () => {
+  const runtime = await open();
+  const deaf = join(runtime.folder.box("nexus-2"), "deaf");
+  mkdirSync(runtime.folder.box("nexus-2"), { recursive: true });
+  writeFileSync(deaf, "");
+  await runtime.start([example("quickstart.yaml")]);
+
+  await expect.poll(() => runtime.status().zones[0]?.ready, { timeout: 15_000 }).toBe(true);
+  expect((await runtime.settle(1_000)).settled).toBe(false);
+  rmSync(deaf);
+  await settled(runtime);
 });
 
 test("deeds that are refused at once do not make the rounds follow each other without a pause", async () => {

@@ -318,7 +318,12 @@ export class LocalRuntime {
     const moving = [...this.#conditions.values()].some((list) =>
       list.some((each) => each.type === "Reconciling" && each.status === "True"),
     );
-    this.#settled = deeds.length === 0 && !moving;
+    this.#settled = deeds.length === 0 && !moving && this.#allKnowTheMap(observed);
+  }
+
+  /** Until then a box answers NO_ZONE, or by older rules, for paths that are ready elsewhere. */
+  #allKnowTheMap(observed: Observed): boolean {
+    return [...this.#replies].every(([box, { epoch }]) => !observed.registered.has(box) || epoch >= observed.epoch);
   }
 
   /** Status of every running data box, asked at once. */

@@ -11,6 +11,7 @@ import { messageOf, NexusError } from "../base/errors.ts";
 import { channelOptions } from "../transport/channel.ts";
 import { failureError } from "./caller.ts";
 import { credentialsOf } from "./connect.ts";
+import { connectionError, plainText } from "./problems.ts";
 import type { ClientSettings } from "./types.ts";
 
 const defaultTimeoutMs = 30_000;
@@ -32,10 +33,12 @@ type RequestOf<Name extends UnaryName> = Parameters<AdminClient[Name]>[0];
 export class NexusAdmin {
   readonly endpoint: string;
   readonly #rpc: AdminClient;
+  readonly #settings: ClientSettings;
   readonly #metadata = new grpc.Metadata();
 
   constructor(settings: ClientSettings, endpoint: string) {
     this.endpoint = endpoint;
+    this.#settings = settings;
     this.#rpc = new AdminClient(endpoint, credentialsOf(settings), channelOptions);
     if (settings.token) this.#metadata.set("authorization", `Bearer ${settings.token}`);
   }
@@ -44,7 +47,7 @@ export class NexusAdmin {
     return new Promise((resolve, reject) => {
       const options = { deadline: Date.now() + timeoutMs };
       this.#rpc.status({ zones: true }, this.#metadata, options, (error, reply) =>
-        error ? reject(rpcError(error)) : resolve(reply),
+        error ? reject(rpcError(error, this.#settings)) : resolve(reply),
       );
     });
   }
@@ -57,7 +60,7 @@ export class NexusAdmin {
   ): Promise<AdminReply> {
     return new Promise((resolve, reject) => {
       const done = (error: grpc.ServiceError | null, reply: AdminReply) => {
-        if (error) reject(rpcError(error));
+        if (error) reject(rpcError(error, this.#settings));
         else if (reply.failure) reject(failureError(reply.failure));
         else resolve(reply);
       };
@@ -79,7 +82,7 @@ export class NexusAdmin {
         yield frame;
       }
     } catch (error) {
-      throw error instanceof NexusError ? error : rpcError(error);
+      throw error instanceof NexusError ? error : rpcError(error, this.#settings);
     } finally {
       call.cancel();
     }
@@ -88,7 +91,7 @@ export class NexusAdmin {
   restore(frames: AsyncIterable<BackupFrame>): Promise<AdminReply> {
     return new Promise((resolve, reject) => {
       const call = this.#rpc.restore(this.#metadata, (error, reply) => {
-        if (error) reject(rpcError(error));
+        if (error) reject(rpcError(error, this.#settings));
         else if (reply.failure) reject(failureError(reply.failure));
         else resolve(reply);
       });
@@ -112,8 +115,8 @@ export class NexusAdmin {
   }
 }
 
-function rpcError(cause: unknown): NexusError {
+function rpcError(cause: unknown, settings: ClientSettings): NexusError {
   const code = (cause as { code?: number }).code;
-  const kind = code === 16 ? "UNAUTHENTICATED" : code === 7 ? "DENIED" : code === 4 ? "DEADLINE" : "ZONE_UNAVAILABLE";
-  return new NexusError(kind, messageOf(cause), { cause });
+  const kind = code === 16 ? "UNAUTHENTICATED" : code === 7 ? "DENIED" : code === 4 ? "DEADLINE" : undefined;
+  return kind ? new NexusError(kind, plainText(messageOf(cause)), { cause }) : connectionError(cause, settings);
 }

@@ -3,9 +3,10 @@
 
 import { createSecureContext } from "node:tls";
 import * as grpc from "@grpc/grpc-js";
-import { messageOf, NexusError } from "../base/errors.ts";
+import { NexusError } from "../base/errors.ts";
 import { channelOptions } from "../transport/channel.ts";
 import { identityOfCertificate } from "../transport/credentials.ts";
+import { connectionError } from "./problems.ts";
 import { Session } from "./session.ts";
 import type { ClientSettings } from "./types.ts";
 
@@ -20,7 +21,7 @@ export function connector(settings: ClientSettings): (endpoint: string) => Promi
     try {
       await session.open(connectTimeoutMs);
     } catch (cause) {
-      throw new NexusError("ZONE_UNAVAILABLE", messageOf(cause), { cause });
+      throw connectionError(cause, settings);
     }
     return session;
   };

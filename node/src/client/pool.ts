@@ -56,10 +56,14 @@ export class SessionPool {
     return undefined;
   }
 
-  /** Connects to the first endpoint that answers; a session that hangs is better than none. Rejects with ZONE_UNAVAILABLE naming every failure. */
+  /**
+   * Connects to the first endpoint that answers; a session that hangs is better than none. Rejects with ZONE_UNAVAILABLE
+   * naming every failure, with INVALID when all are strangers.
+   */
   async seed(): Promise<Session> {
     const all = [...new Set([...this.#needs.endpoints, ...this.#endpointOfBox.values()])];
     const failures: string[] = [];
+    let strangers = 0;
     let hanging: Session | undefined;
     this.#turn++;
     for (let i = 0; i < all.length; i++) {
@@ -76,10 +80,12 @@ export class SessionPool {
         throw why;
       } catch (error) {
         if (error instanceof NexusError && error.code === "UNAUTHENTICATED") throw error;
+        if (error instanceof NexusError && error.code === "INVALID") strangers++;
         failures.push(`${endpoint}: ${messageOf(error)}`);
       }
     }
     if (hanging) return hanging;
+    if (strangers === all.length) throw new NexusError("INVALID", failures.join("; "));
     throw new NexusError("ZONE_UNAVAILABLE", `no box answers (${failures.join("; ")})`);
   }
 

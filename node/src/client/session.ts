@@ -13,6 +13,7 @@ import { messageOf, NexusError } from "../base/errors.ts";
 import { grpcMessageBytesMax } from "../transport/ports.ts";
 import { systemClock } from "../transport/system-clock.ts";
 import { decodeMessage, encodeMessage } from "../transport/wire-codec.ts";
+import { plainText } from "./problems.ts";
 import { Silence } from "./silence.ts";
 
 /**
@@ -108,7 +109,7 @@ export class Session {
     const { path } = FilesService.session;
     const stream = this.rpc.makeBidiStreamRequest(path, asTheyAre, decodeFrame, this.metadata);
     stream.on("data", (frame: ResponseFrame) => this.#receive(frame));
-    stream.on("error", (cause: Error) => this.close(messageOf(cause), refusedWith(cause)));
+    stream.on("error", (cause: Error) => this.close(plainText(messageOf(cause)), refusedWith(cause)));
     stream.on("end", () => this.close("the box ended the stream"));
     this.#stream = stream;
   }

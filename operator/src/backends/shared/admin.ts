@@ -1,6 +1,7 @@
 // Admin calls to boxes over the peer port with the operator's certificate. The box's own certificate must carry its name.
 import { type CallOptions, Metadata, type ServiceError } from "@grpc/grpc-js";
 import { type ErrorCode, errorCodes, messageOf, NexusError } from "@nexus-federation/node/base/errors.ts";
+import { plainText } from "@nexus-federation/node/client/problems.ts";
 import { channelOptions, credentialsToBox } from "@nexus-federation/node/transport/channel.ts";
 import type { Credentials } from "@nexus-federation/node/transport/credentials.ts";
 import { AdminClient, type AdminReply, type StatusReply } from "@nexus-federation/proto/admin.ts";
@@ -15,6 +16,7 @@ export type ChangeName =
   | "recover"
   | "transfer"
   | "drain"
+  | "disruption"
   | "destroyZone";
 type RequestOf<Name extends ChangeName> = Parameters<AdminClient[Name]>[0];
 
@@ -33,6 +35,7 @@ const timeoutsMs: Record<ChangeName, number> = {
   recover: 30_000,
   transfer: 5000,
   drain: 10_000,
+  disruption: 5000,
   destroyZone: 20_000,
 };
 
@@ -64,7 +67,7 @@ export class Admin {
     return new Promise((resolve) => {
       const deadline = { deadline: this.#wallMs() + this.#settings.statusTimeoutMs };
       this.#client(box, endpoint).status({ zones: true }, new Metadata(), deadline, (error, reply) =>
-        resolve(error ? messageOf(error) : reply),
+        resolve(error ? plainText(messageOf(error)) : reply),
       );
     });
   }
@@ -84,7 +87,8 @@ export class Admin {
         done: (error: ServiceError | null, reply: AdminReply) => void,
       ) => void;
       call.call(client, request, new Metadata(), { deadline: this.#wallMs() + timeoutsMs[name] }, (error, reply) => {
-        if (error) reject(new NexusError("ZONE_UNAVAILABLE", `${target.box}: ${messageOf(error)}`, { cause: error }));
+        if (error)
+          reject(new NexusError("ZONE_UNAVAILABLE", `${target.box}: ${plainText(messageOf(error))}`, { cause: error }));
         else if (reply.failure) reject(new NexusError(codeOf(reply.failure.code), reply.failure.message));
         else resolve(reply);
       });

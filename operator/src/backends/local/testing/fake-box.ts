@@ -1,7 +1,7 @@
 // A process that speaks the Admin service over real TLS and obeys at once, for tests of supervision: whoever is
 // bootstrapped leads every log. State is kept in its folder, so that a killed one comes back as itself.
 import { randomBytes } from "node:crypto";
-import { existsSync, readFileSync, writeFileSync } from "node:fs";
+import { existsSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { Server, ServerCredentials, type ServerUnaryCall, type sendUnaryData } from "@grpc/grpc-js";
 import { type AdminReply, AdminService, type DeclaredMember, type StatusReply } from "@nexus-federation/proto/admin.ts";
@@ -72,8 +72,7 @@ function status(): StatusReply {
     incarnation: Buffer.from(state.incarnation, "hex"),
     region: config.region,
     state: groups.length > 0 ? "ready" : "empty",
-    epoch: state.epoch,
-    map: { epoch: state.epoch, rules: state.rules },
+    ...newestMap(),
     groups,
     boxes: state.boxes,
     pending: undefined,
@@ -85,6 +84,15 @@ function status(): StatusReply {
     disruptionHolder: "",
     problems: [],
   } as StatusReply;
+}
+
+/** The rules that any box of the folder has, but a box beside whose state a file named deaf lies hears of none. */
+function newestMap() {
+  const folder = join(config.dir, "..");
+  const files = readdirSync(folder).map((box) => join(folder, box, "fake.json"));
+  const states = files.filter(existsSync).map((file) => JSON.parse(readFileSync(file, "utf8")) as State);
+  const newest = existsSync(join(config.dir, "deaf")) ? state : states.reduce((a, b) => (b.epoch > a.epoch ? b : a));
+  return { epoch: newest.epoch, map: { epoch: newest.epoch, rules: newest.rules } };
 }
 
 const change =
