@@ -30,6 +30,10 @@ interface Revocation {
   atMs: number;
 }
 
+/** Files of an authority, the mark that the others are whole last. */
+const authorityFiles = ["ca.crt", "ca.key", "ca.crl", "ca.json"] as const;
+export type AuthorityTexts = Record<(typeof authorityFiles)[number], string>;
+
 export interface IssueOptions {
   /** Wall time of issue in milliseconds. */
   nowMs: number;
@@ -73,17 +77,20 @@ export class Authority {
   }
 
   /** Reads what `save` wrote. */
-  static async load(folder: string): Promise<Authority> {
-    const certificate = new x509.X509Certificate(readFileSync(join(folder, "ca.crt"), "utf8"));
-    const der = x509.PemConverter.decodeFirst(readFileSync(join(folder, "ca.key"), "utf8"));
+  static load(folder: string): Promise<Authority> {
+    const texts = authorityFiles.map((name) => [name, readFileSync(join(folder, name), "utf8")]);
+    return Authority.of(Object.fromEntries(texts) as AuthorityTexts);
+  }
+
+  /** The authority whose `texts` these are. */
+  static async of(texts: AuthorityTexts): Promise<Authority> {
+    const certificate = new x509.X509Certificate(texts["ca.crt"]);
+    const der = x509.PemConverter.decodeFirst(texts["ca.key"]);
     const key = await webcrypto.subtle.importKey("pkcs8", der, algorithm, true, ["sign"]);
-    const state = JSON.parse(readFileSync(join(folder, "ca.json"), "utf8")) as {
-      federation: string;
-      revoked: Revocation[];
-    };
+    const state = JSON.parse(texts["ca.json"]) as { federation: string; revoked: Revocation[] };
     const authority = new Authority(state.federation, certificate, key);
     authority.#revoked = state.revoked;
-    authority.#crl = readFileSync(join(folder, "ca.crl"), "utf8");
+    authority.#crl = texts["ca.crl"];
     return authority;
   }
 
@@ -110,10 +117,18 @@ export class Authority {
 
   /** ca.crt, ca.key, ca.crl and ca.json, all 0600 in a folder 0700; ca.json last, as the mark that the rest is whole. */
   async save(folder: string): Promise<void> {
-    writePrivate(folder, "ca.crt", this.certificatePem);
-    writePrivate(folder, "ca.key", await pemOfKey(this.#key));
-    writePrivate(folder, "ca.crl", this.#crl);
-    writePrivate(folder, "ca.json", JSON.stringify({ federation: this.federation, revoked: this.#revoked }));
+    const texts = await this.texts();
+    for (const name of authorityFiles) writePrivate(folder, name, texts[name]);
+  }
+
+  /** All there is to keep, the key included. */
+  async texts(): Promise<AuthorityTexts> {
+    return {
+      "ca.crt": this.certificatePem,
+      "ca.key": await pemOfKey(this.#key),
+      "ca.crl": this.#crl,
+      "ca.json": JSON.stringify({ federation: this.federation, revoked: this.#revoked }),
+    };
   }
 
   /** A leaf with a fresh key. Boxes (data and witness) are servers and clients, operators and users clients only. */

@@ -14,6 +14,15 @@ export interface MemberEntry {
 export type Action =
   | { type: "ensureWorkload"; box: string; role: "Data" | "Witness"; region: string }
   | { type: "removeWorkload"; box: string }
+  /** Keep everything of the box but its process. Planned anew every round for as long as it is meant. */
+  | { type: "stopWorkload"; box: string }
+  /** Takes the one lock under which a box may be away on purpose. */
+  | { type: "acquireDisruption"; box: string }
+  | { type: "releaseDisruption"; box: string }
+  /** Replaces the pod if it is still that one. */
+  | { type: "restartPod"; box: string; podUid: string; why: string }
+  /** The pod may be evicted. Planned anew every round for as long as it is meant. */
+  | { type: "allowEviction"; box: string }
   /** The one first entry, made by `on` with all `members`. */
   | { type: "bootstrap"; on: string; members: MemberEntry[]; timing: string }
   | { type: "registerBox"; box: string }
@@ -44,8 +53,14 @@ export function subjectOf(action: Action): string {
   switch (action.type) {
     case "ensureWorkload":
     case "removeWorkload":
+    case "stopWorkload":
+    case "acquireDisruption":
+    case "releaseDisruption":
+    case "allowEviction":
     case "registerBox":
       return `${action.type} ${action.box}`;
+    case "restartPod":
+      return `restartPod ${action.box} ${action.podUid}`;
     case "setDrain":
       return `setDrain ${action.box} ${action.on}`;
     case "bootstrap":

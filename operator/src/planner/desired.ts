@@ -1,3 +1,4 @@
+import { drainAnnotation, fenceAnnotation, hibernateAnnotation, isAsked } from "../api/annotations.ts";
 import { policyOf, timingOf, type ZonePolicy } from "../api/defaults.ts";
 import { durationMs } from "../api/duration.ts";
 import type { Resource } from "../api/kinds.ts";
@@ -11,6 +12,10 @@ export interface DesiredBox {
   cluster: string;
   /** Asked for by annotation: no new leaders, leaders hand over. */
   drain: boolean;
+  /** Asked for by annotation: it is kept stopped. */
+  stop: "" | "fence" | "hibernate";
+  /** Another cluster's operator runs it. */
+  foreign: boolean;
   /** The resource is deleted; the workload goes once nothing names the box. */
   deleted: boolean;
 }
@@ -64,6 +69,8 @@ export interface DesiredMount {
 /** What the resources in force ask for. Objects that are absent here are left alone. */
 export interface Desired {
   federation: string;
+  /** In whose name boxes are away on purpose. */
+  operator: string;
   /** Clusters listed by the Federation. */
   clusters: readonly string[];
   boxes: ReadonlyMap<string, DesiredBox>;
@@ -82,9 +89,8 @@ export interface Declared {
   deleted: boolean;
 }
 
-const drainAnnotation = "federation.nexus.io/drain";
-
-export function desiredOf(federation: string, declared: Iterable<Declared>): Desired {
+/** `ownCluster` is whose boxes are run from here; empty: all. */
+export function desiredOf(federation: string, declared: Iterable<Declared>, ownCluster = ""): Desired {
   const boxes = new Map<string, DesiredBox>();
   const groups = new Map<string, DesiredGroup>();
   const zones = new Map<string, DesiredZone>();
@@ -101,8 +107,14 @@ export function desiredOf(federation: string, declared: Iterable<Declared>): Des
         break;
       case "Box": {
         const { role, region, cluster } = resource.spec;
-        const drain = annotations[drainAnnotation] !== undefined && annotations[drainAnnotation] !== "false";
-        boxes.set(name, { name, role, region, cluster, drain, deleted });
+        const drain = isAsked(annotations, drainAnnotation);
+        const stop = isAsked(annotations, fenceAnnotation)
+          ? "fence"
+          : isAsked(annotations, hibernateAnnotation)
+            ? "hibernate"
+            : "";
+        const foreign = ownCluster !== "" && cluster !== ownCluster;
+        boxes.set(name, { name, role, region, cluster, drain, stop, foreign, deleted });
         break;
       }
       case "RaftGroup":
@@ -121,7 +133,7 @@ export function desiredOf(federation: string, declared: Iterable<Declared>): Des
         break;
     }
   }
-  return { federation, clusters, boxes, groups, zones, mounts, recoveries };
+  return { federation, operator: `operator/${ownCluster}`, clusters, boxes, groups, zones, mounts, recoveries };
 }
 
 type SpecOfKind<K extends Resource["kind"]> = Extract<Resource, { kind: K }>["spec"];

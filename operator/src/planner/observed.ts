@@ -9,6 +9,26 @@ export interface ObservedWorkload {
   /** Where others reach it. */
   peerEndpoint: string;
   clientEndpoint: string;
+  /** Where the operator reaches it, when that is not where others do. */
+  adminEndpoint?: string;
+  /** It was asked not to run and is not to be missed. */
+  stopped?: boolean;
+  /** Its pod, on Kubernetes. */
+  pod?: ObservedPod;
+}
+
+export interface ObservedPod {
+  uid: string;
+  /** It is not what is asked for now, and only another pod can be. */
+  outdated: boolean;
+  /** Its node is being taken out of service. */
+  leaving: boolean;
+}
+
+/** The one record in the system zone that says whose turn it is to be away. */
+export interface ObservedDisruption {
+  box: string;
+  holder: string;
 }
 
 /** What a box says of itself. */
@@ -105,6 +125,12 @@ export interface Observed {
   registered: ReadonlyMap<string, RegisteredBox>;
   /** By zone name; the system zone is "system". */
   logs: ReadonlyMap<string, ObservedLog>;
+  /** Absent: nobody holds it. */
+  disruption?: ObservedDisruption | undefined;
+  /** What stands in the backend's way, by "Kind/name": only a person can help. */
+  obstacles?: ReadonlyMap<string, { reason: string; message: string }>;
+  /** What the backend waits for, one clause, by "Kind/name". */
+  waits?: ReadonlyMap<string, string>;
   /** Conditions as they were last reported, by "Kind/name". */
   conditions: ReadonlyMap<string, readonly Condition[]>;
 }

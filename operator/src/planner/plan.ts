@@ -6,6 +6,7 @@
 // objects become conditions and stop only what they touch. Local processes and Kubernetes execute the same actions.
 import type { Action } from "./actions.ts";
 import { type Desired, type DesiredGroup, systemGroupOf } from "./desired.ts";
+import { disruptionActions, unguardedActions } from "./disruptions.ts";
 import { federationKey, referenceFaults } from "./faults.ts";
 import { systemZone } from "./names.ts";
 import type { Observed, ObservedRule } from "./observed.ts";
@@ -18,8 +19,9 @@ import { entriesOf, type LogPlan, planSystemMembers, planZone } from "./zone-pla
 export function plan(desired: Desired, observed: Observed, nowMs: number): Action[] {
   const systemLog = observed.logs.get(systemZone);
   const faults = referenceFaults(desired, observed.rules, systemLog);
-  const waiting = new Map<string, string>();
-  const actions = workloadActions(desired, observed);
+  for (const [key, fault] of observed.obstacles ?? []) faults.set(key, [...(faults.get(key) ?? []), fault]);
+  const waiting = new Map<string, string>(observed.waits);
+  const actions = [...workloadActions(desired, observed), ...unguardedActions(desired, observed)];
   const system = systemGroupOf(desired, systemLog?.members);
   if (system && !observed.bootstrapped)
     actions.push(...bootstrapActions(system, desired, { observed, faults, waiting }));
@@ -33,6 +35,7 @@ export function plan(desired: Desired, observed: Observed, nowMs: number): Actio
     if (!observed.rulesPending && !sameRules(rules, observed.rules))
       actions.push({ type: "installRules", expectedEpoch: observed.epoch, rules });
     actions.push(...drainActions(desired, observed, busy));
+    actions.push(...disruptionActions(desired, observed, { holder: desired.operator, busy, waiting }));
     actions.push(...expiredZones(desired, observed, nowMs));
   }
   actions.push(...conditionActions(desired, observed, { faults, waiting }));
@@ -43,6 +46,7 @@ function workloadActions(desired: Desired, observed: Observed): Action[] {
   const actions: Action[] = [];
   const named = namedBoxes(desired, observed);
   for (const box of desired.boxes.values()) {
+    if (box.foreign) continue;
     const exists = observed.workloads.get(box.name)?.exists === true;
     const wanted = !box.deleted || named.has(box.name);
     if (wanted && !exists) actions.push({ type: "ensureWorkload", box: box.name, role: box.role, region: box.region });
@@ -51,15 +55,19 @@ function workloadActions(desired: Desired, observed: Observed): Action[] {
   return actions;
 }
 
-/** Boxes that a log's configuration, a group or an active zone names: their workload stays. */
-function namedBoxes(desired: Desired, observed: Observed): Set<string> {
+/**
+ * Boxes that a log's configuration, a group or an active zone names: their workload stays. A log or group whose members
+ * are all deleted holds none of them: it ends with them.
+ */
+export function namedBoxes(desired: Desired, observed: Observed): Set<string> {
   const named = new Set<string>();
-  for (const log of observed.logs.values()) for (const box of log.members.keys()) named.add(box);
-  for (const group of desired.groups.values()) for (const box of group.members.keys()) named.add(box);
-  for (const zone of desired.zones.values()) {
-    if (zone.retired) continue;
-    for (const box of [zone.authorityBox, ...zone.replicas]) named.add(box);
-  }
+  const add = (boxes: readonly string[]) => {
+    if (boxes.some((box) => desired.boxes.get(box)?.deleted !== true)) for (const box of boxes) named.add(box);
+  };
+  for (const log of observed.logs.values()) add([...log.members.keys()]);
+  for (const group of desired.groups.values()) add([...group.members.keys()]);
+  for (const zone of desired.zones.values())
+    if (!zone.retired) add([zone.authorityBox, ...zone.replicas].filter((box) => box !== ""));
   return named;
 }
 
@@ -105,7 +113,7 @@ function registerActions(desired: Desired, observed: Observed, waiting: Map<stri
     const workload = observed.workloads.get(box.name);
     const self = observed.boxes.get(box.name);
     const reachable = box.role === "Witness" ? workload?.running === true : self !== undefined;
-    if (box.deleted || !workload || !reachable) continue;
+    if (box.deleted || box.foreign || !workload || !reachable) continue;
     const known = observed.registered.get(box.name);
     const same =
       known !== undefined &&

@@ -26,21 +26,48 @@ export interface Problem {
 const settleMs = 1000;
 const retry = { firstMs: 250, maxMs: 5000, factor: 2 };
 
-type AdminAction = Exclude<Action, { type: "ensureWorkload" | "removeWorkload" | "raiseCondition" }>;
+/** What the backend does by itself, without a call to a box. */
+const backendTypes = [
+  "ensureWorkload",
+  "removeWorkload",
+  "stopWorkload",
+  "restartPod",
+  "allowEviction",
+  "raiseCondition",
+] as const;
+type AdminAction = Exclude<Action, { type: (typeof backendTypes)[number] }>;
+
+export function isAdminAction(action: Action): action is AdminAction {
+  return !(backendTypes as readonly string[]).includes(action.type);
+}
+
+/** A box that is away on purpose longer than this gives its turn up, ms. */
+const disruptionTtlMs = 15 * 60_000;
+
+export interface ExecutorNeeds {
+  admin: Admin;
+  clock: Clock;
+  random: Random;
+  report: (line: string) => void;
+  /** In whose name the disruption lock is held. */
+  holder?: string;
+}
 
 export class Executor {
   readonly #admin: Admin;
   readonly #clock: Clock;
   readonly #random: Random;
   readonly #report: (line: string) => void;
+  readonly #holder: string;
   readonly #pace = new Map<string, { notBeforeMs: number; backoff: Backoff; problem: string }>();
 
   /** `report` is told each deed as it is done or refused. */
-  constructor(needs: { admin: Admin; clock: Clock; random: Random; report: (line: string) => void }) {
+  constructor(needs: ExecutorNeeds) {
     this.#admin = needs.admin;
     this.#clock = needs.clock;
     this.#random = needs.random;
     this.#report = needs.report;
+    this.#holder = needs.holder ?? "";
   }
 
   /** Deeds that were refused or failed and are still wanted. */
@@ -50,9 +77,7 @@ export class Executor {
 
   /** Executes what is due: federation-wide deeds in order, logs beside each other, the rule map last. */
   async run(actions: readonly Action[], world: World): Promise<void> {
-    const wanted = actions.filter(
-      (action): action is AdminAction => !["ensureWorkload", "removeWorkload", "raiseCondition"].includes(action.type),
-    );
+    const wanted = actions.filter(isAdminAction);
     const subjects = new Set(wanted.map(subjectOf));
     for (const subject of this.#pace.keys()) if (!subjects.has(subject)) this.#pace.delete(subject);
     const phases: AdminAction[][] = [[], [], []];
@@ -136,6 +161,18 @@ export class Executor {
       case "transfer":
         await this.#admin.change(to(action.from), "transfer", { zone: action.zone, box: action.to });
         return;
+      case "acquireDisruption":
+      case "releaseDisruption": {
+        const release = action.type === "releaseDisruption";
+        const { box } = action;
+        await this.#admin.change(system(), "disruption", {
+          box,
+          holder: this.#holder,
+          ttlMs: disruptionTtlMs,
+          release,
+        });
+        return;
+      }
       case "setDrain":
         await this.#admin.change(to(action.box), "drain", { on: action.on });
         return;
@@ -157,7 +194,8 @@ function diskOf(box: string, observed: Observed): Buffer | undefined {
 }
 
 function peerEndpoint(observed: Observed, box: string): string {
-  const endpoint = observed.workloads.get(box)?.peerEndpoint ?? observed.registered.get(box)?.peerEndpoint;
+  const workload = observed.workloads.get(box);
+  const endpoint = workload?.adminEndpoint ?? workload?.peerEndpoint ?? observed.registered.get(box)?.peerEndpoint;
   if (!endpoint) throw new NexusError("ZONE_UNAVAILABLE", `no address of box "${box}" is known`);
   return endpoint;
 }

@@ -41,6 +41,9 @@ export function observedOf(seen: Seen): Observed {
     rules: (authority?.map?.rules ?? []).map(observedRule),
     registered: new Map((authority?.boxes ?? []).map((box) => [box.name, registeredBox(box)])),
     logs,
+    disruption: authority?.disruptionBox
+      ? { box: authority.disruptionBox, holder: authority.disruptionHolder }
+      : undefined,
     conditions: seen.conditions,
   };
 }

@@ -1,0 +1,250 @@
+// The boxes of one namespace as Kubernetes objects. The problem: a dozen objects a box must appear in an order (a volume
+// before the pod that names its uid), survive a crash between any two writes, and cost nothing while nothing changes.
+// The sketch: every round builds all manifests anew from pure functions, compares them with what the caches show, and
+// applies only those that differ; every write is idempotent, so a round that was cut short is simply done again.
+import type { BoxSpec } from "../../api/box.ts";
+import type { FederationSpec } from "../../api/federation.ts";
+import type { KubeClient } from "../../runtime/api.ts";
+import { isKubeError } from "../../runtime/kube-error.ts";
+import type { KubeObject } from "../../runtime/objects.ts";
+import { type ResourceType, resourceTypes } from "../../runtime/resource-types.ts";
+import { ensure } from "./apply.ts";
+import {
+  budgetOf,
+  clientServiceOf,
+  configMapOf,
+  federationServiceOf,
+  peerServiceOf,
+  statefulSetOf,
+  volumeClaimOf,
+  volumeSize,
+} from "./children.ts";
+import type { Identities } from "./identities.ts";
+import { amountOf } from "./likeness.ts";
+import type { BoxModel } from "./model.ts";
+import {
+  accessName,
+  boxLabel,
+  budgetName,
+  certificateName,
+  clientServiceName,
+  configName,
+  federationServiceName,
+  inNamespace,
+  peerServiceName,
+  pinnedImageAnnotation,
+  podName,
+  statefulSetName,
+  tokenName,
+  volumeClaimName,
+} from "./names.ts";
+import { containerName } from "./pod-template.ts";
+import { at, type NamespaceView } from "./view.ts";
+
+/** Images for boxes that name none. */
+export interface Images {
+  node: string;
+  witness: string;
+  pullSecrets: readonly string[];
+}
+
+export interface BoxWish {
+  name: string;
+  uid: string;
+  spec: BoxSpec;
+  annotations: Readonly<Record<string, string>>;
+  stopped: boolean;
+  evictable: boolean;
+  /** A lost volume may be replaced: every log that needs the box has a healthy majority without it. */
+  mayReplaceVolume: boolean;
+}
+
+export interface Surroundings {
+  federation: string;
+  spec: FederationSpec | undefined;
+  peers: readonly { box: string; endpoint: string }[];
+}
+
+/** What became of one box in a round. */
+export interface BoxOutcome {
+  /** Digest of what its pod is to be. */
+  asked?: string;
+  /** What is missing, one clause. */
+  waits?: string;
+  /** Objects that were written, "Kind/name". */
+  written: string[];
+}
+
+export class KubeFleet {
+  readonly #client: KubeClient;
+  readonly #identities: Identities;
+  readonly #images: Images;
+
+  constructor(needs: { client: KubeClient; identities: Identities; images: Images }) {
+    this.#client = needs.client;
+    this.#identities = needs.identities;
+    this.#images = needs.images;
+  }
+
+  /** What all boxes share. */
+  async ensureShared(view: NamespaceView, federation: string): Promise<void> {
+    const { secrets } = view;
+    await this.#identities.token({ token: secrets.get(tokenName), access: secrets.get(accessName) });
+    await ensure(this.#client, resourceTypes.service, {
+      manifest: federationServiceOf(view.namespace, federation),
+      cached: view.services.get(federationServiceName),
+    });
+  }
+
+  /** Everything of one box as it is asked for now. Idempotent. */
+  async ensureBox(wish: BoxWish, view: NamespaceView, around: Surroundings): Promise<BoxOutcome> {
+    const written: string[] = [];
+    const { name, uid, spec } = wish;
+    const waits = await this.#identities.box({
+      box: { name, uid, role: spec.role },
+      tls: around.spec?.tls,
+      cached: view.secrets.get(certificateName(name)),
+    });
+    if (waits !== undefined) return { waits, written };
+    const volume = await this.#ensureVolume(wish, view, { federation: around.federation, written });
+    if ("waits" in volume) return { waits: volume.waits, written };
+    const model = this.#modelOf(wish, view, { ...around, volumeUid: volume.uid });
+    const one = async (type: ResourceType, manifest: KubeObject, cached: ReadonlyMap<string, KubeObject>) => {
+      const done = await ensure(this.#client, type, { manifest, cached: cached.get(manifest.metadata.name) });
+      if (done.written) written.push(`${manifest.kind}/${manifest.metadata.name}`);
+    };
+    await one(resourceTypes.configMap, configMapOf(model), view.configMaps);
+    await one(resourceTypes.service, peerServiceOf(model), view.services);
+    if (spec.role === "Data") await one(resourceTypes.service, clientServiceOf(model), view.services);
+    await one(resourceTypes.podDisruptionBudget, budgetOf(model), view.budgets);
+    const set = statefulSetOf(model);
+    await one(resourceTypes.statefulSet, set, view.statefulSets);
+    return { asked: askedIn(set), written };
+  }
+
+  /** Deletes everything of the box but its volume. True once nothing is left. */
+  async removeBox(box: string, view: NamespaceView): Promise<boolean> {
+    const pod = view.pods.get(podName(box));
+    const left = [
+      [resourceTypes.statefulSet, view.statefulSets.get(statefulSetName(box))],
+      [resourceTypes.podDisruptionBudget, view.budgets.get(budgetName(box))],
+      [resourceTypes.service, view.services.get(peerServiceName(box))],
+      [resourceTypes.service, view.services.get(clientServiceName(box))],
+      [resourceTypes.configMap, view.configMaps.get(configName(box))],
+      [resourceTypes.secret, view.secrets.get(certificateName(box))],
+    ] as const;
+    let any = pod !== undefined;
+    for (const [type, object] of left) {
+      if (object === undefined || object.metadata.labels?.[boxLabel] !== box) continue;
+      any = true;
+      if (object.metadata.deletionTimestamp === undefined) await this.#delete(type, object);
+    }
+    return !any;
+  }
+
+  /** Deletes the pod if it is still that one; its StatefulSet makes the next. */
+  async restart(box: string, podUid: string, view: NamespaceView): Promise<void> {
+    const pod = view.pods.get(podName(box));
+    if (pod?.metadata.uid === podUid) await this.#delete(resourceTypes.pod, pod);
+  }
+
+  async #delete(type: ResourceType, object: KubeObject): Promise<void> {
+    const { name, namespace, uid } = object.metadata;
+    try {
+      await this.#client.delete(type, { name, ...(namespace === undefined ? {} : { namespace }) }, { uid: uid ?? "" });
+    } catch (error) {
+      // Another object stands under the name by now: the next round sees it.
+      if (!isKubeError(error, "CONFLICT", "NOT_FOUND")) throw error;
+    }
+  }
+
+  /** The volume claim: made by the operator, owned by nobody, kept for good. */
+  async #ensureVolume(
+    wish: BoxWish,
+    view: NamespaceView,
+    { federation, written }: { federation: string; written: string[] },
+  ): Promise<{ uid: string } | { waits: string }> {
+    const { namespace } = view;
+    const name = volumeClaimName(wish.name);
+    const claim = view.claims.get(name);
+    const former = formerVolume(view.statefulSets.get(statefulSetName(wish.name)));
+    if (claim !== undefined) {
+      const uid = claim.metadata.uid ?? "";
+      if (at(claim, "status", "phase") === "Lost")
+        return { waits: `volume claim ${name} has lost its volume: delete the claim once the disk is gone for good` };
+      await this.#grow(wish, claim, written);
+      return { uid };
+    }
+    const consent = wish.annotations["federation.nexus.io/replace-volume"] === former;
+    if (former !== "" && !consent && !wish.mayReplaceVolume)
+      return {
+        waits: `volume claim ${name} (${former}) is gone and the members that are left are no healthy majority: bring it back, or consent to a new disk with the annotation federation.nexus.io/replace-volume: ${former}`,
+      };
+    const manifest = volumeClaimOf({ name: wish.name, namespace, federation, spec: wish.spec });
+    written.push(`PersistentVolumeClaim/${name}`);
+    try {
+      const made = await this.#client.create(resourceTypes.persistentVolumeClaim, manifest);
+      return { uid: made.metadata.uid ?? "" };
+    } catch (error) {
+      if (!isKubeError(error, "ALREADY_EXISTS")) throw error;
+      const there = await this.#client.get(resourceTypes.persistentVolumeClaim, inNamespace(namespace, name));
+      return there?.metadata.uid ? { uid: there.metadata.uid } : { waits: `volume claim ${name} is being made` };
+    }
+  }
+
+  /** A claim only grows; a class that cannot grow says so in an event of the claim. */
+  async #grow(wish: BoxWish, claim: KubeObject, written: string[]): Promise<void> {
+    const wanted = volumeSize(wish.spec);
+    const has = amountOf(at(claim, "spec", "resources", "requests", "storage")) ?? 0;
+    if ((amountOf(wanted) ?? 0) <= has || claim.metadata.deletionTimestamp !== undefined) return;
+    const { name, namespace, uid } = claim.metadata;
+    try {
+      await this.#client.patch(
+        resourceTypes.persistentVolumeClaim,
+        { name, namespace: namespace ?? "" },
+        { metadata: { uid }, spec: { resources: { requests: { storage: wanted } } } },
+      );
+      written.push(`PersistentVolumeClaim/${name}`);
+    } catch (error) {
+      if (!isKubeError(error, "FORBIDDEN", "INVALID")) throw error;
+    }
+  }
+
+  #modelOf(wish: BoxWish, view: NamespaceView, around: Surroundings & { volumeUid: string }): BoxModel {
+    const { name, uid, spec, stopped, evictable } = wish;
+    const set = view.statefulSets.get(statefulSetName(name));
+    const witness = spec.role === "Witness";
+    const shared = witness ? around.spec?.image?.witness : around.spec?.image?.node;
+    const own = witness ? this.#images.witness : this.#images.node;
+    const pinned = set?.metadata.annotations?.[pinnedImageAnnotation] ?? own;
+    return {
+      name,
+      namespace: view.namespace,
+      uid,
+      federation: around.federation,
+      spec,
+      image: spec.image ?? shared ?? pinned,
+      pinnedImage: pinned,
+      pullPolicy: around.spec?.image?.pullPolicy ?? "IfNotPresent",
+      pullSecrets: this.#images.pullSecrets,
+      volumeUid: around.volumeUid,
+      stopped,
+      evictable,
+      peers: around.peers.filter((peer) => peer.box !== name),
+      tokenAudience: around.spec?.auth?.tokenReview?.audience ?? "",
+    };
+  }
+}
+
+function askedIn(set: KubeObject): string {
+  return String(at(set, "spec", "template", "metadata", "annotations", "federation.nexus.io/asked"));
+}
+
+/** Uid of the volume that the box had; empty when it never had one. */
+function formerVolume(set: KubeObject | undefined): string {
+  const containers = at(set, "spec", "template", "spec", "containers");
+  if (!Array.isArray(containers)) return "";
+  const environment = containers.find((each: { name?: string }) => each.name === containerName)?.env;
+  if (!Array.isArray(environment)) return "";
+  return environment.find((each: { name?: string }) => each.name === "NEXUS_VOLUME_UID")?.value ?? "";
+}

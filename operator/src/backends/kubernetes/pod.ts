@@ -1,0 +1,166 @@
+// The pod of a box: restricted Pod Security, read-only root, no token of a service account unless it reviews tokens.
+import { createHash } from "node:crypto";
+import { apiGroup } from "../../api/kinds.ts";
+import { podPaths } from "./config.ts";
+import type { BoxModel } from "./model.ts";
+import {
+  accessName,
+  boxPorts,
+  certificateName,
+  configName,
+  federationLabel,
+  labelsOf,
+  volumeClaimName,
+} from "./names.ts";
+import { containerName, merged } from "./pod-template.ts";
+
+type Json = Record<string, unknown>;
+
+/**
+ * Digest of what people asked of the pod. Only when it changes must a pod be replaced: a newer operator may make other
+ * pods without restarting one.
+ */
+export const askedAnnotation = `${apiGroup}/asked`;
+
+export function askedOf(box: BoxModel): string {
+  const { spec, image, pullPolicy, pullSecrets, volumeUid, tokenAudience } = box;
+  const asked = [image, pullPolicy, pullSecrets, volumeUid, tokenAudience, spec.role, spec.podTemplate ?? {}];
+  return createHash("sha256").update(JSON.stringify(asked)).digest("hex").slice(0, 16);
+}
+
+/** User and group of the images. */
+const nonRoot = 65_532;
+/** A box ends within 5 s; the rest is for a disk that is slow to close. */
+const graceSeconds = 30;
+
+/** Messages under way are young when they die: a small nursery copies them instead. */
+const dataCommand = ["node", "--max-semi-space-size=32", "/app/box.mjs"];
+/** A hung disk holds the threads that write to it; the rest still serve names, chunks and certificates. */
+const dataEnvironment = { UV_THREADPOOL_SIZE: "8" };
+const dataResources = {
+  requests: { cpu: "100m", memory: "256Mi" },
+  limits: { cpu: "2", memory: "1Gi" },
+};
+/** Small heaps, no JIT threads, one arena: a witness lives within 64 MiB. */
+const witnessCommand = [
+  "node",
+  "--max-semi-space-size=1",
+  "--max-old-space-size=24",
+  "--v8-pool-size=0",
+  "--lite-mode",
+  "--single-threaded",
+  "/app/witness.mjs",
+];
+const witnessEnvironment = { UV_THREADPOOL_SIZE: "1", MALLOC_ARENA_MAX: "1" };
+const witnessResources = {
+  requests: { cpu: "10m", memory: "48Mi" },
+  limits: { cpu: "500m", memory: "64Mi" },
+};
+
+/** `template` of the StatefulSet. */
+export function podTemplateOf(box: BoxModel): Json {
+  const { name, spec, federation } = box;
+  const given = spec.podTemplate;
+  const labels = labelsOf(federation, { name, role: spec.role });
+  const annotations = {
+    "kubectl.kubernetes.io/default-container": containerName,
+    [askedAnnotation]: askedOf(box),
+  };
+  return {
+    metadata: {
+      labels: { ...given?.metadata?.labels, ...labels },
+      annotations: { ...given?.metadata?.annotations, ...annotations },
+    },
+    spec: merged(podSpecOf(box), given?.spec),
+  };
+}
+
+function podSpecOf(box: BoxModel): Json {
+  const reviews = box.tokenAudience !== "" && box.spec.role === "Data";
+  return {
+    terminationGracePeriodSeconds: graceSeconds,
+    automountServiceAccountToken: reviews,
+    enableServiceLinks: false,
+    ...(reviews ? { serviceAccountName: "nexus-box" } : {}),
+    securityContext: {
+      runAsNonRoot: true,
+      runAsUser: nonRoot,
+      runAsGroup: nonRoot,
+      fsGroup: nonRoot,
+      fsGroupChangePolicy: "OnRootMismatch",
+      seccompProfile: { type: "RuntimeDefault" },
+    },
+    affinity: { podAntiAffinity: apartFrom(box.federation) },
+    ...(box.pullSecrets.length > 0 ? { imagePullSecrets: box.pullSecrets.map((name) => ({ name })) } : {}),
+    containers: [containerOf(box)],
+    volumes: volumesOf(box),
+  };
+}
+
+/** Boxes of one federation on different hosts and in different zones where that is possible. */
+function apartFrom(federation: string): Json {
+  const term = (weight: number, topologyKey: string) => ({
+    weight,
+    podAffinityTerm: { topologyKey, labelSelector: { matchLabels: { [federationLabel]: federation } } },
+  });
+  return {
+    preferredDuringSchedulingIgnoredDuringExecution: [
+      term(100, "kubernetes.io/hostname"),
+      term(50, "topology.kubernetes.io/zone"),
+    ],
+  };
+}
+
+function containerOf(box: BoxModel): Json {
+  const witness = box.spec.role === "Witness";
+  const command = [...(witness ? witnessCommand : dataCommand), "--config", `${podPaths.config}/config.json`];
+  const environment = {
+    ...(witness ? witnessEnvironment : dataEnvironment),
+    NEXUS_VOLUME_UID: box.volumeUid,
+  };
+  const probe = (path: string, periodSeconds: number, failureThreshold: number) => ({
+    httpGet: { path, port: "health", scheme: "HTTP" },
+    periodSeconds,
+    failureThreshold,
+    timeoutSeconds: 5,
+    successThreshold: 1,
+  });
+  return {
+    name: containerName,
+    image: box.image,
+    imagePullPolicy: box.pullPolicy,
+    command,
+    env: Object.entries(environment).map(([name, value]) => ({ name, value })),
+    ports: [
+      ...(witness ? [] : [{ name: "client", containerPort: boxPorts.client, protocol: "TCP" }]),
+      { name: "peer", containerPort: boxPorts.peer, protocol: "TCP" },
+      { name: "health", containerPort: boxPorts.health, protocol: "TCP" },
+    ],
+    // A long log may take minutes to be read; after that a loop that does not turn for a minute is hung.
+    startupProbe: probe("/healthz", 1, 300),
+    livenessProbe: probe("/healthz", 10, 6),
+    readinessProbe: probe("/readyz", 2, 2),
+    resources: witness ? witnessResources : dataResources,
+    securityContext: {
+      allowPrivilegeEscalation: false,
+      readOnlyRootFilesystem: true,
+      capabilities: { drop: ["ALL"] },
+    },
+    volumeMounts: [
+      { name: "config", mountPath: podPaths.config, readOnly: true },
+      { name: "tls", mountPath: podPaths.tls, readOnly: true },
+      ...(witness ? [] : [{ name: "access", mountPath: podPaths.access, readOnly: true }]),
+      { name: "data", mountPath: podPaths.data },
+    ],
+  };
+}
+
+function volumesOf({ name, spec }: BoxModel): Json[] {
+  const defaultMode = 0o440;
+  return [
+    { name: "config", configMap: { name: configName(name), defaultMode } },
+    { name: "tls", secret: { secretName: certificateName(name), defaultMode } },
+    ...(spec.role === "Witness" ? [] : [{ name: "access", secret: { secretName: accessName, defaultMode } }]),
+    { name: "data", persistentVolumeClaim: { claimName: volumeClaimName(name) } },
+  ];
+}
