@@ -1,0 +1,3 @@
+module nexus.io/e2e/pause
+
+go 1.26

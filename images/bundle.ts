@@ -1,0 +1,104 @@
+// `npm run build`: one file of JavaScript for each program, in dist/. Containers and packages carry these instead of
+// sources and node_modules: they start faster, hold nothing that is not used, and the witness needs no type stripping,
+// which lite mode cannot do. Native code cannot be bundled: the box's RocksDB goes beside it as dist/node_modules.
+import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync } from "node:fs";
+import { dirname, join, resolve } from "node:path";
+import { build } from "esbuild";
+import { billOf, packageOf, wholeBill, writeBill } from "./sbom.ts";
+
+export const root = resolve(import.meta.dirname, "..");
+export const dist = join(root, "dist");
+
+/** Name in dist/ → entry file. */
+export const programs = {
+  box: "node/src/box.ts",
+  witness: "node/src/witness.ts",
+  operator: "operator/src/main.ts",
+  nexus: "cli/src/main.ts",
+} as const;
+
+/** Loaded at run time where they are: native code, and what only a checkout's `nexus up` needs. */
+const external = ["@nxtedition/rocksdb", "esbuild"];
+/** CommonJS packages inside an ES module ask for `require`. */
+const banner = {
+  js: 'import { createRequire as nexusRequire } from "node:module"; const require = nexusRequire(import.meta.url);',
+};
+
+/** Bundles the programs, each with a list of what it consists of beside it; answers their files in dist/. */
+export async function bundle(names = Object.keys(programs) as (keyof typeof programs)[]): Promise<string[]> {
+  mkdirSync(dist, { recursive: true });
+  const native = copyRocksdb();
+  const whole = await wholeBill();
+  const files: string[] = [];
+  for (const name of names) {
+    const outfile = join(dist, `${name}.mjs`);
+    const made = await build({
+      entryPoints: [join(root, programs[name])],
+      outfile,
+      bundle: true,
+      platform: "node",
+      format: "esm",
+      target: "node24",
+      keepNames: true,
+      legalComments: "linked",
+      logLevel: "warning",
+      external,
+      banner,
+      metafile: true,
+    });
+    const packages = Object.keys(made.metafile.inputs).map(packageOf);
+    const used = new Set([...packages, ...(name === "box" ? native : [])].filter((found) => found !== undefined));
+    writeBill(join(dist, `${name}.sbom.json`), billOf(whole, name, used));
+    files.push(outfile);
+  }
+  return files;
+}
+
+/** What `@nxtedition/rocksdb` loads when it runs, its prebuilt code for Linux among it; not its C++ sources. Their names. */
+function copyRocksdb(): Set<string> {
+  const target = join(dist, "node_modules");
+  rmSync(target, { recursive: true, force: true });
+  const names = runtimePackages("@nxtedition/rocksdb");
+  for (const name of names) {
+    const from = packageFolder(name);
+    cpSync(from, join(target, name), { recursive: true, filter: (path) => isUsed(path.slice(from.length)) });
+  }
+  return names;
+}
+
+const buildOnly = ["prebuildify", "napi-macros"];
+const unused = /^\/(deps|test|node_modules|prebuilds\/(?!linux)[^/]+)(\/|$)|\.(cc|h|gyp|zip|sh|md|ts|tgz)$/;
+
+function isUsed(path: string): boolean {
+  return !unused.test(path);
+}
+
+function runtimePackages(name: string, seen = new Set<string>()): Set<string> {
+  if (seen.has(name)) return seen;
+  seen.add(name);
+  for (const next of Object.keys(manifest(name).dependencies ?? {}))
+    if (!buildOnly.includes(next)) runtimePackages(next, seen);
+  return seen;
+}
+
+function manifest(name: string): { dependencies?: Record<string, string> } {
+  return JSON.parse(readFileSync(join(packageFolder(name), "package.json"), "utf8"));
+}
+
+function packageFolder(name: string): string {
+  const folder = join(root, "node_modules", name);
+  if (!existsSync(folder)) throw new Error(`${name} is not installed; run 'make dev'`);
+  return folder;
+}
+
+/** Bytes of a file, or of everything below a folder. */
+export function sizeBytesOf(path: string): number {
+  if (!statSync(path).isDirectory()) return statSync(path).size;
+  return readdirSync(path).reduce((sum, name) => sum + sizeBytesOf(join(path, name)), 0);
+}
+
+if (import.meta.main) {
+  for (const file of await bundle())
+    console.log(`${file.slice(dirname(dist).length + 1).padEnd(20)} ${(sizeBytesOf(file) / 1e6).toFixed(2)} MB`);
+  console.log(`${"dist/node_modules".padEnd(20)} ${(sizeBytesOf(join(dist, "node_modules")) / 1e6).toFixed(2)} MB`);
+}
