@@ -64,7 +64,7 @@ export interface KubeClient {
     patch: Record<string, unknown>,
     options?: CallOptions,
   ): Promise<T>;
-  /** True when deletion is under way or done; false when that object (that uid) is not there. CONFLICT as DeleteOptions say. */
+  /** True when deletion is under way or done; false when nothing stands under the name. CONFLICT as DeleteOptions say. */
   delete(type: ResourceType, name: ObjectName, options: DeleteOptions): Promise<boolean>;
   /** pods/eviction with a uid precondition. TOO_MANY_REQUESTS when a PodDisruptionBudget holds it back. */
   evict(pod: ObjectName, options: { uid: string } & CallOptions): Promise<void>;
