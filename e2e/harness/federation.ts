@@ -1,15 +1,27 @@
 // One federation of real processes in a folder of its own. Why not the runtime in this process: then kill -9 of the
 // supervisor, exit codes and detached children would not be what users get. The sketch: `nexus up --detach` from YAML, the
 // supervisor's socket for status, signals by pid, and `nexus down` at the end whatever happened.
-import { cpSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { spawn } from "node:child_process";
+import {
+  closeSync,
+  cpSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  openSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import { basename, join } from "node:path";
 import { NexusClient } from "@nexus-federation/node/client/client.ts";
 import type { ClientSettings } from "@nexus-federation/node/client/types.ts";
 import { callSupervisor } from "@nexus-federation/operator/backends/local/control.ts";
 import { Folder } from "@nexus-federation/operator/backends/local/folder.ts";
+import type { Place } from "@nexus-federation/operator/backends/local/programs.ts";
 import type { BoxRow, GroupRow, LocalStatus } from "@nexus-federation/operator/backends/local/status.ts";
-import { finish, isAlive, type Ran, type RunOptions, shell, spawnNexus, until } from "./run.ts";
+import { checkout, finish, isAlive, type Ran, type RunOptions, shell, spawnNexus, until } from "./run.ts";
 
 export interface UpOptions {
   /** File of examples/, or YAML text. */
@@ -27,6 +39,10 @@ export class Federation {
   readonly dir: string;
   readonly root: string;
   readonly folder: Folder;
+  /** Where boxes run that do not run on this machine's loopback; filled before the start. */
+  readonly places = new Map<string, Place>();
+  /** Run last, in reverse order, when the processes are gone. */
+  readonly #cleanups: (() => unknown)[] = [];
   /** Every process ever seen, so that none is left behind. */
   readonly #pids = new Set<number>();
   readonly #paused = new Set<number>();
@@ -59,9 +75,39 @@ export class Federation {
   /** `nexus up --detach`, of what was declared before when nothing is given. */
   start(options: UpOptions = {}): Promise<Ran> {
     const files: string[] = [];
-    if (options.example) files.push("-f", `examples/${options.example}`);
-    if (options.yaml !== undefined) files.push("-f", this.file("up.yaml", options.yaml));
-    return this.nexus(["up", ...files, "--detach", "--wait", `${upMs}ms`], { timeoutMs: upMs + 10_000 });
+    if (options.example) files.push(`examples/${options.example}`);
+    if (options.yaml !== undefined) files.push(this.file("up.yaml", options.yaml));
+    if (this.places.size > 0) return this.#startPlaced(files);
+    const named = files.flatMap((file) => ["-f", file]);
+    return this.nexus(["up", ...named, "--detach", "--wait", `${upMs}ms`], { timeoutMs: upMs + 10_000 });
+  }
+
+  /** As `nexus up --detach`, of boxes at their places. */
+  async #startPlaced(files: string[]): Promise<Ran> {
+    const started = performance.now();
+    const logFile = this.folder.log("supervisor");
+    const log = openSync(logFile, "a", 0o600);
+    const places = this.file("places.json", JSON.stringify(Object.fromEntries(this.places)));
+    const program = ["--disable-warning=ExperimentalWarning", "e2e/harness/placed-up.ts", this.dir, places];
+    const options = { cwd: checkout, detached: true, stdio: ["ignore", log, log] as ["ignore", number, number] };
+    const child = spawn(process.execPath, [...program, ...files], options);
+    closeSync(log);
+    child.unref();
+    this.#pids.add(child.pid ?? 0);
+    const end = (code: number) => {
+      const stderr = readFileSync(logFile, "utf8");
+      return { code, stdout: "", stderr, tookMs: performance.now() - started };
+    };
+    return until(
+      "the federation is up",
+      async () => (child.exitCode === null ? (await this.status()).settled && end(0) : end(child.exitCode)),
+      upMs,
+    ).catch(() => end(-1));
+  }
+
+  /** Runs `what` when all processes are gone. */
+  atEnd(what: () => unknown): void {
+    this.#cleanups.unshift(what);
   }
 
   /** A file beside the federation's folder. */
@@ -234,6 +280,7 @@ export class Federation {
     while ([...this.#pids].some(isAlive) && performance.now() < end) await new Promise((go) => setTimeout(go, 50));
     const left = this.#killAll();
     for (const at of this.#mounts) await shell(`umount -l "${at}"`);
+    for (const cleanup of this.#cleanups.splice(0)) await cleanup();
     process.removeListener("exit", this.#onExit);
     const keep = process.env["NEXUS_E2E_LOGS"];
     if (keep && existsSync(this.folder.logs))

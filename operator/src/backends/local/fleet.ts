@@ -7,7 +7,7 @@ import type { ObservedWorkload } from "../../planner/observed.ts";
 import { Child, type ChildView, childDefaults } from "./child.ts";
 import type { Folder } from "./folder.ts";
 import type { Identities } from "./identities.ts";
-import { loopback, Ports } from "./ports.ts";
+import { Ports } from "./ports.ts";
 import { type ProgramSettings, Programs } from "./programs.ts";
 import { rotate } from "./rotate.ts";
 
@@ -50,7 +50,7 @@ export class Fleet {
     return new Map(
       [...this.#children].map(([name, child]) => {
         const { peer, client } = this.#ports.of(name) ?? { peer: 0, client: 0 };
-        const endpoint = (port: number) => (port === 0 ? "" : `${loopback}:${port}`);
+        const endpoint = (port: number) => (port === 0 ? "" : `${this.#programs.hostOf(name)}:${port}`);
         return [
           name,
           { exists: true, running: child.view.running, peerEndpoint: endpoint(peer), clientEndpoint: endpoint(client) },
@@ -101,7 +101,7 @@ export class Fleet {
     const certificates = await identities.box(name, clock.wallMs());
     const peers = [...desired.boxes.keys()]
       .filter((each) => each !== name)
-      .map((each) => ({ box: each, endpoint: `${loopback}:${this.#ports.of(each)!.peer}` }));
+      .map((each) => ({ box: each, endpoint: `${this.#programs.hostOf(each)}:${this.#ports.of(each)!.peer}` }));
     return this.#programs.prepare({ name, role, region, cluster, ports, certificates, peers });
   }
 

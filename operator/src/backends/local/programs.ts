@@ -22,9 +22,19 @@ export interface BoxProgram {
   peers: { box: string; endpoint: string }[];
 }
 
+/** Where a box runs, when that is not simply this machine's loopback: a network namespace, a control group. */
+export interface Place {
+  /** Address that it listens on and that others find it at. */
+  host: string;
+  /** What its command line is appended to; it must become that command (exec), so that its pid stays. */
+  command: readonly string[];
+}
+
 export interface ProgramSettings {
   federation: string;
   detached: boolean;
+  /** Of boxes by name. Default: loopback, started directly. */
+  places?: ReadonlyMap<string, Place>;
   /** File that Node runs as a data box. Default: this checkout's. */
   dataProgram?: string;
   /** File that Node runs as a witness, without types. Default: bundled from this checkout. */
@@ -50,12 +60,14 @@ export class Programs {
   readonly #federation: string;
   readonly #detached: boolean;
   readonly #data: string;
+  readonly #places: ReadonlyMap<string, Place>;
   #witness: Promise<string> | undefined;
 
   constructor(folder: Folder, settings: ProgramSettings) {
     this.#folder = folder;
     this.#federation = settings.federation;
     this.#detached = settings.detached;
+    this.#places = settings.places ?? new Map();
     this.#data = settings.dataProgram ?? join(programRoot, "node/src/box.ts");
     if (settings.witnessProgram !== undefined) this.#witness = Promise.resolve(settings.witnessProgram);
   }
@@ -64,16 +76,23 @@ export class Programs {
   async prepare(box: BoxProgram): Promise<ChildSpec> {
     const config = this.#folder.config(box.name);
     writePrivate(config, `${JSON.stringify(this.#configOf(box), null, 2)}\n`);
+    const [command = process.execPath, ...before] = [...(this.#places.get(box.name)?.command ?? []), process.execPath];
     const common = {
       name: box.name,
-      command: process.execPath,
+      command,
       logFile: this.#folder.log(box.name),
       processFile: this.#folder.process(box.name),
     };
     if (box.role === "Data")
-      return { ...common, args: [...dataFlags, this.#data, "--config", config], env: dataEnvironment };
+      return { ...common, args: [...before, ...dataFlags, this.#data, "--config", config], env: dataEnvironment };
     this.#witness ??= bundleWitness(join(this.#folder.run, "witness.mjs"));
-    return { ...common, args: [...witnessFlags, await this.#witness, "--config", config], env: witnessEnvironment };
+    const args = [...before, ...witnessFlags, await this.#witness, "--config", config];
+    return { ...common, args, env: witnessEnvironment };
+  }
+
+  /** Address that the box listens on. */
+  hostOf(box: string): string {
+    return this.#places.get(box)?.host ?? loopback;
   }
 
   #configOf(box: BoxProgram): object {
@@ -85,8 +104,10 @@ export class Programs {
       region,
       cluster,
       dir: this.#folder.box(name),
-      peer: { host: loopback, port: ports.peer },
-      ...(role === "Data" ? { client: { host: loopback, port: ports.client }, tokensFile: this.#folder.tokens } : {}),
+      peer: { host: this.hostOf(name), port: ports.peer },
+      ...(role === "Data"
+        ? { client: { host: this.hostOf(name), port: ports.client }, tokensFile: this.#folder.tokens }
+        : {}),
       tls: {
         ca: join(certificates, "ca.crt"),
         cert: join(certificates, "tls.crt"),
