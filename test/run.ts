@@ -5,7 +5,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 
 interface Step {
-  suite: "check" | "unit" | "e2e" | "sim";
+  suite: "check" | "unit" | "kube-api" | "e2e" | "sim";
   name: string;
   command: string[];
   /** The command writes a vitest JSON report to the path put in place of REPORT; absent: the exit code is one result. */
@@ -17,6 +17,7 @@ const steps: Step[] = [
   { suite: "check", name: "style", command: ["biome", "check", "--max-diagnostics=50", "."] },
   { suite: "check", name: "likely mistakes", command: ["oxlint", "--quiet"] },
   { suite: "unit", name: "unit and property tests", command: vitest("vitest.config.ts"), report: true },
+  { suite: "kube-api", name: "kubernetes api", command: vitest("vitest.kube-api.config.ts"), report: true },
   { suite: "e2e", name: "real processes", command: vitest("vitest.e2e.config.ts"), report: true },
 ];
 
