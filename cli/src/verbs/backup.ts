@@ -2,7 +2,7 @@
 import { createReadStream, createWriteStream, existsSync, renameSync, rmSync } from "node:fs";
 import { NexusError } from "@nexus-federation/node/base/errors.ts";
 import { NexusAdmin } from "@nexus-federation/node/client/admin.ts";
-import { BackupFrame } from "@nexus-federation/proto/admin.ts";
+import { BackupFrame, type DeclaredMember } from "@nexus-federation/proto/admin.ts";
 import type { ZoneRule } from "@nexus-federation/proto/records.ts";
 import type { Command } from "commander";
 import { Progress } from "../progress.ts";
@@ -23,7 +23,7 @@ export function backupVerbs(program: Command): void {
     .command("restore <zone> <file>")
     .description("make a new zone of that name from a backup; it is shown when it is complete and its digest is equal")
     .option("--path <pattern>", "its path pattern; default: that of the backup when it is free, else /<zone>/**")
-    .option("--box <box...>", "boxes that hold it; default: the box that answers")
+    .option("--box <box...>", "boxes that hold it; default: those that held it, or the box that answers")
     .action(verb(restore));
 }
 
@@ -89,7 +89,7 @@ async function restore(
   if (!existsSync(file)) throw new UsageError(`${file}: no such file`);
   const admin = await tools.admin();
   const status = await admin.status();
-  const boxes = flags.box ?? [status.box];
+  const known = new Map(status.boxes.map((box) => [box.name, box.role]));
   const bound = new Set(status.map?.rules.filter((rule) => rule.zone !== zone).map((rule) => rule.pattern));
   let path = "";
   const progress = new Progress(zone, undefined);
@@ -98,7 +98,8 @@ async function restore(
     for await (const frame of framesOf(file)) {
       if (frame.header) {
         frame.header.newZone = zone;
-        frame.header.members = boxes.map((box) => ({ box, role: "voter" }));
+        frame.header.members = membersOf(frame.header.members, flags.box, { known, answering: status.box });
+        const boxes = frame.header.members.filter(({ role }) => role === "voter").map(({ box }) => box);
         if (!frame.header.rule) throw new NexusError("INVALID", `${file}: it does not say which zone it is of`);
         frame.header.rule = ruleOf(frame.header.rule, boxes, { path: flags.path, zone, bound });
         path = frame.header.rule.pattern;
@@ -120,6 +121,18 @@ async function restore(
     progress.end();
     admin.close();
   }
+}
+
+/** Those named, else those the zone had when all of them are there, else the box that answers. */
+function membersOf(
+  before: DeclaredMember[],
+  named: string[] | undefined,
+  here: { known: ReadonlyMap<string, string>; answering: string },
+): DeclaredMember[] {
+  const roleOf = (box: string) => (here.known.get(box) === "Witness" ? "witness" : "voter");
+  if (named) return named.map((box) => ({ box, role: roleOf(box) }));
+  if (before.length > 0 && before.every(({ box }) => here.known.has(box))) return before;
+  return [{ box: here.answering, role: "voter" }];
 }
 
 /** The rule that the restored zone gets: the backup's, at a path that is free, over the boxes named. */

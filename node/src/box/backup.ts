@@ -1,4 +1,4 @@
-import type { BackupFrame } from "@nexus-federation/proto/admin.ts";
+import type { BackupFrame, DeclaredMember } from "@nexus-federation/proto/admin.ts";
 import { type FileInfo, FileInfo as FileInfoCodec, type ZoneRule } from "@nexus-federation/proto/records.ts";
 import { type Clock, delay } from "../base/clock.ts";
 import { isRefusal, messageOf, type Refusal, refuse } from "../base/errors.ts";
@@ -45,7 +45,8 @@ export async function* backupZone(needs: BackupNeeds, zone: string): AsyncGenera
   try {
     const { generation, appliedIndex: index } = frozen.machine;
     const none = Buffer.alloc(0);
-    const header = { zone, generation, index, format: backupFormat, digest: none, newZone: "", rule, members: [] };
+    const members = membersOf(needs.groups, rule.log);
+    const header = { zone, generation, index, format: backupFormat, digest: none, newZone: "", rule, members };
     yield backupFrame({ header });
     yield* contents(needs, rule, frozen.machine);
   } catch (error) {
@@ -53,6 +54,11 @@ export async function* backupZone(needs: BackupNeeds, zone: string): AsyncGenera
   } finally {
     frozen.close();
   }
+}
+
+/** Who holds the zone now, the witness included: a restore makes it anew with the same. */
+function membersOf(groups: Groups, log: number): DeclaredMember[] {
+  return (groups.view(log)?.config.members ?? []).map(({ box, role }) => ({ box, role }));
 }
 
 async function take(needs: BackupNeeds, zone: string): Promise<{ rule: ZoneRule; frozen: FrozenMachine } | Refusal> {

@@ -80,6 +80,28 @@ describe("a restore", () => {
     expect(await shownOn(federation)).toEqual(["small", "small"]);
   });
 
+  test("of strong_ha has the members of the backup again, and two voters without a witness get one", async () => {
+    const federation = await withDocs();
+    const frames = await federation.cluster.settle(backup(federation, "a"));
+    const held = frames[0]?.header?.members ?? [];
+    expect(held.map(({ box, role }) => `${box} ${role}`)).toEqual(["a voter", "b voter", "w witness"]);
+
+    const restored = async (name: string, members: string[] | undefined) => {
+      const rule = { ...federation.rule({ zone: name, pattern: `/${name}/**` }, 0), mode: "strong_ha" };
+      const given = members?.map((box) => ({ box, role: "voter" })) ?? held;
+      const begun = { ...frames[0]!, header: { ...frames[0]!.header!, newZone: name, rule, members: given } };
+      const all = (async function* () {
+        yield* [begun, ...frames.slice(1)];
+      })();
+      const reply = await federation.admin(federation.node("a").box.admin.restore(all, anyone));
+      const { groups } = federation.node("a").box.admin.status({ zones: true }, anyone);
+      const now = groups.find((group) => group.log === reply.log)?.members ?? [];
+      return now.map(({ box, role }) => `${box} ${role}`).sort();
+    };
+    expect(await restored("again", undefined)).toEqual(["a voter", "b voter", "w witness"]);
+    expect(await restored("pair", ["a", "c"])).toEqual(["a voter", "c voter", "w witness"]);
+  });
+
   test("that breaks off leaves nothing visible and can be repeated", async () => {
     const federation = await withDocs();
     const frames = await federation.cluster.settle(backup(federation, "a"));

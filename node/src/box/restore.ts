@@ -7,11 +7,12 @@ import {
   type AdminReply,
   type BackupFrame,
   type BackupHeader,
+  type DeclaredMember,
   DestroyZoneRequest,
   EnsureZoneRequest,
   InstallRulesRequest,
 } from "@nexus-federation/proto/admin.ts";
-import type { RuleMap, ZoneRule } from "@nexus-federation/proto/records.ts";
+import type { BoxRecord, RuleMap, ZoneRule } from "@nexus-federation/proto/records.ts";
 import { equalBytes, hexOf } from "../base/bytes.ts";
 import { type Clock, delay } from "../base/clock.ts";
 import { isRefusal, messageOf, type Refusal, refuse } from "../base/errors.ts";
@@ -94,11 +95,13 @@ class Restore {
   /** Makes the marked zone; its rule as it will be installed. */
   async #begin(header: BackupHeader): Promise<ZoneRule | Refusal> {
     const { directory } = this.#needs;
-    const { newZone, rule, members } = header;
+    const { newZone, rule } = header;
     if (header.format !== backupFormat)
       return refuse("VERSION", `the backup has format ${header.format}, this box knows ${backupFormat}`);
     if (newZone === "" || rule === undefined || rule.pattern === "")
       return refuse("INVALID", "a restore names newZone and its rule with a pattern in the header");
+    const members = membersFor(header, rule, directory.boxes);
+    if (isRefusal(members)) return members;
     const next = { ...rule, zone: newZone, generation: 1, state: "active" };
     const problem = rulesProblem([...boundRules(directory.map).filter((one) => one.zone !== newZone), next]);
     if (problem !== undefined) return problem;
@@ -179,6 +182,23 @@ class Restore {
     if (reply.failure === undefined) return reply;
     return { ...reply.failure, code: reply.failure.code as Refusal["code"] };
   }
+}
+
+/** The members that are asked for, in the roles that their boxes have; two voters of strong_ha get their witness. */
+function membersFor(
+  { members }: BackupHeader,
+  { mode }: ZoneRule,
+  boxes: readonly BoxRecord[],
+): DeclaredMember[] | Refusal {
+  const witnesses = boxes.filter((box) => box.role === "Witness").map((box) => box.name);
+  const roleOf = (member: DeclaredMember) => (witnesses.includes(member.box) ? "witness" : member.role);
+  const declared = members.map((member) => ({ ...member, role: roleOf(member) }));
+  const voters = declared.filter((member) => member.role === "voter").length;
+  if (mode !== "strong_ha" || voters !== 2 || declared.some((member) => member.role === "witness")) return declared;
+  const [witness] = witnesses;
+  if (witness !== undefined) return [...declared, { box: witness, role: "witness" }];
+  const text = "members: two voters of strong_ha need a witness, and no box of role Witness is registered";
+  return refuse("INVALID", `${text}; name one box, or three`);
 }
 
 function boundRules(map: RuleMap): ZoneRule[] {

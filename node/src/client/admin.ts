@@ -74,7 +74,35 @@ export class NexusAdmin {
     });
   }
 
+  /** Asks the box that holds the zone when this one does not. */
   async *backup(request: BackupRequest): AsyncIterable<BackupFrame> {
+    let begun = false;
+    try {
+      for await (const frame of this.#backup(request)) {
+        begun = true;
+        yield frame;
+      }
+    } catch (error) {
+      const holder = begun ? undefined : await this.#holderNamedBy(error);
+      if (holder === undefined) throw error;
+      try {
+        yield* holder.#backup(request);
+      } finally {
+        holder.close();
+      }
+    }
+  }
+
+  async #holderNamedBy(error: unknown): Promise<NexusAdmin | undefined> {
+    if (!(error instanceof NexusError)) return undefined;
+    const { code, leaderBox } = error.refusal;
+    if (code !== "NO_LEADER" || !leaderBox) return undefined;
+    const found = (await this.status()).boxes.find((box) => box.name === leaderBox);
+    const endpoint = found?.clientEndpoint ?? "";
+    return endpoint === "" || endpoint === this.endpoint ? undefined : new NexusAdmin(this.#settings, endpoint);
+  }
+
+  async *#backup(request: BackupRequest): AsyncIterable<BackupFrame> {
     const call = this.#rpc.backup(request, this.#metadata);
     try {
       for await (const frame of call as AsyncIterable<BackupFrame>) {
