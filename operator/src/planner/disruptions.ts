@@ -23,7 +23,7 @@ function reasonOf(box: string, desired: Desired, observed: Observed): "" | "rest
   return workload.pod?.leaving ? "leave" : "";
 }
 
-/** Boxes that stay stopped, and pods that go without ceremony: needs no system zone. */
+/** Boxes that stay stopped, and pods that go without ceremony since nothing depends on them: needs no system zone. */
 export function unguardedActions(desired: Desired, observed: Observed): Action[] {
   const actions: Action[] = [];
   const all = allHibernate(desired);
@@ -34,8 +34,9 @@ export function unguardedActions(desired: Desired, observed: Observed): Action[]
       continue;
     }
     const pod = workload?.pod;
-    if (pod?.outdated && workload?.running === false)
-      actions.push({ type: "restartPod", box: box.name, podUid: pod.uid, why: "it is outdated and not ready" });
+    const idle = workload?.running === false || (!observed.bootstrapped && observed.knownFederation === "");
+    if (pod?.outdated && idle)
+      actions.push({ type: "restartPod", box: box.name, podUid: pod.uid, why: "it is outdated and serves nothing" });
   }
   return actions;
 }

@@ -5,10 +5,12 @@
 import type { BoxSpec } from "../../api/box.ts";
 import type { FederationSpec } from "../../api/federation.ts";
 import type { KubeClient } from "../../runtime/api.ts";
+import type { Applier } from "../../runtime/applier.ts";
+import { deleteIf } from "../../runtime/destructive.ts";
 import { isKubeError } from "../../runtime/kube-error.ts";
 import type { KubeObject } from "../../runtime/objects.ts";
 import { type ResourceType, resourceTypes } from "../../runtime/resource-types.ts";
-import { ensure } from "./apply.ts";
+import { amountOf } from "./amount.ts";
 import {
   budgetOf,
   clientServiceOf,
@@ -20,7 +22,6 @@ import {
   volumeSize,
 } from "./children.ts";
 import type { Identities } from "./identities.ts";
-import { amountOf } from "./likeness.ts";
 import type { BoxModel } from "./model.ts";
 import {
   accessName,
@@ -38,6 +39,7 @@ import {
   tokenName,
   volumeClaimName,
 } from "./names.ts";
+import { askedAnnotation, askedOf } from "./pod.ts";
 import { containerName } from "./pod-template.ts";
 import { at, type NamespaceView } from "./view.ts";
 
@@ -67,8 +69,6 @@ export interface Surroundings {
 
 /** What became of one box in a round. */
 export interface BoxOutcome {
-  /** Digest of what its pod is to be. */
-  asked?: string;
   /** What is missing, one clause. */
   waits?: string;
   /** Objects that were written, "Kind/name". */
@@ -77,23 +77,23 @@ export interface BoxOutcome {
 
 export class KubeFleet {
   readonly #client: KubeClient;
+  readonly #applier: Applier;
   readonly #identities: Identities;
   readonly #images: Images;
 
-  constructor(needs: { client: KubeClient; identities: Identities; images: Images }) {
+  constructor(needs: { client: KubeClient; applier: Applier; identities: Identities; images: Images }) {
     this.#client = needs.client;
+    this.#applier = needs.applier;
     this.#identities = needs.identities;
     this.#images = needs.images;
   }
 
   /** What all boxes share. */
   async ensureShared(view: NamespaceView, federation: string): Promise<void> {
-    const { secrets } = view;
+    const { secrets, services, namespace } = view;
     await this.#identities.token({ token: secrets.get(tokenName), access: secrets.get(accessName) });
-    await ensure(this.#client, resourceTypes.service, {
-      manifest: federationServiceOf(view.namespace, federation),
-      cached: view.services.get(federationServiceName),
-    });
+    const manifest = federationServiceOf(namespace, federation);
+    await this.#applier.apply(resourceTypes.service, manifest, services.get(federationServiceName));
   }
 
   /** Everything of one box as it is asked for now. Idempotent. */
@@ -110,16 +110,21 @@ export class KubeFleet {
     if ("waits" in volume) return { waits: volume.waits, written };
     const model = this.#modelOf(wish, view, { ...around, volumeUid: volume.uid });
     const one = async (type: ResourceType, manifest: KubeObject, cached: ReadonlyMap<string, KubeObject>) => {
-      const done = await ensure(this.#client, type, { manifest, cached: cached.get(manifest.metadata.name) });
-      if (done.written) written.push(`${manifest.kind}/${manifest.metadata.name}`);
+      const done = await this.#applier.apply(type, manifest, cached.get(manifest.metadata.name));
+      if (done.changed) written.push(`${manifest.kind}/${manifest.metadata.name}`);
     };
     await one(resourceTypes.configMap, configMapOf(model), view.configMaps);
     await one(resourceTypes.service, peerServiceOf(model), view.services);
     if (spec.role === "Data") await one(resourceTypes.service, clientServiceOf(model), view.services);
     await one(resourceTypes.podDisruptionBudget, budgetOf(model), view.budgets);
-    const set = statefulSetOf(model);
-    await one(resourceTypes.statefulSet, set, view.statefulSets);
-    return { asked: askedIn(set), written };
+    await one(resourceTypes.statefulSet, statefulSetOf(model), view.statefulSets);
+    return { written };
+  }
+
+  /** Digest of what the box's pod is to be; undefined before it has a volume. */
+  askedFor(wish: BoxWish, view: NamespaceView, around: Surroundings): string | undefined {
+    const volumeUid = view.claims.get(volumeClaimName(wish.name))?.metadata.uid;
+    return volumeUid === undefined ? undefined : askedOf(this.#modelOf(wish, view, { ...around, volumeUid }));
   }
 
   /** Deletes everything of the box but its volume. True once nothing is left. */
@@ -142,10 +147,16 @@ export class KubeFleet {
     return !any;
   }
 
-  /** Deletes the pod if it is still that one; its StatefulSet makes the next. */
-  async restart(box: string, podUid: string, view: NamespaceView): Promise<void> {
+  /** Deletes the pod if it is still that one, and still was made for something else; its StatefulSet makes the next. */
+  async restart(
+    box: string,
+    podUid: string,
+    { view, asked }: { view: NamespaceView; asked: string },
+  ): Promise<boolean> {
     const pod = view.pods.get(podName(box));
-    if (pod?.metadata.uid === podUid) await this.#delete(resourceTypes.pod, pod);
+    if (pod?.metadata.uid !== podUid) return false;
+    const still = (live: KubeObject) => live.metadata.annotations?.[askedAnnotation] !== asked;
+    return (await deleteIf(this.#client, { type: resourceTypes.pod, seen: pod, still })) === "deleted";
   }
 
   async #delete(type: ResourceType, object: KubeObject): Promise<void> {
@@ -234,10 +245,6 @@ export class KubeFleet {
       tokenAudience: around.spec?.auth?.tokenReview?.audience ?? "",
     };
   }
-}
-
-function askedIn(set: KubeObject): string {
-  return String(at(set, "spec", "template", "metadata", "annotations", "federation.nexus.io/asked"));
 }
 
 /** Uid of the volume that the box had; empty when it never had one. */

@@ -13,10 +13,10 @@ import {
 import { type Credentials, expiresAtMs } from "@nexus-federation/node/transport/credentials.ts";
 import type { FederationSpec } from "../../api/federation.ts";
 import type { KubeClient } from "../../runtime/api.ts";
+import type { Applier } from "../../runtime/applier.ts";
 import { isKubeError } from "../../runtime/kube-error.ts";
 import type { KubeObject } from "../../runtime/objects.ts";
 import { resourceTypes } from "../../runtime/resource-types.ts";
-import { ensure } from "./apply.ts";
 import {
   accessName,
   authorityName,
@@ -41,12 +41,15 @@ const ownerPrincipal = "owner";
 
 export interface IdentityNeeds {
   client: KubeClient;
+  applier: Applier;
   clock: Clock;
   random: Random;
   namespace: string;
   federation: string;
   /** Id of this operator in its certificate. */
   operator: string;
+  /** The federation was started: its name stays. */
+  isFixed: () => boolean;
 }
 
 type Tls = NonNullable<FederationSpec["tls"]>;
@@ -121,7 +124,7 @@ export class Identities {
 
   /** The owner's token and the table of hashes, drawn on first use. Both outlive every box. */
   async token(cached: { token: KubeObject | undefined; access: KubeObject | undefined }): Promise<void> {
-    const { client, random, namespace, federation } = this.#needs;
+    const { client, applier, random, namespace, federation } = this.#needs;
     const metadata = (name: string) => ({ name, namespace, labels: labelsOf(federation) });
     const fresh = (): KubeObject => ({
       apiVersion: "v1",
@@ -150,7 +153,7 @@ export class Identities {
       type: "Opaque",
       data: { "tokens.json": Buffer.from(table).toString("base64") },
     };
-    await ensure(client, resourceTypes.secret, { manifest: access, cached: cached.access });
+    await applier.apply(resourceTypes.secret, access, cached.access);
     if (this.#authority && textOf(secret, "ca.crt") !== this.#authority.certificatePem) {
       const data = { "ca.crt": Buffer.from(this.#authority.certificatePem).toString("base64") };
       await client.patch(resourceTypes.secret, inNamespace(namespace, tokenName), { data });
@@ -173,11 +176,14 @@ export class Identities {
       const name = inNamespace(namespace, authorityName);
       const kept = await client.get(resourceTypes.secret, name);
       const secret = kept ?? (await this.#createOnce(await this.#newAuthority()));
-      this.#authority = await Authority.of(authorityTexts(secret));
-      if (this.#authority.federation !== federation) {
-        const found = this.#authority.federation;
-        this.#authority = undefined;
-        const text = `Secret ${authorityName} is the authority of federation ${found}, not of ${federation}; one namespace holds one federation for life`;
+      const found = await Authority.of(authorityTexts(secret));
+      if (found.federation === federation) this.#authority = found;
+      else if (!this.#needs.isFixed()) {
+        // The Federation came after the first boxes: nothing has begun under the former name.
+        await client.delete(resourceTypes.secret, name, { uid: secret.metadata.uid ?? "" });
+        return this.#open();
+      } else {
+        const text = `Secret ${authorityName} is the authority of federation ${found.federation}, not of ${federation}; one namespace holds one federation for life`;
         throw new NexusError("INVALID", text);
       }
     }

@@ -23,8 +23,17 @@ type Json = Record<string, unknown>;
 export const askedAnnotation = `${apiGroup}/asked`;
 
 export function askedOf(box: BoxModel): string {
-  const { spec, image, pullPolicy, pullSecrets, volumeUid, tokenAudience } = box;
-  const asked = [image, pullPolicy, pullSecrets, volumeUid, tokenAudience, spec.role, spec.podTemplate ?? {}];
+  const { federation, spec, image, pullPolicy, pullSecrets, volumeUid, tokenAudience } = box;
+  const asked = [
+    federation,
+    image,
+    pullPolicy,
+    pullSecrets,
+    volumeUid,
+    tokenAudience,
+    spec.role,
+    spec.podTemplate ?? {},
+  ];
   return createHash("sha256").update(JSON.stringify(asked)).digest("hex").slice(0, 16);
 }
 

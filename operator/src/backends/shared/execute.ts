@@ -51,6 +51,8 @@ export interface ExecutorNeeds {
   report: (line: string) => void;
   /** In whose name the disruption lock is held. */
   holder?: string;
+  /** Told each deed that is done, and each refusal (a sentence) when it is new. */
+  done?: (action: Action, refusal: string | undefined) => void;
 }
 
 export class Executor {
@@ -59,6 +61,7 @@ export class Executor {
   readonly #random: Random;
   readonly #report: (line: string) => void;
   readonly #holder: string;
+  readonly #done: NonNullable<ExecutorNeeds["done"]>;
   readonly #pace = new Map<string, { notBeforeMs: number; backoff: Backoff; problem: string }>();
 
   /** `report` is told each deed as it is done or refused. */
@@ -68,6 +71,7 @@ export class Executor {
     this.#random = needs.random;
     this.#report = needs.report;
     this.#holder = needs.holder ?? "";
+    this.#done = needs.done ?? (() => {});
   }
 
   /** Deeds that were refused or failed and are still wanted. */
@@ -95,10 +99,14 @@ export class Executor {
     try {
       await this.#execute(action, world);
       this.#report(subject);
+      this.#done(action, undefined);
       pace.problem = "";
       pace.notBeforeMs = this.#clock.now() + settleMs;
     } catch (error) {
-      if (pace.problem !== messageOf(error)) this.#report(`${subject}: ${messageOf(error)}`);
+      if (pace.problem !== messageOf(error)) {
+        this.#report(`${subject}: ${messageOf(error)}`);
+        this.#done(action, messageOf(error));
+      }
       pace.problem = messageOf(error);
       pace.notBeforeMs = this.#clock.now() + pace.backoff.nextMs();
     }

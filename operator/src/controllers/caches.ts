@@ -1,0 +1,123 @@
+// What the operator watches, and one namespace of it as a picture. Children are found by the label that the operator puts
+// on them, so that the caches grow with the federations and not with the cluster.
+import type { Clock, Random } from "@nexus-federation/node/base/clock.ts";
+import { kindNames } from "../api/kinds.ts";
+import { boxLabel, managedSelector } from "../backends/kubernetes/names.ts";
+import type { NamespaceView } from "../backends/kubernetes/view.ts";
+import type { Informer, Log } from "../runtime/api.ts";
+import type { RawClient } from "../runtime/client.ts";
+import { SharedInformer } from "../runtime/informer.ts";
+import type { RuntimeMetrics } from "../runtime/metrics.ts";
+import type { KubeObject } from "../runtime/objects.ts";
+import { ownTypes, type ResourceType, resourceTypes } from "../runtime/resource-types.ts";
+
+export interface CacheNeeds {
+  client: RawClient;
+  clock: Clock;
+  random: Random;
+  metrics: RuntimeMetrics;
+  log: Log;
+}
+
+const childTypes = {
+  statefulSets: [resourceTypes.statefulSet, managedSelector],
+  pods: [resourceTypes.pod, boxLabel],
+  claims: [resourceTypes.persistentVolumeClaim, boxLabel],
+  services: [resourceTypes.service, managedSelector],
+  secrets: [resourceTypes.secret, managedSelector],
+  configMaps: [resourceTypes.configMap, managedSelector],
+  budgets: [resourceTypes.podDisruptionBudget, managedSelector],
+} as const satisfies Record<string, readonly [ResourceType, string]>;
+type ChildName = keyof typeof childTypes;
+
+/** Caches of one namespace, or of all. */
+export class Caches {
+  readonly #own: Informer[];
+  readonly #children: Record<ChildName, Informer>;
+  /** Of the whole cluster; they never fill where the operator may not read them. */
+  readonly #nodes: Informer | undefined;
+  readonly #namespaces: Informer | undefined;
+
+  /** `namespace` undefined: all, with nodes and namespaces. */
+  constructor(needs: CacheNeeds, namespace: string | undefined) {
+    const of = (type: ResourceType, labelSelector?: string, keep?: true): Informer =>
+      new SharedInformer(
+        {
+          type,
+          ...(namespace === undefined || !type.namespaced ? {} : { namespace }),
+          ...(labelSelector === undefined ? {} : { labelSelector }),
+          ...(keep ? { keepManagedFields: true as const } : {}),
+        },
+        needs,
+      );
+    this.#own = kindNames.map((kind) => of(ownTypes[kind], undefined, kind === "Box" ? true : undefined));
+    this.#children = Object.fromEntries(
+      Object.entries(childTypes).map(([name, [type, selector]]) => [name, of(type, selector)]),
+    ) as Record<ChildName, Informer>;
+    this.#nodes = of(resourceTypes.node);
+    this.#namespaces = namespace === undefined ? of(resourceTypes.namespace) : undefined;
+  }
+
+  get #namespaced(): Informer[] {
+    return [...this.#own, ...Object.values(this.#children)];
+  }
+
+  /** `changed` is told the namespace of each change; "" when it may concern every one. */
+  start(changed: (namespace: string) => void): void {
+    for (const informer of this.#namespaced) {
+      informer.onChange(({ object }) => changed(object.metadata.namespace ?? ""));
+      informer.start();
+    }
+    this.#nodes?.onChange((event) => {
+      // A node writes its heartbeat into its status all the time.
+      if (event.kind === "updated" && JSON.stringify(event.before.spec) === JSON.stringify(event.object.spec)) return;
+      changed("");
+    });
+    this.#nodes?.start();
+    this.#namespaces?.onChange(({ object }) => {
+      if (object.metadata.deletionTimestamp !== undefined) changed(object.metadata.name);
+    });
+    this.#namespaces?.start();
+  }
+
+  async waitSynced(signal?: AbortSignal): Promise<void> {
+    await Promise.all(this.#namespaced.map((informer) => informer.waitSynced(signal)));
+  }
+
+  get synced(): boolean {
+    return this.#namespaced.every((informer) => informer.synced);
+  }
+
+  async stop(): Promise<void> {
+    const extra = [this.#nodes, this.#namespaces].filter((each) => each !== undefined);
+    await Promise.all([...this.#namespaced, ...extra].map((informer) => informer.stop()));
+  }
+
+  /** Namespaces that hold any of our resources. */
+  federations(): Set<string> {
+    const found = new Set<string>();
+    for (const informer of this.#own)
+      for (const { metadata } of informer.list()) if (metadata.namespace !== undefined) found.add(metadata.namespace);
+    return found;
+  }
+
+  view(namespace: string): NamespaceView {
+    const byName = (informer: Informer): Map<string, KubeObject> =>
+      new Map(informer.list(namespace).map((object) => [object.metadata.name, object]));
+    const child = (name: ChildName) => byName(this.#children[name]);
+    const self = this.#namespaces?.get({ name: namespace });
+    return {
+      namespace,
+      terminating: self?.metadata.deletionTimestamp !== undefined,
+      own: this.#own.flatMap((informer) => informer.list(namespace)),
+      statefulSets: child("statefulSets"),
+      pods: child("pods"),
+      claims: child("claims"),
+      services: child("services"),
+      secrets: child("secrets"),
+      configMaps: child("configMaps"),
+      budgets: child("budgets"),
+      nodes: new Map((this.#nodes?.list() ?? []).map((node) => [node.metadata.name, node])),
+    };
+  }
+}

@@ -1,0 +1,359 @@
+// One federation: the namespace it lives in. The problem: boxes, groups and zones depend on each other in both directions,
+// and half of the truth is in the boxes, not in Kubernetes. Why not a controller a kind: each would see a part, and two of
+// them could take two members of one log away at once. The sketch: one key, the namespace; every round reads all objects
+// from the caches and asks every box for its status, plans the whole with the pure planner that local processes use,
+// makes the objects that are asked for, executes the plan's deeds through the boxes, and reports; a round that was cut
+// short anywhere is simply done again.
+import type { Clock, Random } from "@nexus-federation/node/base/clock.ts";
+import type { StatusReply } from "@nexus-federation/proto/admin.ts";
+import { isAsked, pauseAnnotation } from "../api/annotations.ts";
+import type { Condition } from "../api/conditions.ts";
+import { type BoxWish, type Images, KubeFleet, type Surroundings } from "../backends/kubernetes/fleet.ts";
+import { Identities } from "../backends/kubernetes/identities.ts";
+import { uidsName } from "../backends/kubernetes/names.ts";
+import { refusedFields } from "../backends/kubernetes/pod-template.ts";
+import type { NamespaceView } from "../backends/kubernetes/view.ts";
+import { endpointsOf, workloadOf } from "../backends/kubernetes/workloads.ts";
+import { Admin } from "../backends/shared/admin.ts";
+import { Executor, isAdminAction } from "../backends/shared/execute.ts";
+import { observedOf } from "../backends/shared/observe.ts";
+import type { Action } from "../planner/actions.ts";
+import { type Desired, type DesiredBox, desiredOf } from "../planner/desired.ts";
+import { blockedBy } from "../planner/disruptions.ts";
+import type { Observed, ObservedWorkload } from "../planner/observed.ts";
+import { namedBoxes, plan } from "../planner/plan.ts";
+import type { EventSink, KubeClient, Log, Outcome } from "../runtime/api.ts";
+import type { Applier } from "../runtime/applier.ts";
+import type { KubeObject } from "../runtime/objects.ts";
+import { type Declarations, declarationsOf } from "./declared.ts";
+import { Finalizers } from "./finalizers.ts";
+import { type Keepsake, KeepsakeStore } from "./keepsake.ts";
+import { aboutOf, noteOf } from "./notes.ts";
+import { Reporter } from "./reporter.ts";
+
+export interface FederationNeeds {
+  namespace: string;
+  /** Ends with this operator's time in office. */
+  client: KubeClient;
+  applier: Applier;
+  view: () => NamespaceView;
+  clock: Clock;
+  random: Random;
+  events: EventSink;
+  log: Log;
+  images: Images;
+  /** Whose boxes are run from here. */
+  cluster: string;
+  /** Look again soon. */
+  wake: () => void;
+}
+
+/** Time between two looks while something changes, while it does so for long, and while nothing does. */
+const busyMs = 300;
+const slowMs = 2_000;
+const idleMs = 5_000;
+/** Rounds without any news after which an unfinished federation is looked at less often. */
+const quietRoundsMax = 100;
+const statusTimeoutMs = 1_500;
+/** Boxes whose objects are made at once. */
+const parallelBoxes = 8;
+
+export class FederationController {
+  readonly #needs: FederationNeeds;
+  readonly #keepsakes: KeepsakeStore;
+  readonly #finalizers: Finalizers;
+  readonly #reporter: Reporter;
+  #name = "";
+  #fleet: KubeFleet | undefined;
+  #identities: Identities | undefined;
+  #admin: Admin | undefined;
+  #executor: Executor | undefined;
+  #executing: Promise<void> | undefined;
+  readonly #planned = new Map<string, Condition[]>();
+  /** What the last round of each box waited for. */
+  #waits = new Map<string, string>();
+  #quietRounds = 0;
+  #keepsake: Keepsake = { federation: "", uids: {}, retired: {} };
+  #objects: ReadonlyMap<string, KubeObject> = new Map();
+
+  constructor(needs: FederationNeeds) {
+    this.#needs = needs;
+    this.#keepsakes = new KeepsakeStore(needs.client, needs.namespace);
+    this.#finalizers = new Finalizers(needs.client);
+    this.#reporter = new Reporter(needs);
+  }
+
+  close(): void {
+    this.#admin?.close();
+  }
+
+  /** Resolves when no call to a box is under way any more. */
+  async idle(): Promise<void> {
+    await this.#executing;
+  }
+
+  /** One round. */
+  async reconcile(signal: AbortSignal): Promise<Outcome> {
+    const view = this.#needs.view();
+    if (view.terminating) {
+      await this.#finalizers.releaseAll(view.own);
+      return { kind: "done" };
+    }
+    this.#keepsake = this.#keepsakes.read(view.configMaps.get(uidsName));
+    const found = declarationsOf(view, this.#keepsake, this.#needs.clock.wallMs());
+    this.#objects = found.objects;
+    if (found.objects.size === 0) return { kind: "done" };
+    if (!(await this.#prepare(found))) return { kind: "retry", afterMs: slowMs, reason: "certificates are missing" };
+    const desired = desiredOf(found.name, found.declared, this.#needs.cluster);
+    const around = this.#around(found, desired, view);
+    const workloads = this.#workloads(found, desired, { view, around });
+    const replies = await this.#ask(desired, workloads);
+    signal.throwIfAborted();
+    const observed = this.#observe(found, { workloads, replies });
+    const actions = this.#isPaused(found) ? [] : plan(desired, observed, this.#needs.clock.wallMs());
+    this.#note(actions, found);
+    await this.#act(actions, { found, desired, observed, view, around });
+    await this.#remember(found, observed);
+    await this.#reporter.report({ found, desired, observed, view, replies, planned: this.#planned });
+    await this.#finalizers.keep({ found, desired, observed, view, named: namedBoxes(desired, observed) });
+    return { kind: "retry", afterMs: this.#pause(actions), reason: "the boxes are asked again" };
+  }
+
+  /** Credentials and the parts that need them; false while somebody else has yet to issue the operator's certificate. */
+  async #prepare(found: Declarations): Promise<boolean> {
+    const { client, applier, clock, random, namespace, images, cluster } = this.#needs;
+    const federation = this.#keepsake.federation || found.name;
+    if (federation !== this.#name || this.#fleet === undefined) {
+      const isFixed = () => this.#keepsake.federation !== "";
+      const operator = cluster === "" ? "operator" : cluster;
+      this.#identities = new Identities({ client, applier, clock, random, namespace, federation, operator, isFixed });
+      this.#fleet = new KubeFleet({ client, applier, identities: this.#identities, images });
+      this.#admin?.close();
+      this.#admin = undefined;
+      this.#name = federation;
+    }
+    const own = await this.#identities?.operator(found.federation?.tls);
+    if (own === undefined) return false;
+    if (this.#admin === undefined) {
+      this.#admin = new Admin(own, clock.wallMs, { federation, statusTimeoutMs });
+      this.#executor = new Executor({
+        admin: this.#admin,
+        clock,
+        random,
+        holder: `operator/${cluster}`,
+        report: (line) => this.#needs.log.debug({ namespace, line }, "deed"),
+        done: (action, refusal) => this.#told(action, refusal),
+      });
+    } else this.#admin.reload(own);
+    return true;
+  }
+
+  #around(found: Declarations, desired: Desired, view: NamespaceView): Surroundings {
+    const peers = [...desired.boxes.values()]
+      .filter((box) => box.role === "Data")
+      .map((box) => ({ box: box.name, endpoint: this.#endpoints(found, box, view).peer }))
+      .sort((a, b) => (a.box < b.box ? -1 : 1));
+    return { federation: this.#name, spec: found.federation, peers };
+  }
+
+  #endpoints(found: Declarations, box: DesiredBox, view: NamespaceView) {
+    const resource = found.resources.get(`Box/${box.name}`);
+    if (resource?.kind !== "Box") return { peer: "", client: "" };
+    const templates = found.federation?.clusters.find((each) => each.name === box.cluster);
+    return endpointsOf({ name: box.name, namespace: view.namespace, spec: resource.spec }, templates);
+  }
+
+  #workloads(
+    found: Declarations,
+    desired: Desired,
+    { view, around }: { view: NamespaceView; around: Surroundings },
+  ): Map<string, ObservedWorkload> {
+    const workloads = new Map<string, ObservedWorkload>();
+    for (const box of desired.boxes.values()) {
+      if (box.foreign) continue;
+      const wish = wishOf(box.name, found, { stopped: false, evictable: false, mayReplaceVolume: false });
+      const asked = wish && this.#fleet?.askedFor(wish, view, around);
+      const endpoints = this.#endpoints(found, box, view);
+      const workload = workloadOf(box.name, view, { asked, endpoints, role: box.role });
+      if (workload.exists || box.deleted) workloads.set(box.name, workload);
+    }
+    return workloads;
+  }
+
+  /** Status of every running data box, asked at once. */
+  async #ask(desired: Desired, workloads: ReadonlyMap<string, ObservedWorkload>): Promise<Map<string, StatusReply>> {
+    const running = [...workloads].filter(
+      ([box, workload]) => workload.running && desired.boxes.get(box)?.role !== "Witness",
+    );
+    const answers = await Promise.all(
+      running.map(async ([box, { adminEndpoint, peerEndpoint }]) => {
+        const reply = await this.#admin?.status(box, adminEndpoint ?? peerEndpoint);
+        return [box, reply] as const;
+      }),
+    );
+    const replies = new Map<string, StatusReply>();
+    for (const [box, reply] of answers) {
+      if (typeof reply === "object") replies.set(box, reply);
+      else this.#needs.log.debug({ namespace: this.#needs.namespace, box, reason: reply }, "a box did not answer");
+    }
+    return replies;
+  }
+
+  #observe(
+    found: Declarations,
+    { workloads, replies }: { workloads: ReadonlyMap<string, ObservedWorkload>; replies: Map<string, StatusReply> },
+  ): Observed {
+    const seen = { workloads, replies, knownFederation: this.#keepsake.federation, conditions: this.#planned };
+    return { ...observedOf(seen), obstacles: obstaclesOf(found), waits: this.#waits };
+  }
+
+  async #act(
+    actions: readonly Action[],
+    world: { found: Declarations; desired: Desired; observed: Observed; view: NamespaceView; around: Surroundings },
+  ): Promise<void> {
+    const { found, desired, observed, view, around } = world;
+    if (this.#isPaused(found)) return;
+    const fleet = this.#fleet!;
+    await fleet.ensureShared(view, this.#name);
+    const boxesOf = (type: Action["type"]) =>
+      new Set(actions.flatMap((action) => (action.type === type && "box" in action ? [action.box] : [])));
+    const [removed, stopped, evictable] = [
+      boxesOf("removeWorkload"),
+      boxesOf("stopWorkload"),
+      boxesOf("allowEviction"),
+    ];
+    const kept = [...desired.boxes.values()].filter(
+      (box) => !box.foreign && !removed.has(box.name) && !(box.deleted && !observed.workloads.get(box.name)?.exists),
+    );
+    const waits = new Map<string, string>();
+    const one = async ({ name }: DesiredBox) => {
+      const mayReplaceVolume = observed.systemServes && blockedBy(name, observed) === "";
+      const flags = { stopped: stopped.has(name), evictable: evictable.has(name), mayReplaceVolume };
+      const wish = wishOf(name, found, flags);
+      if (wish === undefined || isAsked(wish.annotations, pauseAnnotation)) return;
+      const outcome = await fleet.ensureBox(wish, view, around);
+      if (outcome.waits !== undefined) waits.set(`Box/${name}`, outcome.waits);
+      if (outcome.written.length > 0)
+        this.#needs.log.info({ namespace: view.namespace, box: name, written: outcome.written }, "objects applied");
+    };
+    for (let from = 0; from < kept.length; from += parallelBoxes)
+      await Promise.all(kept.slice(from, from + parallelBoxes).map(one));
+    this.#waits = waits;
+    for (const box of removed) await fleet.removeBox(box, view);
+    await this.#restart(actions, { ...world, fleet });
+    const deeds = actions.filter(isAdminAction).filter((action) => !this.#isHeld(action));
+    if (deeds.length === 0 || this.#executor === undefined) return;
+    this.#executing ??= this.#executor.run(deeds, { desired, observed }).finally(() => {
+      this.#executing = undefined;
+    });
+  }
+
+  /** Pods that are to be replaced, each looked at once more right before it goes. */
+  async #restart(
+    actions: readonly Action[],
+    world: { found: Declarations; desired: Desired; observed: Observed; view: NamespaceView; around: Surroundings } & {
+      fleet: KubeFleet;
+    },
+  ): Promise<void> {
+    const { found, desired, observed, view, around, fleet } = world;
+    for (const action of actions) {
+      if (action.type !== "restartPod") continue;
+      const { box, podUid } = action;
+      const wish = wishOf(box, found, { stopped: false, evictable: false, mayReplaceVolume: false });
+      const asked = wish && fleet.askedFor(wish, view, around);
+      if (asked === undefined) continue;
+      if (observed.workloads.get(box)?.running && observed.bootstrapped) {
+        const replies = await this.#ask(desired, observed.workloads);
+        const now = this.#observe(found, { workloads: observed.workloads, replies });
+        const blocked = blockedBy(box, now);
+        if (blocked !== "") {
+          this.#needs.log.info({ namespace: view.namespace, box, blocked }, "a pod stays for now");
+          continue;
+        }
+      }
+      if (await fleet.restart(box, podUid, { view, asked })) this.#told(action, undefined);
+    }
+  }
+
+  /** The object of the action is paused. */
+  #isHeld(action: Action): boolean {
+    const about = aboutOf(action);
+    const object = about === undefined ? undefined : this.#objects.get(about);
+    return isAsked(object?.metadata.annotations, pauseAnnotation);
+  }
+
+  #isPaused(found: Declarations): boolean {
+    return isAsked(found.objects.get("Federation/federation")?.metadata.annotations, pauseAnnotation);
+  }
+
+  #told(action: Action, refusal: string | undefined): void {
+    const { namespace, log, events, wake } = this.#needs;
+    log.info({ namespace, action: { ...action, type: action.type }, refusal }, refusal ? "deed refused" : "deed done");
+    const about = this.#objects.get(aboutOf(action) ?? "") ?? this.#objects.get("Federation/federation");
+    if (about !== undefined) events.record(about, noteOf(action, refusal));
+    if (refusal === undefined) wake();
+  }
+
+  #note(actions: readonly Action[], found: Declarations): void {
+    const changed = actions.filter((action) => action.type === "raiseCondition");
+    this.#quietRounds = changed.length > 0 ? 0 : this.#quietRounds + 1;
+    for (const { object, condition } of changed) {
+      const others = (this.#planned.get(object) ?? []).filter((each) => each.type !== condition.type);
+      this.#planned.set(object, [...others, condition]);
+    }
+    for (const key of this.#planned.keys())
+      if (key !== "Federation/federation" && !found.objects.has(key)) this.#planned.delete(key);
+  }
+
+  async #remember(found: Declarations, observed: Observed): Promise<void> {
+    const before = this.#keepsake;
+    const uids: Record<string, string> = { ...before.uids };
+    for (const [zone, log] of observed.logs) if (log.uid) uids[zone] = log.uid;
+    const retired = { ...found.retired };
+    const nowMs = this.#needs.clock.wallMs();
+    if (observed.systemServes)
+      for (const [name, { endedAtMs }] of Object.entries(retired)) {
+        const over = !observed.logs.has(name) && !observed.rules.some((rule) => rule.zone === name);
+        if (over && endedAtMs < nowMs && !found.objects.has(`ConsensusZone/${name}`)) delete retired[name];
+      }
+    const federation = before.federation || (observed.bootstrapped ? this.#name : "");
+    await this.#keepsakes.write({ federation, uids, retired }, { before, federation: this.#name });
+  }
+
+  #pause(actions: readonly Action[]): number {
+    const moving = [...this.#planned.values()].some((list) =>
+      list.some((each) => each.type === "Reconciling" && each.status === "True"),
+    );
+    const deeds = actions.some((action) => action.type !== "raiseCondition" && action.type !== "stopWorkload");
+    if (!moving && !deeds) return idleMs;
+    return this.#quietRounds > quietRoundsMax ? slowMs : busyMs;
+  }
+}
+
+function wishOf(
+  name: string,
+  found: Declarations,
+  flags: Pick<BoxWish, "stopped" | "evictable" | "mayReplaceVolume">,
+): BoxWish | undefined {
+  const resource = found.resources.get(`Box/${name}`);
+  const object = found.objects.get(`Box/${name}`);
+  if (resource?.kind !== "Box" || object === undefined) return undefined;
+  const { spec } = resource;
+  const refused = refusedFields(spec.podTemplate ?? {}).length > 0;
+  // The rest of the box goes on as asked; what is refused is not merged.
+  const usable = refused ? { ...spec, podTemplate: undefined } : spec;
+  const { annotations } = resource.metadata;
+  return { name, uid: object.metadata.uid ?? "", spec: usable, annotations, ...flags };
+}
+
+function obstaclesOf(found: Declarations): Map<string, { reason: string; message: string }> {
+  const obstacles = new Map(found.misread);
+  for (const [key, resource] of found.resources) {
+    if (resource.kind !== "Box") continue;
+    const refused = refusedFields(resource.spec.podTemplate ?? {});
+    if (refused.length === 0) continue;
+    const message = `spec.podTemplate sets ${refused.join(", ")}, which the operator decides; take that out. Until then the pod is made without the template.`;
+    obstacles.set(key, { reason: "PodTemplateRefused", message });
+  }
+  return obstacles;
+}

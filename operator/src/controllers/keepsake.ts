@@ -1,0 +1,70 @@
+// What must be remembered although no object and no box says it any more: that a federation was started here (so that a
+// new, empty one is never made in its place), and zones that were deleted while their data is still kept. It lies in a
+// ConfigMap without an owner, which the operator never deletes.
+import { labelsOf, uidsName } from "../backends/kubernetes/names.ts";
+import type { KubeClient } from "../runtime/api.ts";
+import type { KubeObject } from "../runtime/objects.ts";
+import { resourceTypes } from "../runtime/resource-types.ts";
+
+export interface RetiredZone {
+  /** Wall time of its end. */
+  endedAtMs: number;
+  /** As it was declared last. */
+  spec: Record<string, unknown>;
+}
+
+export interface Keepsake {
+  /** Trust domain of the federation that was started; empty when never. */
+  federation: string;
+  /** Uid of each zone's log, by zone. */
+  uids: Readonly<Record<string, string>>;
+  retired: Readonly<Record<string, RetiredZone>>;
+}
+
+const nothing: Keepsake = { federation: "", uids: {}, retired: {} };
+
+export function keepsakeOf(configMap: KubeObject | undefined): Keepsake {
+  const data = (configMap?.["data"] ?? {}) as Record<string, string>;
+  return {
+    federation: data["federation"] ?? "",
+    uids: parsed(data["zones"], nothing.uids),
+    retired: parsed(data["retired"], nothing.retired),
+  };
+}
+
+function parsed<T>(text: string | undefined, fallback: T): T {
+  return text === undefined ? fallback : (JSON.parse(text) as T);
+}
+
+/** The last state that was written from here, which the cache may not show yet. */
+export class KeepsakeStore {
+  readonly #client: KubeClient;
+  readonly #namespace: string;
+  #last: { text: string; keepsake: Keepsake } | undefined;
+
+  constructor(client: KubeClient, namespace: string) {
+    this.#client = client;
+    this.#namespace = namespace;
+  }
+
+  read(configMap: KubeObject | undefined): Keepsake {
+    return this.#last?.keepsake ?? keepsakeOf(configMap);
+  }
+
+  /** Writes when something differs. */
+  async write(next: Keepsake, { before, federation }: { before: Keepsake; federation: string }): Promise<void> {
+    const text = JSON.stringify(next);
+    if (text === (this.#last?.text ?? JSON.stringify(before))) return;
+    await this.#client.apply(resourceTypes.configMap, {
+      apiVersion: "v1",
+      kind: "ConfigMap",
+      metadata: { name: uidsName, namespace: this.#namespace, labels: labelsOf(federation) },
+      data: {
+        ...(next.federation === "" ? {} : { federation: next.federation }),
+        zones: JSON.stringify(next.uids),
+        retired: JSON.stringify(next.retired),
+      },
+    });
+    this.#last = { text, keepsake: next };
+  }
+}

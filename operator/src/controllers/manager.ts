@@ -1,0 +1,156 @@
+// Many federations in one process: which namespaces hold one, which of them this replica leads, and whose turn it is.
+import type { Clock, Random } from "@nexus-federation/node/base/clock.ts";
+import type { Images } from "../backends/kubernetes/fleet.ts";
+import { leaseName } from "../backends/kubernetes/names.ts";
+import type { EventSink, Leadership, Log, Outcome } from "../runtime/api.ts";
+import type { Applier } from "../runtime/applier.ts";
+import type { RawClient } from "../runtime/client.ts";
+import { LeaderElector } from "../runtime/leader-elector.ts";
+import type { RuntimeMetrics } from "../runtime/metrics.ts";
+import { WorkQueue } from "../runtime/work-queue.ts";
+import { Caches } from "./caches.ts";
+import { FederationController } from "./federation.ts";
+
+export interface ManagerNeeds {
+  client: RawClient;
+  applier: Applier;
+  clock: Clock;
+  random: Random;
+  metrics: RuntimeMetrics;
+  events: EventSink;
+  log: Log;
+}
+
+export interface ManagerSettings {
+  /** Empty: all. */
+  namespaces: readonly string[];
+  /** Whose boxes are run from here. */
+  cluster: string;
+  images: Images;
+  /** Of this process: never the same twice. */
+  identity: string;
+}
+
+/** Changes that come together are looked at together, ms. */
+const gatherMs = 30;
+
+interface Federation {
+  elector: LeaderElector;
+  office: { controller: FederationController; leadership: Leadership } | undefined;
+}
+
+export class Manager {
+  readonly #needs: ManagerNeeds;
+  readonly #settings: ManagerSettings;
+  /** By namespace; "" watches all. */
+  readonly #caches = new Map<string, Caches>();
+  readonly #federations = new Map<string, Federation>();
+  readonly #queue: WorkQueue;
+  readonly #stopping = new AbortController();
+
+  constructor(settings: ManagerSettings, needs: ManagerNeeds) {
+    this.#settings = settings;
+    this.#needs = needs;
+    for (const namespace of settings.namespaces) this.#caches.set(namespace, new Caches(needs, namespace));
+    if (settings.namespaces.length === 0) this.#caches.set("", new Caches(needs, undefined));
+    const reconcile = (namespace: string, signal: AbortSignal) => this.#reconcile(namespace, signal);
+    this.#queue = new WorkQueue({ name: "federation", reconcile }, needs);
+  }
+
+  /** All caches were filled once. */
+  get ready(): boolean {
+    return [...this.#caches.values()].every((caches) => caches.synced);
+  }
+
+  /** Namespaces whose lease this process holds. */
+  get leads(): string[] {
+    return [...this.#federations].flatMap(([namespace, { office }]) => (office ? [namespace] : []));
+  }
+
+  /** Resolves when the caches are filled; federations are found from then on. */
+  async start(): Promise<void> {
+    for (const caches of this.#caches.values()) caches.start((namespace) => this.#changed(namespace));
+    await Promise.all([...this.#caches.values()].map((caches) => caches.waitSynced(this.#stopping.signal)));
+    this.#queue.start();
+    this.#discover();
+  }
+
+  /** Ends the work in hand and gives the leases back. Idempotent. */
+  async stop(): Promise<void> {
+    this.#stopping.abort(new Error("the operator stops"));
+    await Promise.all([...this.#federations.values()].map(({ elector }) => elector.stop()));
+    await this.#queue.stop();
+    await Promise.all([...this.#caches.values()].map((caches) => caches.stop()));
+  }
+
+  #changed(namespace: string): void {
+    if (!this.ready) return;
+    if (namespace === "") {
+      for (const each of this.#federations.keys()) this.#queue.addAfter(each, gatherMs);
+      return;
+    }
+    if (!this.#federations.has(namespace)) this.#discover();
+    if (this.#federations.has(namespace)) this.#queue.addAfter(namespace, gatherMs);
+  }
+
+  #cachesOf(namespace: string): Caches | undefined {
+    return this.#caches.get(namespace) ?? this.#caches.get("");
+  }
+
+  #discover(): void {
+    if (this.#stopping.signal.aborted) return;
+    for (const caches of this.#caches.values())
+      for (const namespace of caches.federations()) if (!this.#federations.has(namespace)) this.#campaign(namespace);
+  }
+
+  #campaign(namespace: string): void {
+    const { client, clock, random, metrics, log } = this.#needs;
+    const work = {
+      lead: (leadership: Leadership) => this.#takeOffice(namespace, leadership),
+      ended: () => this.#leaveOffice(namespace),
+    };
+    const init = { lease: { namespace, name: leaseName }, identity: this.#settings.identity, work };
+    const elector = new LeaderElector(init, { client, clock, random, metrics, log });
+    this.#federations.set(namespace, { elector, office: undefined });
+    elector.start();
+  }
+
+  #takeOffice(namespace: string, leadership: Leadership): void {
+    const federation = this.#federations.get(namespace);
+    if (federation === undefined) return;
+    const { client, applier, clock, random, events, log } = this.#needs;
+    const { images, cluster } = this.#settings;
+    const controller = new FederationController({
+      namespace,
+      client: client.bound(leadership.signal),
+      applier: applier.bound(leadership.signal),
+      view: () => this.#cachesOf(namespace)!.view(namespace),
+      clock,
+      random,
+      events,
+      log,
+      images,
+      cluster,
+      wake: () => this.#queue.add(namespace),
+    });
+    federation.office = { controller, leadership };
+    log.info({ namespace, identity: this.#settings.identity }, "leads the federation");
+    this.#queue.add(namespace);
+  }
+
+  async #leaveOffice(namespace: string): Promise<void> {
+    const federation = this.#federations.get(namespace);
+    const office = federation?.office;
+    if (federation === undefined || office === undefined) return;
+    federation.office = undefined;
+    office.controller.close();
+    await office.controller.idle();
+    this.#needs.log.info({ namespace }, "leads the federation no more");
+  }
+
+  async #reconcile(namespace: string, signal: AbortSignal): Promise<Outcome> {
+    const office = this.#federations.get(namespace)?.office;
+    if (office === undefined || !office.leadership.held()) return { kind: "done" };
+    return office.controller.reconcile(AbortSignal.any([signal, office.leadership.signal]));
+  }
+}

@@ -1,0 +1,56 @@
+import { parseArgs } from "node:util";
+import { z } from "zod";
+
+const name = z.string().regex(/^[a-z0-9]([-a-z0-9]*[a-z0-9])?$/, "a DNS label is expected");
+
+/** Flags of the operator; those with an environment variable stand there when the flag does not. */
+export const operatorSettings = z.strictObject({
+  namespace: z.array(name).max(1_000).default([]).describe("Namespaces to work in; none: all."),
+  cluster: name
+    .default("default")
+    .describe("Name of this cluster: only boxes that say it in spec.cluster are run here."),
+  kubeconfig: z.string().default("").describe("File; empty: KUBECONFIG, ~/.kube/config or the pod's service account."),
+  nodeImage: z.string().min(1).max(512).describe("Image of data boxes that name none (NEXUS_NODE_IMAGE)."),
+  witnessImage: z.string().min(1).max(512).describe("Image of witnesses that name none (NEXUS_WITNESS_IMAGE)."),
+  imagePullSecret: z.array(z.string().max(253)).max(8).default([]).describe("Pull secrets of the boxes' pods."),
+  port: z.coerce.number().int().min(0).max(65_535).default(8080).describe("Plain HTTP: /healthz, /readyz, /metrics."),
+  log: z.enum(["debug", "info", "warn", "error"]).default("info").describe("Least level that is logged."),
+});
+export type OperatorSettings = Readonly<z.infer<typeof operatorSettings>>;
+
+const flags = {
+  namespace: { type: "string", multiple: true },
+  cluster: { type: "string" },
+  kubeconfig: { type: "string" },
+  "node-image": { type: "string" },
+  "witness-image": { type: "string" },
+  "image-pull-secret": { type: "string", multiple: true },
+  port: { type: "string" },
+  log: { type: "string" },
+} as const;
+
+/** Throws an Error whose message names the flag. */
+export function readOperatorSettings(
+  argv: readonly string[],
+  environment: Record<string, string | undefined>,
+): OperatorSettings {
+  const { values } = parseArgs({ args: [...argv], options: flags, allowPositionals: false });
+  const parsed = operatorSettings.safeParse({
+    namespace: split(values.namespace),
+    cluster: values.cluster,
+    kubeconfig: values.kubeconfig,
+    nodeImage: values["node-image"] ?? environment["NEXUS_NODE_IMAGE"],
+    witnessImage: values["witness-image"] ?? environment["NEXUS_WITNESS_IMAGE"],
+    imagePullSecret: split(values["image-pull-secret"]),
+    port: values.port,
+    log: values.log,
+  });
+  if (parsed.success) return Object.freeze(parsed.data);
+  const issue = parsed.error.issues[0];
+  const flag = String(issue?.path[0] ?? "flags").replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`);
+  throw new Error(`--${flag}: ${issue?.message ?? "unreadable"}`);
+}
+
+function split(values: readonly string[] | undefined): string[] | undefined {
+  return values?.flatMap((value) => value.split(",")).filter((value) => value !== "");
+}

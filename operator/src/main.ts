@@ -1,0 +1,91 @@
+// The operator as a process: flags, credentials, metrics and health, the manager, and a stop in order.
+import { randomUUID } from "node:crypto";
+import { createServer, type Server } from "node:http";
+import { hostname } from "node:os";
+import { KubeConfig } from "@kubernetes/client-node";
+import { messageOf } from "@nexus-federation/node/base/errors.ts";
+import { systemClock as clock, systemRandom as random } from "@nexus-federation/node/transport/system-clock.ts";
+import { pino } from "pino";
+import { collectDefaultMetrics, Registry } from "prom-client";
+import { Manager } from "./controllers/manager.ts";
+import { type OperatorSettings, readOperatorSettings } from "./controllers/settings.ts";
+import { Applier } from "./runtime/applier.ts";
+import { RawClient } from "./runtime/client.ts";
+import { Connection } from "./runtime/connection.ts";
+import { EventRecorder } from "./runtime/events.ts";
+import { Failpoints } from "./runtime/failpoints.ts";
+import { createRuntimeMetrics } from "./runtime/metrics.ts";
+
+/** A stop is over by then, however it goes, ms. */
+const stopMs = 15_000;
+
+function kubeConfig(file: string): () => KubeConfig {
+  return () => {
+    const config = new KubeConfig();
+    if (file === "") config.loadFromDefault();
+    else config.loadFromFile(file);
+    return config;
+  };
+}
+
+function serve(port: number, manager: Manager, registry: Registry): Server {
+  const server = createServer(async (request, response) => {
+    if (request.url === "/metrics") {
+      response.setHeader("content-type", registry.contentType).end(await registry.metrics());
+    } else if (request.url === "/healthz" || request.url === "/readyz") {
+      const ok = request.url === "/healthz" || manager.ready;
+      const body = { ready: manager.ready, leads: manager.leads };
+      response.writeHead(ok ? 200 : 503, { "content-type": "application/json" }).end(JSON.stringify(body));
+    } else response.writeHead(404).end();
+  });
+  return server.listen(port);
+}
+
+async function run(settings: OperatorSettings): Promise<void> {
+  const log = pino({
+    level: settings.log,
+    base: { cluster: settings.cluster },
+    timestamp: pino.stdTimeFunctions.isoTime,
+    formatters: { level: (label) => ({ level: label }) },
+  });
+  const registry = new Registry();
+  collectDefaultMetrics({ register: registry });
+  const metrics = createRuntimeMetrics(registry);
+  const failpoints = new Failpoints(process.env["NEXUS_FAILPOINT"], () => process.kill(process.pid, "SIGKILL"));
+  const connection = new Connection(kubeConfig(settings.kubeconfig), clock);
+  const client = new RawClient({ connection, clock, metrics, failpoints });
+  const identity = `${hostname()}_${randomUUID()}`;
+  const events = new EventRecorder(identity, { client, clock, random, metrics, log });
+  const { namespace: namespaces, cluster, nodeImage, witnessImage, imagePullSecret, port } = settings;
+  const images = { node: nodeImage, witness: witnessImage, pullSecrets: imagePullSecret };
+  const applier = new Applier({ client, metrics });
+  const manager = new Manager(
+    { namespaces, cluster, images, identity },
+    { client, applier, clock, random, metrics, events, log },
+  );
+  const server = serve(port, manager, registry);
+  let stopping = false;
+  const stop = async (reason: string) => {
+    if (stopping) return;
+    stopping = true;
+    log.info({ reason }, "operator stops");
+    setTimeout(() => process.exit(1), stopMs).unref();
+    await manager.stop();
+    await events.stop();
+    server.close();
+    connection.close();
+    process.exit(0);
+  };
+  process.on("SIGTERM", () => void stop("SIGTERM"));
+  process.on("SIGINT", () => void stop("SIGINT"));
+  log.info({ namespaces, identity, port }, "operator starts");
+  await manager.start();
+  log.info({}, "caches are filled");
+}
+
+try {
+  await run(readOperatorSettings(process.argv.slice(2), process.env));
+} catch (error) {
+  process.stderr.write(`nexus operator: ${messageOf(error)}\n`);
+  process.exit(1);
+}
