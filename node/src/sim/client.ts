@@ -18,14 +18,24 @@ export interface Habits {
   timeoutMs: { least: number; more: number };
   /** Longest pause between calls, ms. */
   pauseMs: number;
+  /** Share of calls that read, and of calls that read with staleness allowed. */
+  reads: number;
+  stale: number;
+  /** Chance that a call goes to the client's own box. */
+  home: number;
+  /** Share of contents that travel as a chunk. */
+  chunked: number;
+  /** Share of answered requests of which a copy comes late, and how late at most, ms. */
+  lateCopies: number;
+  lateMs: number;
+  /** Share of mutations that demand copies or a write concern. */
+  concerned: number;
 }
 
 /** Attempts of one call. */
 const attemptsMax = 6;
 /** Content above this travels as a chunk. */
 const chunkedBytes = 33 * 1024;
-/** Share of answered requests of which a copy comes late. */
-const lateCopies = 0.15;
 const executed: ReadonlySet<string> = new Set(["PRECONDITION_FAILED", "NOT_FOUND", "ALREADY_EXISTS", "FENCED"]);
 const fateUnknown: ReadonlySet<string> = new Set(["UNKNOWN_OUTCOME", "INTERNAL"]);
 
@@ -84,17 +94,20 @@ export class Client {
 
   someBox(): string {
     const names = this.world.boxes.map((box) => box.name);
-    return names[this.below(names.length)] as string;
+    const home = this.world.random.unit() < this.habits.home;
+    return names[home ? this.id % names.length : this.below(names.length)] as string;
   }
 
   protected async one(): Promise<void> {
     const path = this.#paths[this.below(this.#paths.length)] as string;
     const draw = this.world.random.unit();
-    if (draw < 0.3) await this.read(path, this.someBox(), {});
-    else if (draw < 0.4) await this.#staleRead(path);
-    else if (draw < 0.7) await this.write(path);
-    else if (draw < 0.8) await this.#create(path);
-    else if (draw < 0.93) await this.#swap(path);
+    const { reads, stale } = this.habits;
+    if (draw < reads) return void (await this.read(path, this.someBox(), {}));
+    if (draw < reads + stale) return this.#staleRead(path);
+    const change = this.world.random.unit();
+    if (change < 0.5) await this.write(path);
+    else if (change < 0.65) await this.#create(path);
+    else if (change < 0.88) await this.#swap(path);
     else await this.#delete(path);
   }
 
@@ -173,7 +186,7 @@ export class Client {
 
   #content(): Buffer {
     const text = `${this.id}.${++this.#values}`;
-    return this.below(12) === 0 ? Buffer.alloc(chunkedBytes, `${text} `) : Buffer.from(text);
+    return this.world.random.unit() < this.habits.chunked ? Buffer.alloc(chunkedBytes, `${text} `) : Buffer.from(text);
   }
 
   async write(path: string): Promise<Call> {
@@ -216,18 +229,19 @@ export class Client {
     const requestId = withId ? Buffer.from(random.bytes(16)) : Buffer.alloc(0);
     const newest = [...this.#receipts.values()].at(-1);
     const requestTimeMs = withId && random.unit() < 0.7 ? (newest?.logTimeMs ?? 0) : 0;
+    const concern = random.unit() < habits.concerned ? this.#concern() : {};
     let unknown = false;
     for (let attempt = 1; ; attempt++) {
       const patience = timeoutMs ?? habits.timeoutMs.least + Math.floor(random.unit() * habits.timeoutMs.more);
       const box = this.someBox();
       const { response, answeredMs } = await this.#ask(
         box,
-        mutation(operation, { requestId, requestTimeMs, timeoutMs: patience }),
+        mutation(operation, { requestId, requestTimeMs, timeoutMs: patience, ...concern }),
       );
       const ended = { ...outcomeOf(response), response, answeredMs, box };
       if (ended.outcome === "ok" || ended.outcome === "failed") {
         const pin = pinOf(response);
-        if (requestTimeMs > 0 && (!moves || pin !== undefined) && random.unit() < lateCopies)
+        if (requestTimeMs > 0 && (!moves || pin !== undefined) && random.unit() < habits.lateCopies)
           this.#againLate(operation, { requestId, requestTimeMs, ...pin });
         return ended;
       }
@@ -238,10 +252,15 @@ export class Client {
     }
   }
 
+  #concern(): Partial<RequestOptions> {
+    const choices = [{ minCopies: 1 }, { minCopies: 2 }, { minCopies: 3 }, { writeConcern: "all" }];
+    return choices[this.below(choices.length)] as Partial<RequestOptions>;
+  }
+
   /** A copy of an answered request arrives late, as from a network that held it: it must change nothing. */
   #againLate(operation: Operation, options: Partial<RequestOptions>): void {
     const { clock, random } = this.world;
-    clock.after(random.unit() * 1_500, () => {
+    clock.after(random.unit() * this.habits.lateMs, () => {
       void this.#ask(this.someBox(), mutation(operation, { ...options, timeoutMs: 500 }));
     });
   }

@@ -15,8 +15,9 @@ import { MemoryDurableStore } from "../storage/durable-store.ts";
 import { MemoryBulk } from "../transport/memory-bulk.ts";
 import type { PeerAddress } from "../transport/ports.ts";
 import type { Life, ProcessClock } from "./life.ts";
-import { type Death, Process } from "./process.ts";
+import { type Death, type Image, Process } from "./process.ts";
 import { ReplicaWatch } from "./replica-watch.ts";
+import { checkFrame } from "./told-watch.ts";
 
 /** Small, so that a run of seconds sees new segments, reclamation, compaction and snapshots. */
 const logSettings = { segmentBytes: 256 << 10, frameBytesMax: 64 << 10, segmentsBeforeRelocation: 2 };
@@ -32,6 +33,14 @@ const hashing: Hashing = {
     return { update: (bytes) => void running.update(bytes), digest: () => running.digest() };
   },
 };
+
+/** What is durable beside the log: applied state, chunks, the map, the federation's id. */
+interface BoxImage extends Image {
+  readonly state: ConstructorParameters<typeof MemoryDurableStore>[1];
+  readonly chunks: ReadonlyMap<string, Uint8Array>;
+  readonly map: Uint8Array | undefined;
+  readonly uid: string;
+}
 
 /** Somebody with all rights. */
 export const anyone: Caller = { principal: "sim", kind: "client", check: () => undefined };
@@ -59,6 +68,19 @@ export class DataBox extends Process {
     return new MemoryDurableStore((done) => clock.after(0.5 + random.unit() * 3, () => this.life.run(done)), content);
   }
 
+  override image(): BoxImage {
+    const state = [...this.#store.scan({ from: "" })];
+    return { ...super.image(), state, chunks: new Map(this.#chunks), map: this.#map, uid: this.#uid };
+  }
+
+  override restore(image: BoxImage): void {
+    super.restore(image);
+    this.#store = this.#newStore(image.state);
+    this.#chunks = new Map(image.chunks);
+    this.#map = image.map;
+    this.#uid = image.uid;
+  }
+
   protected async open(clock: ProcessClock, life: Life): Promise<void> {
     const onFatal = (error: unknown) => this.failed(error);
     const salt = this.incarnation.readUInt32BE(0);
@@ -70,6 +92,7 @@ export class DataBox extends Process {
     this.states = new MachineStates(database);
     this.host = this.#newHost(clock, { log: opened.log, states: this.watch.states(this.states), onFatal }, opened);
     this.watch.listen(this.host);
+    if (this.network !== undefined) this.network.onFrame = (bytes) => checkFrame(this, bytes);
     this.node = this.#newNode(clock, this.host, this.states);
     this.host.start();
     this.node.start();
@@ -100,7 +123,11 @@ export class DataBox extends Process {
         onFatal,
         logger: world.trace.verbose ? { info: say, warning: say, error: say } : undefined,
       },
-      { recovered: opened.groups.values(), corrupt: opened.corrupt, settings: hostSettings },
+      {
+        recovered: opened.groups.values(),
+        corrupt: opened.corrupt,
+        settings: { ...hostSettings, ...world.hostSettings },
+      },
     );
     const chunks = this.#chunkStore();
     network.serveBulk({

@@ -1,10 +1,17 @@
 import type { ZoneRule } from "@nexus-federation/proto/records.ts";
 import { anyone, type DataBox } from "./data-box.ts";
-import { declared, ruleFor } from "./founding.ts";
-import type { Fault } from "./plan.ts";
+import { declared, recordOf, ruleFor } from "./founding.ts";
+import type { Fault, PlannedFault } from "./plan.ts";
 import type { Process } from "./process.ts";
 import { WitnessBox } from "./witness-box.ts";
 import type { World } from "./world.ts";
+
+/** The system zone's log has this number in every federation. */
+const systemLog = 1;
+/** For handing over at a graceful stop, ms. */
+const drainMs = 1_000;
+/** Pause between two looks at a box whose disk was exchanged, ms. */
+const repairMs = 100;
 
 /** Does what a plan says to a world, and undoes it. */
 export class Faults {
@@ -14,16 +21,22 @@ export class Faults {
   #lossy: Process | undefined;
   /** Nothing new is done any more. */
   #over = false;
-  /** Number of the zone that rule changes bind and detach. */
-  readonly #extraLog: number;
 
-  constructor(world: World, extraLog: number) {
+  constructor(world: World) {
     this.#world = world;
-    this.#extraLog = extraLog;
   }
 
-  inject(fault: Fault): void {
-    if (this.#over) return;
+  /** At its moment, counted from now. */
+  plan({ atMs, on, fault }: PlannedFault): void {
+    const { clock, triggers } = this.#world;
+    const inject = () => this.#inject(fault);
+    if (on === undefined) clock.after(atMs, inject);
+    else clock.after(atMs, () => triggers.arm(on.moment, () => void clock.after(on.delayMs, inject)));
+  }
+
+  #inject(planned: Fault): void {
+    const fault = this.#over ? undefined : this.#meant(planned);
+    if (fault === undefined) return;
     this.#world.trace.note("fault", JSON.stringify(fault));
     switch (fault.kind) {
       case "crash":
@@ -35,6 +48,14 @@ export class Faults {
         return this.#pause(this.#world.process(fault.box), fault.ms);
       case "cut":
         return this.#cut([[fault.from, fault.to]], fault.ms);
+      case "isolate":
+        return this.#isolate(fault);
+      case "slow":
+        return this.#slow(fault);
+      case "drain":
+        return this.#drain(this.#world.box(fault.box), fault.ms);
+      case "wipe":
+        return this.#wipe(this.#world.box(fault.box));
       case "split":
         return this.#split(fault.side, fault.ms);
       case "stall":
@@ -51,6 +72,72 @@ export class Faults {
       default:
         return this.#ask(fault);
     }
+  }
+
+  /** With names in the place of roles; undefined when nobody has a role. */
+  #meant(fault: Fault): Fault | undefined {
+    const { roles } = this;
+    const known = (name: string) => (name.startsWith("@") ? roles[name] : name);
+    const box = "box" in fault ? known(fault.box) : "";
+    const from = "from" in fault ? known(fault.from) : "";
+    const to = "from" in fault ? known(fault.to) : "";
+    if (box === undefined || from === undefined || to === undefined) return undefined;
+    const dataOnly = fault.kind === "flip" || fault.kind === "wipe" || fault.kind === "drain";
+    if (dataOnly && box.startsWith("w")) return undefined;
+    if (fault.kind === "isolate") return { ...fault, box, but: fault.but.map((name) => known(name) ?? "") };
+    if ("box" in fault) return { ...fault, box };
+    return "from" in fault ? { ...fault, from, to } : fault;
+  }
+
+  /** Who is what, as the main zone's newest leader has it. */
+  get roles(): Record<string, string | undefined> {
+    const { boxes, logs } = this.#world;
+    const lead = (zone: string) => {
+      const log = logs.get(zone) ?? systemLog;
+      const views = boxes.flatMap((box) => {
+        const view = box.up ? box.host?.view(log) : undefined;
+        return view === undefined ? [] : [{ box, view }];
+      });
+      return views.filter(({ view }) => view.isLeader).toSorted((left, right) => right.view.term - left.view.term)[0];
+    };
+    const main = lead("main");
+    const leader = main?.box.name;
+    const members = main?.view.config.members ?? [];
+    const full = members.filter((one) => one.role !== "witness" && one.box !== leader).map((one) => one.box);
+    return {
+      "@leader": leader,
+      "@follower": full[0],
+      "@other": full[1],
+      "@witness": members.find((one) => one.role === "witness")?.box,
+      "@system": lead("system")?.box.name,
+    };
+  }
+
+  #isolate({ box, but, way, ms }: Extract<Fault, { kind: "isolate" }>): void {
+    const ways: [string, string][] = [];
+    for (const other of this.#world.processes.keys()) {
+      if (other === box || but.includes(other)) continue;
+      if (way !== "in") ways.push([box, other]);
+      if (way !== "out") ways.push([other, box]);
+    }
+    this.#cut(ways, ms);
+  }
+
+  #slow({ from, to, byMs, ms }: Extract<Fault, { kind: "slow" }>): void {
+    const { hub } = this.#world;
+    hub.slow(from, to, byMs);
+    this.#later(ms, () => hub.slow(from, to, 0));
+  }
+
+  /** A graceful stop, and a start some time later. */
+  #drain(box: DataBox, ms: number): void {
+    const { life, node } = box;
+    if (node === undefined || !box.up) return;
+    void node.drain(drainMs).then(() => {
+      if (box.life !== life || !life.alive) return;
+      box.crash("kill");
+      this.#later(ms, () => box.start());
+    });
   }
 
   #later(ms: number, fn: () => void): void {
@@ -117,6 +204,45 @@ export class Faults {
     this.#later(20, () => box.start());
   }
 
+  /** A box comes back with an empty disk, under its name and as another incarnation, and whoever operates it says so. */
+  #wipe(box: DataBox): void {
+    if (this.#lossy !== undefined || !box.up || box.life.paused || !this.#isSpare(box)) return;
+    this.#lossy = box;
+    box.crash("power");
+    box.wipe();
+    this.#later(20, () => box.start());
+    this.#repair(box);
+  }
+
+  /** Registers the new incarnation, and asks for it in every log that names the old one, until none does. */
+  #repair(box: DataBox): void {
+    this.#later(repairMs, () => this.#repair(box));
+    const via = this.#world.boxes.find((other) => other !== box && other.up && !other.life.paused);
+    const admin = via?.node?.box.admin;
+    if (via === undefined || admin === undefined || !box.up) return;
+    const { incarnation, name } = box;
+    const known = via.node?.directory.boxes.find((one) => one.name === name);
+    if (known === undefined || !known.incarnation.equals(incarnation)) {
+      const request = { box: recordOf(this.#world, name), federation: "fed" };
+      void admin.registerBox(request, anyone).then(this.#told("register"));
+      return;
+    }
+    for (const other of this.#world.boxes) {
+      for (const log of other.host?.logs() ?? []) {
+        const view = other.host?.view(log);
+        if (view === undefined || !view.isLeader) continue;
+        const { members, target } = view.config;
+        const old = members.some((one) => one.box === name && !one.incarnation.equals(incarnation));
+        const asked = target?.members.some(
+          (one) => one.box === name && Buffer.from(one.incarnation).equals(incarnation),
+        );
+        if (!old || (asked === true && target?.failure === "")) continue;
+        const names = members.map((one) => (one.role === "learner" ? `${one.box}:learner` : one.box));
+        this.#propose(view.zone, [...new Set(names)], via.name);
+      }
+    }
+  }
+
   /** A witness loses its disk. It costs nothing as long as both full members come back, so nothing else may be lost. */
   #forget(name: string): void {
     const process = this.#world.process(name);
@@ -148,35 +274,44 @@ export class Faults {
     const box = via === undefined ? undefined : this.#world.box(via);
     const admin = box?.up && !box.life.paused ? box.node?.box.admin : undefined;
     if (admin === undefined) return;
-    const told = (what: string) => (reply: { failure?: { code: string; message: string } | undefined }) =>
-      this.#world.trace.note("admin", what, reply.failure?.code ?? "done", reply.failure?.message ?? "");
     switch (fault.kind) {
       case "transfer":
-        void admin.transfer({ zone: fault.zone, box: fault.to }, anyone).then(told("transfer"));
+        void admin.transfer({ zone: fault.zone, box: fault.to }, anyone).then(this.#told("transfer"));
         return;
-      case "members": {
-        const revision = ++this.#revision;
-        const call = { zone: fault.zone, revision, hash: `${revision}`, expectedConfigIndex: 0 };
-        void admin
-          .proposeMembership({ ...call, members: fault.members.map((one) => declared(this.#world, one)) }, anyone)
-          .then(told("members"));
-        return;
-      }
+      case "members":
+        return this.#propose(fault.zone, fault.members, fault.via);
       case "mode":
       case "rule": {
         const { map } = admin.status({ zones: false }, anyone);
         const rules = map?.rules ?? [];
-        const next = fault.kind === "mode" ? withMode(rules, fault) : withExtra(rules, fault.add, this.#extraLog);
+        const extra = this.#world.logs.get("extra");
+        const next = fault.kind === "mode" ? withMode(rules, fault) : withExtra(rules, fault.add, extra);
         if (next === undefined) return;
-        void admin.installRules({ expectedEpoch: map?.epoch ?? 0, rules: next }, anyone).then(told(fault.kind));
+        void admin.installRules({ expectedEpoch: map?.epoch ?? 0, rules: next }, anyone).then(this.#told(fault.kind));
         return;
       }
     }
   }
 
+  #told(what: string) {
+    return (reply: { failure?: { code: string; message: string } | undefined }) =>
+      this.#world.trace.note("admin", what, reply.failure?.code ?? "done", reply.failure?.message ?? "");
+  }
+
+  #propose(zone: string, names: readonly string[], via: string): void {
+    const revision = ++this.#revision;
+    const call = { zone, revision, hash: `${revision}`, expectedConfigIndex: 0 };
+    const members = names.map((one) => declared(this.#world, one));
+    void this.#world
+      .box(via)
+      .node?.box.admin.proposeMembership({ ...call, members }, anyone)
+      .then(this.#told("members"));
+  }
+
   /** Everything works again: processes run, the network is calm, disks have room. What was damaged is repaired by itself. */
   heal(): void {
     this.#over = true;
+    this.#world.triggers.disarm();
     const { hub, processes } = this.#world;
     this.#world.trace.note("heal");
     hub.healAll();
@@ -206,10 +341,10 @@ function withMode(rules: readonly ZoneRule[], { zone, mode }: { zone: string; mo
   return rules.map((rule) => (rule.zone === zone ? { ...rule, mode } : rule));
 }
 
-function withExtra(rules: readonly ZoneRule[], add: boolean, log: number): ZoneRule[] | undefined {
+function withExtra(rules: readonly ZoneRule[], add: boolean, log: number | undefined): ZoneRule[] | undefined {
   const others = rules.filter((rule) => rule.zone !== "extra");
   const bound = rules.some((rule) => rule.zone === "extra" && rule.state === "active");
-  if (bound === add) return undefined;
+  if (bound === add || log === undefined) return undefined;
   if (!add) return others;
   return [...others, ruleFor({ zone: "extra", pattern: "/x/**", mode: "strong_ha", members: [] }, log)];
 }

@@ -61,6 +61,7 @@ export async function addLog(world: World, zone: string, members: readonly strin
     rule: undefined,
   };
   const made = await admin(world, () => adminOf(world, via).ensureZone(request, anyone));
+  world.logs.set(zone, made.log);
   return made.log;
 }
 

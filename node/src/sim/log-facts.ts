@@ -1,5 +1,6 @@
 import { crc32 } from "node:zlib";
 import { Command, Reply } from "@nexus-federation/proto/command.ts";
+import { chunksOf } from "../group/entry.ts";
 import type { Applied, LogEntry } from "../machine/api.ts";
 import type { Entry } from "../raft/types.ts";
 import type { DataBox } from "./data-box.ts";
@@ -7,6 +8,7 @@ import { LockModel } from "./lock-model.ts";
 import { OwnModel } from "./own-model.ts";
 import { RequestModel } from "./request-model.ts";
 import { type ShadowEntry, type ShadowLog, shadowOf } from "./shadow.ts";
+import type { Moment } from "./triggers.ts";
 import { require } from "./violation.ts";
 
 interface AppliedFact {
@@ -22,6 +24,11 @@ interface Written extends ShadowEntry {
   previous: number | undefined;
 }
 
+interface Chunked {
+  at: { index: number; term: number };
+  chunks: Uint8Array[];
+}
+
 export interface ApplyEvent {
   box: string;
   entry: LogEntry;
@@ -33,6 +40,7 @@ export interface ApplyEvent {
 /** All that is known of one log over all boxes, and what must hold of it (raft-and-witness.md, last part). */
 export class LogFacts {
   readonly log: number;
+  readonly generation: number;
   readonly #now: () => number;
   readonly #note: (...parts: (string | number)[]) => void;
   /** Who led a term. */
@@ -42,11 +50,22 @@ export class LogFacts {
   readonly #locks: LockModel;
   readonly #owned: OwnModel;
   readonly #requests = new RequestModel();
+  /** Told of moments that faults wait for. */
+  onMoment: (moment: Moment) => void = () => undefined;
+  /** Entries that refer to chunks, in the order in which they were first written. */
+  readonly #chunked: Chunked[] = [];
+  /** What was applied, kept when a template is made. */
+  recorded: ApplyEvent[] | undefined;
   /** Highest index applied anywhere. */
   appliedIndex = 0;
 
-  constructor(log: number, now: () => number, note: (...parts: (string | number)[]) => void) {
+  constructor(
+    { log, generation }: { log: number; generation: number },
+    now: () => number,
+    note: (...parts: (string | number)[]) => void,
+  ) {
     this.log = log;
+    this.generation = generation;
     this.#now = now;
     this.#note = note;
     this.#locks = new LockModel(log);
@@ -70,8 +89,10 @@ export class LogFacts {
       const byTerm = this.#written.get(index) ?? new Map<number, Written>();
       this.#written.set(index, byTerm);
       const known = byTerm.get(term);
-      if (known === undefined) byTerm.set(term, found);
-      else {
+      if (known === undefined) {
+        byTerm.set(term, found);
+        this.#firstWritten(entry);
+      } else {
         const same =
           known.digest === found.digest &&
           known.epoch === epoch &&
@@ -85,6 +106,26 @@ export class LogFacts {
     }
   }
 
+  #firstWritten({ index, term, type, data }: Entry): void {
+    if (type === "EntryEpochChange") this.onMoment("epoch");
+    if (type === "EntryConfChangeV2" || type === "EntryConfChange") this.onMoment("conf");
+    if (type !== "EntryNormal") return;
+    this.onMoment("write");
+    const chunks = chunksOf(data);
+    if (chunks.length > 0) this.#chunked.push({ at: { index, term }, chunks });
+  }
+
+  /** Entries above an index that refer to chunks. */
+  chunksAfter(index: number): Chunked[] {
+    return this.#chunked.filter(({ at }) => at.index > index);
+  }
+
+  /** Chunks that the entry applied at an index refers to. */
+  chunksAt(index: number): Uint8Array[] {
+    const term = this.termOf(index);
+    return this.#chunked.find(({ at }) => at.index === index && at.term === term)?.chunks ?? [];
+  }
+
   /** A box became leader, or ready: one a term, and with everything that was committed under leaders before it. */
   leads(box: DataBox, term: number, shadow: ShadowLog): void {
     const who = `${box.name} ${box.incarnation.toString("hex", 0, 2)}`;
@@ -94,6 +135,7 @@ export class LogFacts {
     if (former !== undefined) return;
     this.#leaders.set(term, who);
     this.#note("leads", this.log, box.name, term);
+    this.onMoment("leads");
     for (let index = this.appliedIndex; index > 0; index--) {
       const fact = this.#applied.get(index);
       if (fact === undefined || fact.leaderTerm >= term) continue;
@@ -106,8 +148,9 @@ export class LogFacts {
     }
   }
 
-  /** State-machine safety: the same entry, and the same answer, on every replica. */
-  applied({ box, entry, command, applied, term }: ApplyEvent): void {
+  /** State-machine safety: the same entry, and the same answer, on every replica. True when applied for the first time. */
+  applied(event: ApplyEvent): boolean {
+    const { box, entry, command, applied, term } = event;
     const { index } = entry;
     const digest = crc32(entry.data);
     const reply = crc32(Reply.encode(applied.reply).finish());
@@ -119,16 +162,23 @@ export class LogFacts {
       require(known.reply === reply, () => {
         return `log ${this.log}: ${box} came to another answer at ${index}: ${JSON.stringify(applied.reply)}`;
       });
-      return;
+      return false;
     }
     require(index > this.appliedIndex, () => `log ${this.log}: ${box} applied ${index}, which was passed over before`);
     this.appliedIndex = index;
     this.#applied.set(index, { term: entry.term, digest, reply, leaderTerm: term() });
     this.#note("apply", this.log, index, entry.term, digest, reply);
     const decoded = command ?? (entry.data.length > 0 ? Command.decode(entry.data) : undefined);
-    if (decoded === undefined) return;
+    if (this.recorded !== undefined) {
+      const known = term();
+      this.recorded.push({ ...event, term: () => known });
+    }
+    if (decoded === undefined) return true;
     const repeated = this.#requests.repeated(index, decoded, applied.reply);
     this.#owned.applied(index, decoded, applied, repeated);
     this.#locks.applied({ index, nowMs: this.#now(), command: decoded, applied, repeated });
+    if (decoded.operation?.op?.$case === "cede") this.onMoment("cede");
+    if (applied.effects.some((effect) => effect.kind === "lock-granted")) this.onMoment("grant");
+    return true;
   }
 }

@@ -6,6 +6,8 @@ import type { Life } from "./life.ts";
 /** A process's end of the simulated network: what arrives while the process is paused waits for it. */
 export class ProcessNetwork extends MemoryNetwork {
   readonly #life: Life;
+  /** Told of every raft frame before it leaves. */
+  onFrame: ((bytes: Uint8Array) => void) | undefined;
 
   constructor(hub: MemoryHub, init: { self: SelfAddress; endpoint: string; life: Life }) {
     super(hub, init.self, init.endpoint);
@@ -29,6 +31,11 @@ export class ProcessNetwork extends MemoryNetwork {
       frame: (session, bytes) => life.run(() => handler.frame(session, bytes)),
       closed: (session) => life.run(() => handler.closed(session)),
     });
+  }
+
+  override send(service: Service, box: string, message: Uint8Array): boolean {
+    if (service === "raft") this.onFrame?.(message);
+    return super.send(service, box, message);
   }
 
   override accept(...caller: Parameters<MemoryNetwork["accept"]>): string | undefined {

@@ -12,6 +12,12 @@ const restartMs = 300;
 /** Latency of one disk operation, ms: least, and what is drawn on top. */
 const diskMs = { least: 0.05, more: 0.4 };
 
+/** What survives a process at rest. */
+export interface Image {
+  readonly incarnation: Buffer;
+  readonly files: ReadonlyMap<string, Uint8Array>;
+}
+
 /** A process with its machine: what survives its lives, and the life it has now. */
 export abstract class Process {
   readonly name: string;
@@ -46,11 +52,22 @@ export abstract class Process {
   protected abstract lose(death: Death): void;
   protected abstract replaceDisk(): void;
 
-  newDisk(): MemoryDisk {
+  newDisk(files = new Map<string, Uint8Array>()): MemoryDisk {
     const { clock, random } = this.world;
-    return new MemoryDisk({
-      schedule: (done) => clock.after(diskMs.least + random.unit() * diskMs.more, () => this.life.run(done)),
-    });
+    const schedule = (done: () => void) =>
+      void clock.after(diskMs.least + random.unit() * diskMs.more, () => this.life.run(done));
+    return new MemoryDisk({ schedule }, files);
+  }
+
+  /** A copy of all that is on the disk, for `restore` in another world. */
+  image(): Image {
+    return { incarnation: this.incarnation, files: copied(this.disk.files) };
+  }
+
+  /** Begins with that disk; before the first start. */
+  restore(image: Image): void {
+    this.incarnation = image.incarnation;
+    this.disk = this.newDisk(copied(image.files));
   }
 
   get running(): boolean {
@@ -107,4 +124,8 @@ export abstract class Process {
     this.crash("kill");
     this.world.clock.after(restartMs, () => this.start());
   }
+}
+
+function copied(files: ReadonlyMap<string, Uint8Array>): Map<string, Uint8Array> {
+  return new Map(Array.from(files, ([name, bytes]) => [name, bytes.slice()]));
 }

@@ -5,6 +5,7 @@ import { recordsGroup } from "../group/records.ts";
 import type { LogWrite } from "../log/records.ts";
 import type { RecoveredGroup } from "../log/replay.ts";
 import type { LogEntry } from "../machine/api.ts";
+import { CommitWatch } from "./commit-watch.ts";
 import type { DataBox } from "./data-box.ts";
 import { ShadowLog } from "./shadow.ts";
 import { require } from "./violation.ts";
@@ -18,11 +19,13 @@ export class ReplicaWatch {
   readonly #states = new Map<string, ReplicaState>();
   /** Highest index applied in this life. */
   readonly #applied = new Map<string, number>();
+  readonly #commits: CommitWatch;
   /** A bit was flipped on this disk: the log may say that it is corrupt. */
   damaged = false;
 
   constructor(box: DataBox) {
     this.#box = box;
+    this.#commits = new CommitWatch(box);
   }
 
   log(inner: DurableLog): DurableLog {
@@ -55,6 +58,7 @@ export class ReplicaWatch {
     require(tells, () =>
       `${this.#box.name} log ${write.group}: writes commit ${write.hardState?.commit} after ${known} was applied`);
     shadow.write(write);
+    if (write.snapshotMeta !== undefined && write.reset === true) this.#box.world.moment("snapshot", write.group);
     if (write.group === recordsGroup || write.entries === undefined) return;
     this.#box.world.facts(write.group, write.generation).written(this.#box.name, shadow, write.entries);
   }
@@ -108,16 +112,29 @@ export class ReplicaWatch {
 
   #watched(log: number, generation: number, state: ReplicaState): ReplicaState {
     this.#states.set(`${log}/${generation}`, state);
+    const setPosition = state.setPosition.bind(state);
+    let config: Uint8Array | undefined;
+    state.setPosition = (position) => {
+      setPosition(position);
+      if (config !== position.config) this.#reconfigured(log);
+      config = position.config;
+    };
     const apply = state.apply.bind(state);
     const box = this.#box;
     state.apply = (entry: LogEntry, command: Command | undefined) => {
       const applied = apply(entry, command);
       this.#applied.set(`${log}/${generation}`, entry.index);
       const term = () => box.host?.view(log)?.term ?? 0;
-      box.world.facts(log, generation).applied({ box: box.name, entry, command, applied, term });
+      const first = box.world.facts(log, generation).applied({ box: box.name, entry, command, applied, term });
+      if (first) this.#commits.applied(log, generation, entry.index);
       return applied;
     };
     return state;
+  }
+
+  #reconfigured(log: number): void {
+    const view = this.#box.host?.view(log);
+    if (view?.isLeader === true && view.config.votersOutgoing.length > 0) this.#box.world.moment("joint", log);
   }
 
   /** The whole state, as a snapshot would carry it. */
@@ -135,6 +152,10 @@ export class ReplicaWatch {
       const shadow = this.#shadow(this.#issued, { group: log, generation });
       this.#box.world.facts(log, generation).leads(this.#box, term, shadow);
     });
+  }
+
+  issued(log: number, generation: number): ShadowLog | undefined {
+    return this.#issued.get(`${log}/${generation}`);
   }
 
   durable(log: number, generation: number): ShadowLog | undefined {

@@ -1,16 +1,15 @@
 import { hash } from "node:crypto";
-import { must } from "../base/assert.ts";
 import { refusalIn } from "../box/ask.ts";
 import type { GroupView } from "../group/api.ts";
 import { checkHistory } from "./checks.ts";
 import { Client } from "./client.ts";
 import type { DataBox } from "./data-box.ts";
 import { Faults } from "./faults.ts";
-import { addLog, found } from "./founding.ts";
 import { History } from "./history.ts";
 import { LockClient } from "./lock-client.ts";
 import type { Plan } from "./plan.ts";
 import { mutation, writeOp } from "./requests.ts";
+import { startFounded, startNew } from "./template.ts";
 import { require } from "./violation.ts";
 import { type Heard, World } from "./world.ts";
 
@@ -56,15 +55,14 @@ export async function run(plan: Plan, options: { verbose?: boolean } = {}): Prom
 }
 
 async function play(world: World, history: History, plan: Plan): Promise<void> {
-  world.add(...plan.boxes);
-  await found(world, plan.system, plan.zones);
-  const extraLog = await addLog(world, "extra", plan.extra, must(plan.system[0], "a box"));
-  const faults = new Faults(world, extraLog);
+  world.hostSettings = plan.host;
+  await (plan.fresh ? startNew : startFounded)(world, plan.topology);
+  const faults = new Faults(world);
   const clients = clientsOf(world, history, plan);
   world.hub.faults = plan.net;
   world.clientLoss = plan.clientLoss;
   for (const client of clients) client.start();
-  for (const { atMs, fault } of plan.faults) world.clock.after(atMs, () => faults.inject(fault));
+  for (const fault of plan.faults) faults.plan(fault);
   await world.run(plan.spanMs);
 
   faults.heal();
@@ -75,22 +73,17 @@ async function play(world: World, history: History, plan: Plan): Promise<void> {
     () => "every client had its answer",
   );
   await recovered(world);
-  for (const path of registersOf(plan))
-    for (const box of plan.boxes) await lastRead(world, clients[0] as Client, path, box);
+  for (const path of plan.paths)
+    for (const box of plan.topology.boxes) await lastRead(world, clients[0] as Client, path, box);
   if (!world.lapsed) checkHistory(history);
-  await calm(world);
-}
-
-export function registersOf(plan: Plan): string[] {
-  const side = plan.zones.length > 1 ? ["/s/r3"] : [];
-  return ["/r0", "/r1", "/x/r2", ...side];
+  if (plan.calm) await calm(world);
 }
 
 function clientsOf(world: World, history: History, plan: Plan): Client[] {
-  const { habits } = plan;
+  const { habits, paths: registers } = plan;
   const clients: Client[] = [];
   for (let id = 1; id <= plan.clients; id++) {
-    clients.push(new Client(world, history, { id, habits, paths: registersOf(plan) }));
+    clients.push(new Client(world, history, { id, habits, paths: registers }));
   }
   for (let id = 1; id <= plan.lockClients; id++) {
     const paths = ["/l/mutex", "/l/sem2"];

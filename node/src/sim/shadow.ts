@@ -59,6 +59,11 @@ export class ShadowLog {
     return this.entries[index - this.start.index - 1]?.term;
   }
 
+  /** The entry at an index; undefined beyond the end and below the start. */
+  entryAt(index: number): ShadowEntry | undefined {
+    return this.entries[index - this.start.index - 1];
+  }
+
   /** True when the entry of that term, or a snapshot that covers it, is here. */
   holds(index: number, term: number): boolean {
     const found = this.termAt(index);

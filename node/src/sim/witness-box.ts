@@ -11,7 +11,7 @@ const recordsMax = 64;
 
 /** The real witness over a simulated disk and network. */
 export class WitnessBox extends Process {
-  readonly watch = new WitnessWatch(this.name);
+  readonly watch = new WitnessWatch(this.name, () => this.world.triggers.happened("engage"));
   server: WitnessServer | undefined;
 
   get address(): PeerAddress {

@@ -21,7 +21,8 @@ export class WitnessWatch {
   /** Incarnations that went with a disk: nothing may be decided under them ever again. */
   readonly #dead = new Set<string>();
 
-  constructor(name: string) {
+  /** `engaged` is told of every engagement asked for. */
+  constructor(name: string, engaged: () => void) {
     this.#name = name;
     this.rules = {
       ...witnessRules,
@@ -37,6 +38,7 @@ export class WitnessWatch {
       onEngage: (record, engage) => {
         const outcome = witnessRules.onEngage(record, engage);
         this.#moved(record, outcome.record);
+        engaged();
         return outcome;
       },
     };
@@ -84,6 +86,14 @@ export class WitnessWatch {
     }
     for (const [incarnation, record] of decided)
       if (this.#decided.has(incarnation)) this.#told.set(incarnation, record);
+  }
+
+  /** Whether the witness has decided on an engagement that is not older than this one; true when it is not known. */
+  isEngaged(incarnation: Uint8Array, { term, epoch }: { term: number; epoch: number }): boolean {
+    const key = Buffer.from(incarnation).toString("latin1");
+    const record = this.#decided.get(key) ?? this.#told.get(key);
+    if (record === undefined || this.#dead.has(key)) return this.#dead.has(key);
+    return record.engTerm > term || (record.engTerm === term && record.engEpoch >= epoch);
   }
 
   forgotten(incarnation: Uint8Array): void {

@@ -3,12 +3,14 @@ import type { Request, Response } from "@nexus-federation/proto/request.ts";
 import { must } from "../base/assert.ts";
 import type { Random } from "../base/clock.ts";
 import { seededRandom } from "../base/seeded-random.ts";
+import type { HostSettings } from "../group/settings.ts";
 import { VirtualClock } from "../group/testing/virtual-clock.ts";
 import { MemoryHub } from "../transport/memory-hub.ts";
 import { DataBox } from "./data-box.ts";
 import { LogFacts } from "./log-facts.ts";
 import type { Process } from "./process.ts";
 import { Trace } from "./trace.ts";
+import { type Moment, Triggers } from "./triggers.ts";
 import { require, Violation } from "./violation.ts";
 import { WitnessBox } from "./witness-box.ts";
 
@@ -37,6 +39,13 @@ export class World {
   /** Chance that a client's request or its answer is lost. */
   clientLoss = 0;
   failure: unknown;
+  /** Numbers of the logs, by zone. */
+  readonly logs = new Map<string, number>();
+  readonly triggers = new Triggers();
+  /** Of the host, beside those of every run. */
+  hostSettings: Partial<HostSettings> = {};
+  /** What logs apply is kept. */
+  recording = false;
   readonly #facts = new Map<string, LogFacts>();
 
   constructor(seed: number, verbose: boolean) {
@@ -84,12 +93,23 @@ export class World {
     const known = this.#facts.get(key);
     if (known !== undefined) return known;
     const made = new LogFacts(
-      log,
+      { log, generation },
       () => this.clock.now(),
       (...parts) => this.trace.note(...parts),
     );
+    if (this.recording) made.recorded = [];
+    made.onMoment = (moment) => this.moment(moment, log);
     this.#facts.set(key, made);
     return made;
+  }
+
+  get allFacts(): LogFacts[] {
+    return [...this.#facts.values()];
+  }
+
+  /** Something that faults may wait for happened in a log; only the main zone's counts. */
+  moment(moment: Moment, log: number): void {
+    if (log === this.logs.get("main")) this.triggers.happened(moment);
   }
 
   get lapsed(): boolean {
@@ -161,6 +181,11 @@ export class World {
       const box = this.box(region.slice("region-".length));
       if (box.wiped > 0 || box.watch.damaged || !box.up) continue;
       const shadow = box.watch.durable(log, receipt.generation);
+      const lacking = this.facts(log, receipt.generation)
+        .chunksAt(receipt.index)
+        .filter((one) => !box.holdsChunk(one));
+      require(lacking.length === 0, () =>
+        `a receipt of ${receipt.zone} at ${receipt.index} names ${box.name}, which lacks its chunks`);
       require(shadow?.holds(receipt.index, term) === true, () => {
         return `a receipt of ${receipt.zone} at ${receipt.index} names a copy on ${box.name}, which ends at ${shadow?.lastIndex}`;
       });

@@ -39,6 +39,8 @@ export class MemoryHub {
   readonly random: Random;
   readonly #endpoints = new Map<string, MemoryNetwork>();
   readonly #cuts = new Set<string>();
+  /** Added to the delay of one way, ms; by "from to". */
+  readonly #slow = new Map<string, number>();
 
   constructor(clock: Clock, random: Random, faults: MemoryFaults = calmFaults) {
     this.clock = clock;
@@ -68,8 +70,17 @@ export class MemoryHub {
   heal(from: string, to: string): void {
     this.#cuts.delete(`${from} ${to}`);
   }
+  /** What goes from one box to the other takes so much longer; 0 ends it. */
+  slow(from: string, to: string, byMs: number): void {
+    if (byMs === 0) this.#slow.delete(`${from} ${to}`);
+    else this.#slow.set(`${from} ${to}`, byMs);
+  }
+  slowedMs(from: string, to: string): number {
+    return this.#slow.size === 0 ? 0 : (this.#slow.get(`${from} ${to}`) ?? 0);
+  }
   healAll(): void {
     this.#cuts.clear();
+    this.#slow.clear();
   }
   isCut(from: string, to: string): boolean {
     return this.#cuts.size > 0 && this.#cuts.has(`${from} ${to}`);
@@ -105,7 +116,7 @@ export class Pipe {
 
   #once(way: { from: string; to: string }, size: number, deliver: () => void): void {
     const { clock, faults } = this.#hub;
-    let atMs = clock.now() + this.#hub.delayMs();
+    let atMs = clock.now() + this.#hub.delayMs() + this.#hub.slowedMs(way.from, way.to);
     if (this.#reliable || !faults.reorder) {
       atMs = Math.max(atMs, this.#lastAtMs);
       this.#lastAtMs = atMs;
