@@ -43,7 +43,7 @@ export function watchError(object: unknown): KubeError {
 
 function statusError(status: Status, http: number, prefix: string, retryAfter: string | undefined): KubeError {
   const seconds = Number(retryAfter ?? status.details?.retryAfterSeconds);
-  return new KubeError(codeOf(http, status.reason ?? ""), `${prefix}${status.message ?? `HTTP status ${http}`}`, {
+  return new KubeError(codeOf(http, status), `${prefix}${status.message ?? `HTTP status ${http}`}`, {
     status: http,
     reason: status.reason ?? "",
     causes: status.details?.causes ?? [],
@@ -51,8 +51,12 @@ function statusError(status: Status, http: number, prefix: string, retryAfter: s
   });
 }
 
-function codeOf(http: number, reason: string): KubeErrorCode {
+/** How server-side apply says that a field is not in the schema: as 500 without a reason (seen with 1.36). */
+const notInSchema = /^failed to create typed patch object/;
+
+function codeOf(http: number, { reason, message = "" }: Status): KubeErrorCode {
   if (reason === "AlreadyExists") return "ALREADY_EXISTS";
+  if (http === 500 && !reason && notInSchema.test(message)) return "INVALID";
   switch (http) {
     case 400:
     case 422:
