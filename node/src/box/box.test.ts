@@ -117,6 +117,58 @@ describe("reads", () => {
     expect(codeOf(refused)).toBe("STALENESS_EXCEEDED");
   });
 
+  test("nearest is the replica with the shortest measured way", async () => {
+    const federation = await withZone();
+    await federation.write("c", "/x", "1");
+    const { hub } = federation.cluster;
+    const op = { $case: "read", value: { path: "/x", infoOnly: false } } as const;
+    const ask = async () =>
+      (await federation.ask("c", op, { readPreference: "nearest", maxStalenessMs: 5_000 })).servedBy;
+    for (const [far, near] of [
+      ["a", "b"],
+      ["b", "a"],
+    ] as const) {
+      hub.slow("c", far, 40);
+      await federation.cluster.run(11_000);
+      // The first asks measure anew, and begin to prove how fresh the copies are.
+      for (let i = 0; i < 2; i++) {
+        await ask();
+        await federation.cluster.run(1_000);
+      }
+
+      expect(await ask()).toBe(near);
+      hub.slow("c", far, 0);
+    }
+  });
+
+  test("demanded copies are proven by the leader when a member that knows only itself was asked", async () => {
+    const federation = await withZone();
+    await federation.write("c", "/x", "1", { minCopies: 2 });
+    const follower = leaderOf(federation, "all") === "a" ? "b" : "a";
+    const op = { $case: "read", value: { path: "/x", infoOnly: false } } as const;
+    const stale = { readPreference: "nearest", maxStalenessMs: 5_000 };
+
+    const proven = await federation.ask(follower, op, { ...stale, minCopies: 2 });
+
+    expect(codeOf(proven)).toBe("");
+    expect(proven.receipt?.copies).toBe(2);
+    const local = await federation.ask(follower, op, { ...stale, readPreference: "local", minCopies: 2 });
+    expect(codeOf(local)).toBe("COPIES_UNAVAILABLE");
+    expect(codeOf(await federation.ask(follower, op, { ...stale, minCopies: 3 }))).toBe("COPIES_UNAVAILABLE");
+  });
+
+  test("a refusal names the path of the federation, or the zone that was addressed", async () => {
+    const federation = await Federation.start(trio, { system: 3 });
+    await federation.zone({ zone: "docs", pattern: "/docs/**" }, trio);
+    const refusal = async (path: string) => {
+      const { result } = await federation.ask("a", { $case: "stat", value: { path } });
+      return result?.$case === "failure" ? result.value.message : "";
+    };
+
+    expect(await refusal("/docs/none")).toBe('nothing stands at "/docs/none"');
+    expect(await refusal("/zone:docs/none")).toBe('nothing stands at "/zone:docs/none"');
+  });
+
   test("a token makes any box show what its holder wrote, another zone's token is ignored", async () => {
     const federation = await withZone();
     await federation.zone({ zone: "other", pattern: "/other/**" }, ["c"]);
@@ -180,6 +232,18 @@ describe("locks", () => {
 
     expect(codeOf(refused)).toBe("LOCKED");
     expect(lock.result?.$case === "lock" ? lock.result.value.waiters : -1).toBe(0);
+  });
+
+  test("a wait beyond the limit is refused at once, naming the limit", async () => {
+    const federation = await withZone();
+    await federation.ask("a", acquire(false));
+    const { clock } = federation.cluster;
+    const sentMs = clock.now();
+
+    const { result } = await federation.ask("c", acquire(true), { timeoutMs: 300_000 });
+
+    expect(clock.now() - sentMs).toBeLessThan(1_000);
+    expect(result).toMatchObject({ value: { code: "INVALID", message: expect.stringContaining("at most 120000 ms") } });
   });
 
   test("an eventual zone refuses locks and a strong_ha zone the concern of an authority", async () => {

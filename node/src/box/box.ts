@@ -29,6 +29,7 @@ import { Flight, type FlightNeeds } from "./flight.ts";
 import type { BoxLimits } from "./limits.ts";
 import { Listings } from "./listing.ts";
 import type { ChunkStore, ChunkTransfer, Forward, Hashing } from "./ports.ts";
+import { RoundTrips } from "./round-trips.ts";
 import { LeaderHints } from "./targets.ts";
 import { isUploader, UploadSession } from "./uploads.ts";
 import { watchFeed } from "./watching.ts";
@@ -85,6 +86,7 @@ export class Box implements BoxApi {
       ...needs,
       self: this.box,
       hints: new LeaderHints(),
+      roundTrips: new RoundTrips(needs.forward, needs.clock),
       admin: (routed, call, done) => this.#execute(routed.rule.zone, call, done),
     };
   }
@@ -157,6 +159,10 @@ export class Box implements BoxApi {
     const { clock, limits } = this.#needs;
     const given = request.options ?? noOptions;
     const timeoutMs = Math.min(given.timeoutMs || limits.timeoutMs, limits.timeoutMsMax);
+    if (given.timeoutMs > timeoutMs && waitsForLock(request)) {
+      const text = `a lock is waited for at most ${timeoutMs} ms in one request, ${given.timeoutMs} ms came; ask again when it ends`;
+      return done(refusal(refuse("INVALID", text)));
+    }
     const options: RequestOptions =
       caller.kind === "box" ? given : { ...given, hops: [], principal: caller.principal, epoch: 0 };
     new Flight(this.#flights, { request, options, caller, deadlineMs: clock.now() + timeoutMs, done }).start();
@@ -243,6 +249,11 @@ export class Box implements BoxApi {
     const own = { self: this.box, ask: this.ask, admission: this.#admission };
     return { ...own, chunks, transfer, hashing, directory, limits, pins };
   }
+}
+
+function waitsForLock(request: Request): boolean {
+  const op = request.op?.$case === "mutate" ? request.op.value.op : undefined;
+  return op?.$case === "acquire" && op.value.wait;
 }
 
 function isChunked(request: Request): boolean {

@@ -12,6 +12,7 @@ import type { Caller } from "./api.ts";
 import type { Directory } from "./directory.ts";
 import type { Forward, ForwardOutcome } from "./ports.ts";
 import { readOutside } from "./residency.ts";
+import type { RoundTrips } from "./round-trips.ts";
 import { forwarded, type Routed, route, showPaths } from "./routing.ts";
 import { type LeaderHints, leaderTarget, replicaTarget, type TargetQuery } from "./targets.ts";
 
@@ -33,6 +34,7 @@ export interface FlightNeeds {
   logs: LogStates;
   directory: Directory;
   hints: LeaderHints;
+  roundTrips: RoundTrips;
   forward: Forward;
   clock: Clock;
   random: Random;
@@ -74,7 +76,7 @@ export class Flight {
   #eager = 0;
   /** A copy was sent whose fate is unknown. */
   #maybeApplied = false;
-  /** The bounded-stale read found no fresh replica: the leader is asked. */
+  /** No replica was fresh enough, or knew of enough copies: the leader is asked. */
   #atLeader = false;
   #backoff: Backoff | undefined;
   #askedForMap = false;
@@ -180,7 +182,7 @@ export class Flight {
   }
 
   #query(routed: Routed): TargetQuery {
-    const { self, logs, hints, directory, forward } = this.#needs;
+    const { self, logs, hints, directory, forward, roundTrips } = this.#needs;
     return {
       self,
       rule: routed.rule,
@@ -188,6 +190,7 @@ export class Flight {
       hints,
       directory,
       isUp: (box) => forward.isUp(box),
+      roundTripMs: (box) => roundTrips.to(box),
       avoid: this.#task.options.hops,
       tries: this.#tries,
     };
@@ -258,7 +261,8 @@ export class Flight {
     if (failure !== undefined && this.#maybeApplied && saysNothingOfBefore(failure, response)) {
       return this.#giveUp(routed, refusalOfFailure(failure));
     }
-    if (failure?.code === "STALENESS_EXCEEDED" && this.#mayAskLeader(routed)) {
+    const onlyHere = failure?.code === "STALENESS_EXCEEDED" || failure?.code === "COPIES_UNAVAILABLE";
+    if (onlyHere && this.#mayAskLeader(routed)) {
       this.#atLeader = true;
       return this.#attempt(routed);
     }

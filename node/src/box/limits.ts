@@ -6,7 +6,7 @@ export interface BoxLimits {
   requestBytesMax: number;
   /** Time of a request that names none, ms. */
   timeoutMs: number;
-  /** Longer wishes are cut to it, ms. */
+  /** Longer wishes are cut to it, ms; a lock is not waited for longer: INVALID. */
   timeoutMsMax: number;
   /** Bytes of a file that travel inside a request or a log entry. */
   inlineBytesMax: number;

@@ -1,8 +1,8 @@
 import type { Operation } from "@nexus-federation/proto/command.ts";
-import type { FileInfo, ZoneRule } from "@nexus-federation/proto/records.ts";
+import type { Failure, FileInfo, ZoneRule } from "@nexus-federation/proto/records.ts";
 import type { AdminCall, Request, Response } from "@nexus-federation/proto/request.ts";
 import { isRefusal, type Refusal, refuse } from "../base/errors.ts";
-import { parseAddress } from "../tree/path.ts";
+import { parseAddress, show as quotePath } from "../tree/path.ts";
 import { federationPath } from "../tree/rules.ts";
 import type { ZoneRead } from "../zones/engine.ts";
 import type { Caller } from "./api.ts";
@@ -172,6 +172,14 @@ function opOf(work: Work): Request["op"] {
   }
 }
 
+/** Paths stand in sentences as `show` of tree/path.ts writes them. */
+const quotedPath = /"\/(?:[^"\\]|\\.)*"/g;
+
+function inSentence(failure: Failure, path: (zonePath: string) => string): Failure {
+  const message = failure.message.replace(quotedPath, (quoted) => quotePath(path(JSON.parse(quoted) as string)));
+  return { ...failure, message };
+}
+
 /** Turns the zone paths of an answer into the paths of the namespace that was asked. */
 export function showPaths(response: Response, routed: Routed, directory: Directory): void {
   const pattern = directory.patternOf(routed.rule.zone);
@@ -185,6 +193,10 @@ export function showPaths(response: Response, routed: Routed, directory: Directo
   };
   const result = response.result;
   switch (result?.$case) {
+    case "failure":
+      // What the state machine does not own it names by the federation's path already.
+      if (result.value.code !== "STALE_EPOCH") result.value = inSentence(result.value, show);
+      return;
     case "read":
       return showInfo(result.value.info);
     case "info":

@@ -35,6 +35,8 @@ export interface TargetQuery {
   hints: LeaderHints;
   directory: Directory;
   isUp: (box: string) => boolean;
+  /** Measured round trip, ms; undefined while unknown. */
+  roundTripMs: (box: string) => number | undefined;
   /** Boxes that must not be asked (again): those that forwarded it. */
   avoid: readonly string[];
   /** How many were asked before: walks on through the members. */
@@ -50,23 +52,33 @@ export function leaderTarget(query: TargetQuery): string | undefined {
   return walk(query, allowed);
 }
 
-/** The next box to ask for a read that any replica may serve: the same region first. */
+/** What an unmeasured box in the same region, and elsewhere, counts as, ms. */
+const guessedMs = { near: 1, far: 1_000 };
+
+/** The next box to ask for a read that any replica may serve: the nearest first, then the others outwards. */
 export function replicaTarget(query: TargetQuery, plan: ReadPlan): string | undefined {
   const { self, directory } = query;
   if (plan.preference === "leader" || plan.preference === "authority") return leaderTarget(query);
   const allowed = (box: string) => box !== "" && box !== self && !query.avoid.includes(box);
   const home = directory.regionOf(self);
-  const near = (box: string) => allowed(box) && home !== "" && directory.regionOf(box) === home;
-  if (query.tries === 0) {
-    const first = membersOf(query).find((box) => near(box) && query.isUp(box));
-    if (first !== undefined) return first;
-  }
-  return walk(query, allowed);
+  const isNear = (box: string) => home !== "" && directory.regionOf(box) === home;
+  const distanceMs = (box: string) => query.roundTripMs(box) ?? (isNear(box) ? guessedMs.near : guessedMs.far);
+  const byDistance = membersOf(query).map((box) => ({ box, ms: distanceMs(box) }));
+  byDistance.sort((one, other) => one.ms - other.ms);
+  return walk(
+    query,
+    allowed,
+    byDistance.map(({ box }) => box),
+  );
 }
 
 /** Connected members first, in turn; one that is not connected only when none is. */
-function walk(query: TargetQuery, allowed: (box: string) => boolean): string | undefined {
-  const members = membersOf(query).filter(allowed);
+function walk(
+  query: TargetQuery,
+  allowed: (box: string) => boolean,
+  inTurn: readonly string[] = membersOf(query),
+): string | undefined {
+  const members = inTurn.filter(allowed);
   const up = members.filter(query.isUp);
   const from = up.length > 0 ? up : members;
   return from.length === 0 ? undefined : from[query.tries % from.length];

@@ -4,6 +4,7 @@ import { noBytes } from "../base/bytes.ts";
 import type { Clock } from "../base/clock.ts";
 import { isRefusal, type Refusal, refuse } from "../base/errors.ts";
 import type { Groups, Outcome } from "../group/api.ts";
+import { show } from "../tree/path.ts";
 import { answer, type Result, refusal } from "./answers.ts";
 import type { Done, ZoneCall } from "./engine.ts";
 import type { LogState, LogStates } from "./log-state.ts";
@@ -151,7 +152,7 @@ export class Mutations {
         const refused =
           cancelled.kind === "refused"
             ? refuse("UNKNOWN_OUTCOME", "the wait ran out and could not be cancelled; retry with the same request id")
-            : refuse("LOCKED", `${path} stayed locked for the whole time that was waited`);
+            : refuse("LOCKED", `${show(path)} stayed locked for the whole time that was waited`);
         asked.done(refusal(refused));
       },
     });
