@@ -25,6 +25,7 @@ import { adminOnPeerPort, clientDoors, type DoorsNeeds } from "./server/doors.ts
 import { BoxDatabase } from "./storage/database.ts";
 import { joinFederation, openIdentity } from "./storage/identity.ts";
 import { openChecked, suspect } from "./storage/repair.ts";
+import { claimVolume } from "./storage/volume.ts";
 import { createLogger, type Logger, roomLog } from "./telemetry/log.ts";
 import { LoopDelay } from "./telemetry/loop-delay.ts";
 import { createMetrics, type Metrics } from "./telemetry/metrics.ts";
@@ -299,6 +300,9 @@ async function main(): Promise<void> {
   if (path === undefined) throw new NexusError("INVALID", "usage: box --config FILE.json");
   const settings = readBoxSettings(JSON.parse(readFileSync(path, "utf8")), process.env);
   const logger = createLogger({ level: settings.log, fields: { federation: settings.federation, box: settings.box } });
+  // Chunks are checked against their address, whatever volume they come from.
+  if (settings.volumeUid !== "" && claimVolume(settings.dir, settings.volumeUid, ["chunks"]) === "other")
+    logger.warn({ volumeUid: settings.volumeUid }, "this is another volume than before: the box starts empty");
   const onFatal = (error: unknown) => {
     logger.error({ reason: messageOf(error) }, "the disk or the log can no longer be trusted; the box ends");
     setImmediate(() => process.exit(1));

@@ -33,6 +33,11 @@ export const boxSettings = z.strictObject({
     .default([])
     .describe("Where other boxes are before any rule map is known."),
   health: listener.optional().describe("Plaintext port for the kubelet: /healthz and /readyz."),
+  volumeUid: z
+    .string()
+    .max(128)
+    .default("")
+    .describe("Uid of the volume under dir; content that was written under another one is put aside. Empty: not told."),
   log: z.enum(logLevels).default("info").describe("Least level that is logged."),
   controlPipe: z.boolean().default(false).describe("The box stops when its stdin ends."),
   diskReserveBytes: z
@@ -48,7 +53,7 @@ type Environment = Record<string, string | undefined>;
 
 /**
  * The file's JSON with what the environment sets (docs/reference/environment.md): NEXUS_BOX_ID, or NEXUS_RAFT_NODE_ID,
- * names the box, NEXUS_RAFT_PEERS lists other boxes. Throws INVALID naming the field.
+ * names the box, NEXUS_RAFT_PEERS lists other boxes, NEXUS_VOLUME_UID names the volume. Throws INVALID naming the field.
  */
 export function readBoxSettings(json: unknown, environment: Environment): BoxSettings {
   const given = typeof json === "object" && json !== null ? { ...json } : {};
@@ -59,7 +64,13 @@ export function readBoxSettings(json: unknown, environment: Environment): BoxSet
       "INVALID",
       "NEXUS_RAFT_ENABLED: every box replicates by Raft; false cannot be had, leave it out",
     );
-  const merged = { ...given, ...(box ? { box } : {}), ...(peers ? { peers: contactsOf(peers) } : {}) };
+  const volumeUid = environment["NEXUS_VOLUME_UID"];
+  const merged = {
+    ...given,
+    ...(box ? { box } : {}),
+    ...(peers ? { peers: contactsOf(peers) } : {}),
+    ...(volumeUid ? { volumeUid } : {}),
+  };
   const parsed = boxSettings.safeParse(merged);
   if (parsed.success) return Object.freeze(parsed.data);
   const issue = parsed.error.issues[0];

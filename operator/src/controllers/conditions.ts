@@ -94,11 +94,20 @@ function podTrouble(view: NamespaceView, box: string): string | undefined {
 
 function caughtUp(box: DesiredBox, observed: Observed): Condition {
   const behind: string[] = [];
+  let known = box.role === "Witness" || observed.boxes.has(box.name);
   for (const [zone, log] of observed.logs) {
     const member = log.members.get(box.name);
+    if (member !== undefined) known = true;
     if (member === undefined || member.role === "witness" || log.leader === box.name) continue;
     if (log.leader === "" || !member.active || !member.caughtUp) behind.push(zone);
   }
+  if (!known)
+    return {
+      type: "CaughtUp",
+      status: "Unknown",
+      reason: "NotSeen",
+      message: "Neither it nor a leader says how far it is.",
+    };
   return {
     type: "CaughtUp",
     status: behind.length === 0 ? "True" : "False",

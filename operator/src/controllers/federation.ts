@@ -114,8 +114,8 @@ export class FederationController {
     this.#note(actions, found);
     await this.#act(actions, { found, desired, observed, view, around });
     await this.#remember(found, observed);
-    await this.#reporter.report({ found, desired, observed, view, replies, planned: this.#planned });
     await this.#finalizers.keep({ found, desired, observed, view, named: namedBoxes(desired, observed) });
+    await this.#reporter.report({ found, desired, observed, view, replies, planned: this.#planned });
     return { kind: "retry", afterMs: this.#pause(actions), reason: "the boxes are asked again" };
   }
 

@@ -42,25 +42,11 @@ const nonRoot = 65_532;
 /** A box ends within 5 s; the rest is for a disk that is slow to close. */
 const graceSeconds = 30;
 
-/** Messages under way are young when they die: a small nursery copies them instead. */
-const dataCommand = ["node", "--max-semi-space-size=32", "/app/box.mjs"];
-/** A hung disk holds the threads that write to it; the rest still serve names, chunks and certificates. */
-const dataEnvironment = { UV_THREADPOOL_SIZE: "8" };
 const dataResources = {
   requests: { cpu: "100m", memory: "256Mi" },
   limits: { cpu: "2", memory: "1Gi" },
 };
-/** Small heaps, no JIT threads, one arena: a witness lives within 64 MiB. */
-const witnessCommand = [
-  "node",
-  "--max-semi-space-size=1",
-  "--max-old-space-size=24",
-  "--v8-pool-size=0",
-  "--lite-mode",
-  "--single-threaded",
-  "/app/witness.mjs",
-];
-const witnessEnvironment = { UV_THREADPOOL_SIZE: "1", MALLOC_ARENA_MAX: "1" };
+/** Its image says the flags with which it lives within 64 MiB. */
 const witnessResources = {
   requests: { cpu: "10m", memory: "48Mi" },
   limits: { cpu: "500m", memory: "64Mi" },
@@ -122,11 +108,6 @@ function apartFrom(federation: string): Json {
 
 function containerOf(box: BoxModel): Json {
   const witness = box.spec.role === "Witness";
-  const command = [...(witness ? witnessCommand : dataCommand), "--config", `${podPaths.config}/config.json`];
-  const environment = {
-    ...(witness ? witnessEnvironment : dataEnvironment),
-    NEXUS_VOLUME_UID: box.volumeUid,
-  };
   const probe = (path: string, periodSeconds: number, failureThreshold: number) => ({
     httpGet: { path, port: "health", scheme: "HTTP" },
     periodSeconds,
@@ -138,8 +119,9 @@ function containerOf(box: BoxModel): Json {
     name: containerName,
     image: box.image,
     imagePullPolicy: box.pullPolicy,
-    command,
-    env: Object.entries(environment).map(([name, value]) => ({ name, value })),
+    // Flags of Node stand in the image's entry point, where they are measured.
+    args: ["--config", `${podPaths.config}/config.json`],
+    env: [{ name: "NEXUS_VOLUME_UID", value: box.volumeUid }],
     ports: [
       ...(witness ? [] : [{ name: "client", containerPort: boxPorts.client, protocol: "TCP" }]),
       { name: "peer", containerPort: boxPorts.peer, protocol: "TCP" },
