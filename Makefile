@@ -36,6 +36,15 @@ unit: node_modules/.installed-all ## unit and property tests only (a few minutes
 e2e: node_modules/.installed-all ## real processes only: kills, pauses, full and corrupt disks (minutes)
 	@node test/run.ts e2e
 
+e2e-cluster: node_modules/.installed-all ## scenarios on a real Kubernetes in Docker (as root on Debian installs what it needs; 12 min the first time)
+	@npx vitest run --config vitest.kube.config.ts $(ONLY)
+
+cluster: node_modules/.installed-all ## a Kubernetes to try things on, with the images in it, NODES=1; Ctrl-C removes it
+	@node e2e/cluster/main.ts
+
+images: node_modules/.installed-all ## container images nexus-node, nexus-witness, nexus-operator, TAG=dev; prints their sizes
+	@node images/make.ts
+
 sim: node_modules/.installed-all ## deterministic simulation, SEEDS=500 FROM=1
 	@npm run -s sim -- --seeds $(or $(SEEDS),500) --from $(or $(FROM),1)
 
@@ -51,4 +60,4 @@ gen: node_modules/.installed-all ## make wire code, CRDs and reference pages aga
 clean: ## remove what was built or installed here, never data
 	@rm -rf node_modules dist coverage
 
-.PHONY: help install dev up test check unit e2e sim bench profile gen clean
+.PHONY: help install dev up test check unit e2e e2e-cluster cluster images sim bench profile gen clean

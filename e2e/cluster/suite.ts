@@ -1,0 +1,43 @@
+// Set-up of `make e2e-cluster`, once for all scenario files: a cluster with the product's images in it.
+import type { TestProject } from "vitest/node";
+import { type ImageName, makeImages } from "../../images/make.ts";
+import type { ClusterFacts } from "./cluster.ts";
+import { chooseProvider } from "./provider.ts";
+
+export interface ClusterContext extends ClusterFacts {
+  /** Names with tag of the product's images, loaded on every node. */
+  images: Record<ImageName, string>;
+}
+
+declare module "vitest" {
+  interface ProvidedContext {
+    /** Undefined: no cluster can be had here, and the run was told that this is no failure (NEXUS_E2E_OPTIONAL). */
+    cluster: ClusterContext | undefined;
+  }
+}
+
+const tag = "e2e";
+const images = { node: `nexus-node:${tag}`, witness: `nexus-witness:${tag}`, operator: `nexus-operator:${tag}` };
+
+export default async function setup(project: TestProject): Promise<() => Promise<void>> {
+  const provider = await chooseProvider();
+  if (typeof provider === "string") {
+    if (!process.env["NEXUS_E2E_OPTIONAL"]) throw new Error(`no cluster can be had here: ${provider}`);
+    console.log(`scenarios on a cluster are skipped: ${provider}`);
+    project.provide("cluster", undefined);
+    return async () => undefined;
+  }
+  const started = performance.now();
+  const say = (what: string) => console.log(`${what} after ${((performance.now() - started) / 1000).toFixed(0)} s`);
+  const cluster = await provider.up({ name: "suite", nodes: Number(process.env["NEXUS_E2E_NODES"] ?? 3) });
+  say(`${provider.name} cluster ready`);
+  try {
+    if (!process.env["NEXUS_E2E_IMAGES_LOADED"]) await cluster.loadImages(await makeImages({ tag }));
+    say("images built and loaded");
+  } catch (error) {
+    await cluster.down();
+    throw error;
+  }
+  project.provide("cluster", { ...cluster.facts, images });
+  return () => cluster.down();
+}
