@@ -27,6 +27,8 @@ export interface Counters {
   level: number;
   /** Grants that are held now, over all locks. */
   locksHeld: number;
+  /** Log time without its jumps: what remembered requests age by. Invariant: moves by no more than the log time does. */
+  requestClockMs: number;
 }
 
 const fields: readonly (keyof Counters)[] = [
@@ -44,6 +46,7 @@ const fields: readonly (keyof Counters)[] = [
   "droppedFloor",
   "level",
   "locksHeld",
+  "requestClockMs",
 ];
 
 export function newCounters(): Counters {
@@ -62,6 +65,7 @@ export function newCounters(): Counters {
     droppedFloor: 0,
     level: 1,
     locksHeld: 0,
+    requestClockMs: 0,
   };
 }
 
@@ -74,7 +78,8 @@ export function encodeCounters(counters: Counters): Uint8Array {
 export function decodeCounters(bytes: Uint8Array): Counters {
   const reader = new ByteReader(bytes);
   const out = newCounters();
-  for (const field of fields) out[field] = reader.varint();
+  // What an earlier version stored ends before the newest fields.
+  for (const field of fields) if (!reader.done) out[field] = reader.varint();
   assert(reader.done, "the stored counters have no more fields than this version knows");
   return out;
 }

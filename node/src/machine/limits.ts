@@ -16,6 +16,8 @@ export interface MachineLimits {
   commandEntriesMax: number;
   /** Milliseconds of log time for which request ids are remembered. */
   requestWindowMs: number;
+  /** Milliseconds by which one command ages them at most, however far the leader's clock jumped. */
+  requestStepMsMax: number;
   /** How far a request's time may lie ahead of the log's (a new leader's clock may be behind the old one's). */
   requestAheadMsMax: number;
   /** Remembered requests; above it OVERLOADED. */
@@ -51,6 +53,7 @@ export const defaultLimits: MachineLimits = {
   batchOperationsMax: 4096,
   commandEntriesMax: 10_000,
   requestWindowMs: 600_000,
+  requestStepMsMax: 60_000,
   requestAheadMsMax: 60_000,
   requestsMax: 24_000_000,
   requestBytesMax: 2 ** 31,

@@ -32,7 +32,7 @@ import { listDirectory } from "./listing.ts";
 import { heldLocks, lockStateOf } from "./locks.ts";
 import { type Outcome, runOperation } from "./operations.ts";
 import { doneReply, emptyReply, failureReply, resultOf } from "./replies.ts";
-import { answerOf, checkRoom, forgetOld, isWorthRemembering, remember } from "./requests.ts";
+import { ageRequests, answerOf, checkRoom, forgetOld, isWorthRemembering, remember } from "./requests.ts";
 import { MachineState } from "./state.ts";
 import type { StateStore, StateWrite } from "./store.ts";
 import { SystemReads } from "./system-reads.ts";
@@ -123,6 +123,7 @@ export class Machine {
       const text = `logTimeMs: ${command.logTimeMs} is before the log's ${state.counters.logTimeMs}; a leader stamps at least that`;
       return { reply: failureReply(refuse("INVALID", text)), effects: [] };
     }
+    ageRequests(state, command.logTimeMs);
     state.counters.logTimeMs = command.logTimeMs;
     state.logTimeMs = command.logTimeMs;
     forgetOld(state);

@@ -51,7 +51,7 @@ export function checkRoom(state: MachineState): Refusal | undefined {
   const oldest = oldestRequest(state);
   const freeAt = (oldest?.timeMs ?? 0) + limits.requestWindowMs + limits.requestAheadMsMax;
   const text = `${count} requests of the last minutes are remembered, which is the most; retry later`;
-  return refuse("OVERLOADED", text, { retryAfterMs: Math.max(1000, freeAt - state.logTimeMs) });
+  return refuse("OVERLOADED", text, { retryAfterMs: Math.max(1000, freeAt - counters.requestClockMs) });
 }
 
 export function remember(state: MachineState, requestId: Uint8Array, answer: Remembered): void {
@@ -59,10 +59,19 @@ export function remember(state: MachineState, requestId: Uint8Array, answer: Rem
   const value = encodeAnswer(answer);
   overlay.put(requestKey(requestId), value);
   const size = value.length + overheadBytes;
-  const order = writer.reset().varint(state.logTimeMs).varint(size).bytes(requestId).finish();
+  const order = writer.reset().varint(counters.requestClockMs).varint(size).bytes(requestId).finish();
   state.requests.add(requestId, counters.requestNext);
   overlay.put(requestOrderKey(counters.requestNext++), order);
   counters.requestBytes += size;
+}
+
+/**
+ * Before the log's time becomes `logTimeMs`. A leader's clock that jumps by an hour must not forget at once what was
+ * executed a second ago: however far the time moves with one command, requests age by a minute at most.
+ */
+export function ageRequests({ counters, limits }: MachineState, logTimeMs: number): void {
+  const stepMs = Math.min(logTimeMs - counters.logTimeMs, limits.requestStepMsMax);
+  counters.requestClockMs = counters.requestClockMs === 0 ? logTimeMs : counters.requestClockMs + stepMs;
 }
 
 /** A refusal that may turn into success without any change by the caller is not remembered: nothing was executed. */
@@ -76,7 +85,7 @@ export function isWorthRemembering(refusal: Refusal): boolean {
  */
 export function forgetOld(state: MachineState): void {
   const { counters, limits, overlay } = state;
-  const before = state.logTimeMs - limits.requestWindowMs - limits.requestAheadMsMax;
+  const before = counters.requestClockMs - limits.requestWindowMs - limits.requestAheadMsMax;
   if (before <= 0) return;
   for (let i = 0; i < limits.requestsForgottenPerApply; i++) {
     if (state.oldestRequestMs !== undefined && state.oldestRequestMs >= before) return;

@@ -215,7 +215,7 @@ describe("remembered requests", () => {
     rig.timeMs += 600_001;
     expect(codeOf(rig.put("/f", "1", {}, { requestId: idOf(1), requestTimeMs: sentAt }))).toBe("operation");
     expect(codeOf(rig.put("/g", "1", {}, { requestId: idOf(2), requestTimeMs: sentAt }))).toBe("EXPIRED");
-    rig.timeMs += 60_001;
+    rig.age(660_001);
     for (let n = 10; n < 14; n++) rig.put("/other", "x", {}, { requestId: idOf(n) });
 
     expect(codeOf(rig.put("/f", "2", {}, { requestId: idOf(1), requestTimeMs: sentAt }))).toBe("EXPIRED");
@@ -231,8 +231,19 @@ describe("remembered requests", () => {
       value: { code: "OVERLOADED", retryAfterMs: 660_000 },
     });
     expect(codeOf(rig.put("/f"))).toBe("operation");
-    rig.timeMs += 660_001;
+    rig.age(660_001);
     expect(codeOf(rig.put("/f", "x", {}, { requestId: idOf(3) }))).toBe("operation");
+  });
+
+  it("a leader's clock that jumps makes no request forgotten: a retry that bears no time is not executed again", () => {
+    const rig = new Rig();
+    rig.put("/f", "1", {}, { requestId: idOf(1) });
+    rig.put("/f", "2", {}, { requestId: idOf(2) });
+    rig.timeMs += 3_600_000;
+    for (let n = 10; n < 80; n++) rig.put("/other", "x", {}, { requestId: idOf(n) });
+
+    expect(codeOf(rig.put("/f", "1", {}, { requestId: idOf(1) }))).toBe("operation");
+    expect(rig.machine.stat("/f")).toMatchObject({ etag: etagOf("2") });
   });
 
   it("a refusal that may pass is not remembered", () => {

@@ -55,6 +55,15 @@ export class Rig {
     return this.last;
   }
 
+  /** Time passes as it does: with commands. */
+  age(ms: number): void {
+    const endMs = this.timeMs + ms;
+    while (this.timeMs < endMs) {
+      this.timeMs = Math.min(endMs, this.timeMs + 60_000);
+      this.put("/clock");
+    }
+  }
+
   get effects() {
     return this.last?.effects ?? [];
   }
