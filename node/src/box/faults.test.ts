@@ -113,6 +113,23 @@ describe("a box that hangs", () => {
     expect(codeOf(await federation.cluster.settle(pending, 25_000))).toBe("");
   });
 
+  test("is not waited for when it led: a write over another member is answered once that leads, not after the attempt's time", async () => {
+    const federation = await withZone([]);
+    const { cluster } = federation;
+    const [leader, follower] = [leaderOf(federation), followerOf(federation)];
+    await federation.write(follower, "/warm", "up");
+    for (const other of [follower, "w"]) {
+      cluster.hub.cut(leader, other);
+      cluster.hub.cut(other, leader);
+    }
+    const cutMs = cluster.clock.now();
+
+    const written = await federation.write(follower, "/x", "1");
+
+    expect(codeOf(written)).toBe("");
+    expect(cluster.clock.now() - cutMs).toBeLessThan(1_200);
+  });
+
   test("is gone round: a box cut off from the leader is served over another member", async () => {
     const federation = await withZone();
     const leader = leaderOf(federation);

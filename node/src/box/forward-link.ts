@@ -1,6 +1,7 @@
 import { type Request, RequestFrame, type Response, ResponseFrame } from "@nexus-federation/proto/request.ts";
 import type { Clock, Timer } from "../base/clock.ts";
 import { messageOf, type Refusal, refuse } from "../base/errors.ts";
+import { Silence } from "../base/silence.ts";
 import { messageBytesMax, type PeerNetwork, type Session } from "../transport/ports.ts";
 import { refusal } from "../zones/answers.ts";
 import type { Caller } from "./api.ts";
@@ -16,6 +17,19 @@ interface Pending {
   done: (outcome: ForwardOutcome) => void;
 }
 
+/** What one box owes. */
+interface Owed {
+  pending: Map<number, Pending>;
+  silence: Silence;
+}
+
+/** Has an id that no request has; any box answers it at once, whatever it holds. */
+const areYouThere = RequestFrame.encode({
+  requests: [
+    { id: 0, options: undefined, zone: "", op: { $case: "hasChunks" as const, value: { log: 0, addresses: [] } } },
+  ],
+}).finish();
+
 /** What serves requests that other boxes forward. */
 export type ServeForwarded = (request: Request, caller: Caller, done: (response: Response) => void) => void;
 
@@ -27,9 +41,12 @@ export interface ForwardLinksNeeds {
   admit: (box: string, incarnation: Uint8Array) => Refusal | undefined;
 }
 
-/** Requests over the forward streams: ids, time-outs and what a broken stream means, on top of bytes. */
+/**
+ * Requests over the forward streams: ids, time-outs and what a broken stream means, on top of bytes. A box that hangs or
+ * is cut off keeps its stream for seconds; what it owes is broken as soon as it does not answer the small question.
+ */
 export class ForwardLinks implements Forward {
-  readonly #pending = new Map<string, Map<number, Pending>>();
+  readonly #owed = new Map<string, Owed>();
   readonly #needs: ForwardLinksNeeds;
   #nextId = 1;
   #count = 0;
@@ -50,7 +67,7 @@ export class ForwardLinks implements Forward {
   }
 
   isUp(box: string): boolean {
-    return this.#needs.network.isUp("forward", box);
+    return this.#needs.network.isUp("forward", box) && !this.#owed.get(box)?.silence.isSilent;
   }
 
   send(box: string, request: Request, timeoutMs: number, done: (outcome: ForwardOutcome) => void): void {
@@ -61,32 +78,56 @@ export class ForwardLinks implements Forward {
       const tooLarge = refuse("TOO_LARGE", `a request has at most ${messageBytesMax} bytes; ${bytes.length} came`);
       return done({ kind: "answer", response: refusal(tooLarge) });
     }
-    const pending = this.#pending.get(box) ?? new Map<number, Pending>();
+    const { pending, silence } = this.#of(box);
     if (pending.size >= pendingMax) return done({ kind: "unsent", reason: `${pendingMax} requests wait for ${box}` });
-    if (!network.isUp("forward", box) || !network.send("forward", box, bytes)) {
+    if (!this.isUp(box) || !network.send("forward", box, bytes)) {
       return done({ kind: "unsent", reason: `box ${box} is not connected` });
     }
     pending.set(id, { deadlineMs: clock.now() + timeoutMs, done });
-    this.#pending.set(box, pending);
     this.#count++;
+    silence.sent();
     this.#sweeper ??= clock.after(sweepMs, () => this.#sweep());
   }
 
+  #of(box: string): Owed {
+    let owed = this.#owed.get(box);
+    if (owed === undefined) {
+      const { network, clock } = this.#needs;
+      const pending = new Map<number, Pending>();
+      const silence = new Silence(clock, {
+        owes: () => pending.size > 0,
+        ask: () => void network.send("forward", box, areYouThere),
+        silent: () => this.#break(pending, `box ${box} hangs`),
+      });
+      owed = { pending, silence };
+      this.#owed.set(box, owed);
+    }
+    return owed;
+  }
+
   #down(box: string, reason: string): void {
-    const pending = this.#pending.get(box);
-    if (pending === undefined) return;
-    this.#pending.delete(box);
-    this.#count -= pending.size;
-    for (const { done } of pending.values()) done({ kind: "broken", reason: `the stream to ${box} broke: ${reason}` });
+    const owed = this.#owed.get(box);
+    if (owed === undefined) return;
+    this.#owed.delete(box);
+    owed.silence.end();
+    this.#break(owed.pending, `the stream to ${box} broke: ${reason}`);
+  }
+
+  #break(pending: Map<number, Pending>, reason: string): void {
+    const broken = [...pending.values()];
+    pending.clear();
+    this.#count -= broken.length;
+    for (const { done } of broken) done({ kind: "broken", reason });
   }
 
   #answers(box: string, bytes: Uint8Array): void {
-    const pending = this.#pending.get(box);
-    if (pending === undefined) return;
+    const owed = this.#owed.get(box);
+    if (owed === undefined) return;
+    owed.silence.heard();
     for (const response of ResponseFrame.decode(bytes).responses) {
-      const waiting = pending.get(response.id);
+      const waiting = owed.pending.get(response.id);
       if (waiting === undefined) continue;
-      pending.delete(response.id);
+      owed.pending.delete(response.id);
       this.#count--;
       waiting.done({ kind: "answer", response });
     }
@@ -94,7 +135,7 @@ export class ForwardLinks implements Forward {
 
   #sweep(): void {
     const now = this.#needs.clock.now();
-    for (const [box, pending] of this.#pending) {
+    for (const [box, { pending }] of this.#owed) {
       for (const [id, { deadlineMs, done }] of pending) {
         if (deadlineMs > now) continue;
         pending.delete(id);

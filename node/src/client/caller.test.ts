@@ -22,7 +22,7 @@ function callWith(answers: Answer[]): Promise<Response> {
     },
     forget() {},
   } as unknown as Session;
-  const pool = new SessionPool({ endpoints: ["a:1"], connect: async () => session, now: () => clock.now() });
+  const pool = new SessionPool({ endpoints: ["a:1"], connect: async () => session, clock });
   const calls = new Caller({ pool, clock, random: seededRandom(1), inFlightMax: 1 });
   const options = { timeoutMs: 100, requestTimeMs: 0 } as RequestOptions;
   return calls.call({ op: undefined, options, zone: "", path: "/a", mutating: true, signal: caller.signal });

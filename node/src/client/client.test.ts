@@ -1,8 +1,11 @@
 import { createHash } from "node:crypto";
+import type { Response } from "@nexus-federation/proto/request.ts";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { seededRandom } from "../base/seeded-random.ts";
+import { noOptions } from "../box/ask.ts";
 import { DoorRig, tokens } from "../server/testing/rig.ts";
 import { NexusClient } from "./client.ts";
+import { connector } from "./connect.ts";
 import * as operations from "./operations.ts";
 import type { ClientSettings } from "./types.ts";
 
@@ -28,6 +31,25 @@ async function collect(parts: AsyncIterable<Uint8Array>): Promise<Buffer> {
   for await (const part of parts) all.push(part);
   return Buffer.concat(all);
 }
+
+test("a box that is asked whether it is there keeps its stream and its waiting calls", async () => {
+  const settings = { federation: "fed", endpoints: [rig.endpoint("a")], token: tokens.all };
+  const session = await drive(connector(settings)(rig.endpoint("a")));
+  const holder = await drive(clientOf().acquire("/c/asked", { ttlMs: 60_000 }));
+  const value = { path: "/c/asked", kind: "mutex", slots: 1, ttlMs: 1000, wait: true, owner: "" };
+  const op = { $case: "mutate" as const, value: { op: { $case: "acquire" as const, value } } };
+  const options = { ...noOptions, timeoutMs: 60_000, requestId: Buffer.alloc(16, 9) };
+  const answered = new Promise<Response | undefined>((resolve) => {
+    session.call({ id: 0, options, zone: "", op }, resolve);
+  });
+
+  await drive(new Promise((go) => setTimeout(go, 600)));
+  expect({ closed: session.closed, silent: session.silent }).toEqual({ closed: false, silent: false });
+
+  await drive(clientOf().release("/c/asked", holder.grant.lockId));
+  expect((await drive(answered))?.result?.$case).toBe("grant");
+  session.close("over");
+});
 
 describe("files through the client", () => {
   test("are written, read, described, listed, moved, copied and deleted with receipts", async () => {

@@ -39,7 +39,7 @@ export class NexusClient implements LockHolder {
     this.#pool = new SessionPool({
       endpoints: settings.endpoints,
       connect: connector(settings),
-      now: () => this.#clock.now(),
+      clock: this.#clock,
     });
     this.#caller = new Caller({
       pool: this.#pool,

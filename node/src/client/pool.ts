@@ -2,6 +2,7 @@
 // to the serving box directly saves the hop.
 import type { BoxRecord, RuleMap } from "@nexus-federation/proto/records.ts";
 import type { Response } from "@nexus-federation/proto/request.ts";
+import type { Clock } from "../base/clock.ts";
 import { messageOf, NexusError } from "../base/errors.ts";
 import { compileRules, type RuleTrie, rulesProblem } from "../tree/rules.ts";
 import type { Session } from "./session.ts";
@@ -10,11 +11,13 @@ export interface PoolNeeds {
   /** "host:port" of boxes, tried in turn. */
   endpoints: string[];
   connect(endpoint: string): Promise<Session>;
-  now(): number;
+  clock: Pick<Clock, "now" | "after">;
 }
 
 /** After a failed connection an endpoint is left alone for so long. */
 const restMs = 500;
+/** One that does not answer for so long does not keep the next from being tried beside it, ms. */
+const staggerMs = 250;
 /** A learned log time is used for request times up to this age. */
 const logTimeAgeMaxMs = 60_000;
 
@@ -62,10 +65,9 @@ export class SessionPool {
    */
   async seed(): Promise<Session> {
     const all = [...new Set([...this.#needs.endpoints, ...this.#endpointOfBox.values()])];
-    const failures: string[] = [];
-    let strangers = 0;
-    let hanging: Session | undefined;
     this.#turn++;
+    const search = new Search(this.#needs.clock);
+    let hanging: Session | undefined;
     for (let i = 0; i < all.length; i++) {
       const endpoint = all[(this.#turn + i) % all.length]!;
       const open = this.#sessions.get(endpoint);
@@ -74,19 +76,15 @@ export class SessionPool {
         continue;
       }
       if (open) return open;
-      try {
-        const why = this.#whyResting(endpoint);
-        if (why === undefined) return await this.#open(endpoint);
-        throw why;
-      } catch (error) {
-        if (error instanceof NexusError && error.code === "UNAUTHENTICATED") throw error;
-        if (error instanceof NexusError && error.code === "INVALID") strangers++;
-        failures.push(`${endpoint}: ${messageOf(error)}`);
-      }
+      const why = this.#whyResting(endpoint);
+      const found = await search.one(endpoint, why === undefined ? this.#open(endpoint) : Promise.reject(why));
+      if (found) return found;
     }
+    const found = await search.rest();
+    if (found) return found;
     if (hanging) return hanging;
-    if (strangers === all.length) throw new NexusError("INVALID", failures.join("; "));
-    throw new NexusError("ZONE_UNAVAILABLE", `no box answers (${failures.join("; ")})`);
+    if (search.strangers === all.length) throw new NexusError("INVALID", search.failures.join("; "));
+    throw new NexusError("ZONE_UNAVAILABLE", `no box answers (${search.failures.join("; ")})`);
   }
 
   /** The log that a change of this path goes to by the map that is known here. */
@@ -121,7 +119,7 @@ export class SessionPool {
     if (receipt.logTimeMs > 0) {
       const known = this.#logTime.get(receipt.zone);
       if (!known || receipt.logTimeMs >= known.logTimeMs) {
-        this.#logTime.set(receipt.zone, { logTimeMs: receipt.logTimeMs, atMs: this.#needs.now() });
+        this.#logTime.set(receipt.zone, { logTimeMs: receipt.logTimeMs, atMs: this.#needs.clock.now() });
       }
     }
   }
@@ -137,7 +135,7 @@ export class SessionPool {
   requestTime(path: string | undefined, zone: string | undefined): number {
     const name = zone || (path === undefined ? undefined : this.zoneOf(path));
     const learned = name === undefined ? undefined : this.#logTime.get(name);
-    if (!learned || this.#needs.now() - learned.atMs > logTimeAgeMaxMs) return 0;
+    if (!learned || this.#needs.clock.now() - learned.atMs > logTimeAgeMaxMs) return 0;
     return learned.logTimeMs;
   }
 
@@ -148,11 +146,11 @@ export class SessionPool {
 
   #whyResting(endpoint: string): NexusError | undefined {
     const rest = this.#resting.get(endpoint);
-    return rest !== undefined && rest.untilMs > this.#needs.now() ? rest.why : undefined;
+    return rest !== undefined && rest.untilMs > this.#needs.clock.now() ? rest.why : undefined;
   }
 
   #rest(endpoint: string, why: NexusError): void {
-    this.#resting.set(endpoint, { untilMs: this.#needs.now() + restMs, why });
+    this.#resting.set(endpoint, { untilMs: this.#needs.clock.now() + restMs, why });
   }
 
   #open(endpoint: string): Promise<Session> {
@@ -182,5 +180,50 @@ export class SessionPool {
       .finally(() => this.#connecting.delete(endpoint));
     this.#connecting.set(endpoint, opening);
     return opening;
+  }
+}
+
+/** Connections that are tried one after the other, and beside each other when one takes long. */
+class Search {
+  readonly failures: string[] = [];
+  strangers = 0;
+  readonly #clock: Pick<Clock, "after">;
+  readonly #tries: Promise<Session | undefined>[] = [];
+  readonly #found = Promise.withResolvers<Session>();
+
+  constructor(clock: Pick<Clock, "after">) {
+    this.#clock = clock;
+    this.#found.promise.catch(() => {});
+  }
+
+  /** The first session of all tried so far; undefined when this one failed, or its time is over. UNAUTHENTICATED is thrown. */
+  async one(endpoint: string, opening: Promise<Session>): Promise<Session | undefined> {
+    const trying = opening.then(
+      (session) => {
+        this.#found.resolve(session);
+        return session;
+      },
+      (error: unknown) => this.#failed(endpoint, error),
+    );
+    this.#tries.push(trying);
+    const late = Promise.withResolvers<undefined>();
+    const timer = this.#clock.after(staggerMs, () => late.resolve(undefined));
+    try {
+      return await Promise.race([this.#found.promise, trying, late.promise]);
+    } finally {
+      timer.cancel();
+    }
+  }
+
+  /** Waits for those still under way. */
+  rest(): Promise<Session | undefined> {
+    return Promise.race([this.#found.promise, Promise.all(this.#tries).then(() => undefined)]);
+  }
+
+  #failed(endpoint: string, error: unknown): undefined {
+    if (error instanceof NexusError && error.code === "UNAUTHENTICATED") this.#found.reject(error);
+    if (error instanceof NexusError && error.code === "INVALID") this.strangers++;
+    this.failures.push(`${endpoint}: ${messageOf(error)}`);
+    return undefined;
   }
 }

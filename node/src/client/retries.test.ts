@@ -36,7 +36,7 @@ function rig(replies: Reply[], options: { endpoints?: string[]; inFlightMax?: nu
       close() {},
     }) as unknown as Session;
   const connect = async (endpoint: string) => session(endpoint);
-  const pool = new SessionPool({ endpoints: options.endpoints ?? ["a:1"], connect, now: () => clock.now() });
+  const pool = new SessionPool({ endpoints: options.endpoints ?? ["a:1"], connect, clock });
   const caller = new Caller({ pool, clock, random: seededRandom(2), inFlightMax: options.inFlightMax ?? 100 });
   const call = (timeoutMs = 1_000, mutating = true, zone = "z") => {
     const asked = { timeoutMs, requestTimeMs: 0, requestId: Buffer.alloc(16, 5) } as unknown as RequestOptions;

@@ -10,11 +10,11 @@ import {
 import { FilesClient, FilesService } from "@nexus-federation/proto/files.ts";
 import { type Request, RequestFrame, type Response, ResponseFrame } from "@nexus-federation/proto/request.ts";
 import { messageOf, NexusError } from "../base/errors.ts";
+import { Silence } from "../base/silence.ts";
 import { grpcMessageBytesMax } from "../transport/ports.ts";
 import { systemClock } from "../transport/system-clock.ts";
 import { decodeMessage, encodeMessage } from "../transport/wire-codec.ts";
 import { plainText } from "./problems.ts";
-import { Silence } from "./silence.ts";
 
 /**
  * Exactly one of response and broken is given; ZONE_UNAVAILABLE may pass, other codes are the box's last word. `sent` says
@@ -38,11 +38,11 @@ const asTheyAre = (bytes: Buffer): Buffer => bytes;
 const decodeFrame = (bytes: Buffer): ResponseFrame => decodeMessage(ResponseFrame, bytes);
 
 /** Has an id that no call has; any box answers it at once, whatever it holds. */
-const areYouThere = RequestFrame.encode({
+const areYouThere = encodeMessage(RequestFrame, {
   requests: [
     { id: 0, options: undefined, zone: "", op: { $case: "hasChunks" as const, value: { log: 0, addresses: [] } } },
   ],
-}).finish() as Buffer;
+});
 /** Bytes of one frame to aim at; a single larger request travels alone. */
 const frameBytesMax = 256 * 1024;
 

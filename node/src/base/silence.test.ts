@@ -29,6 +29,24 @@ test("a box that owes an answer and says nothing is asked after 100 ms, and coun
   expect(silence.isSilent).toBe(false);
 });
 
+test("a silent box is asked on and on, also when it owes nothing more, until it says a word or the stream ends", async () => {
+  const { clock, state, silence } = rig();
+  silence.sent();
+  await clock.run(400);
+  state.owes = false;
+  const before = state.asked;
+  await clock.run(1000);
+  expect(state.asked - before).toBeGreaterThan(4);
+  expect(state.silent).toBe(1);
+
+  silence.heard();
+  const after = state.asked;
+  await clock.run(5000);
+
+  expect(silence.isSilent).toBe(false);
+  expect(state.asked).toBe(after);
+});
+
 test("a box that answers the question is slow, not silent, and is asked ever more rarely", async () => {
   const { clock, state, silence } = rig();
   silence.sent();

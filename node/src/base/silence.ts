@@ -1,4 +1,4 @@
-import type { Clock, Timer } from "../base/clock.ts";
+import type { Clock, Timer } from "./clock.ts";
 
 /** Quiet after which a box that owes answers is asked whether it is there, ms. Doubles with each time that it was. */
 const askAfterMs = { first: 100, most: 1000 };
@@ -60,9 +60,14 @@ export class Silence {
   #look(): void {
     if (this.#timer === undefined) return;
     this.#timer = undefined;
+    if (this.#isSilent) {
+      // What was asked may be lost for good; its next word must not depend on somebody else's request.
+      this.#needs.ask();
+      return this.#wait(answerMs);
+    }
     if (!this.#needs.owes()) return;
     const leftMs = this.#askAfterMs - (this.#clock.now() - this.#sinceMs);
-    if (!this.#isAsked && leftMs > 0) return this.#wait(leftMs);
+    if (!this.#isAsked && leftMs > 0) return this.#wait(Math.max(1, leftMs));
     if (!this.#isAsked) {
       this.#isAsked = true;
       this.#needs.ask();
@@ -70,5 +75,6 @@ export class Silence {
     }
     this.#isSilent = true;
     this.#needs.silent();
+    this.#wait(answerMs);
   }
 }
