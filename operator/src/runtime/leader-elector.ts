@@ -94,9 +94,11 @@ export class LeaderElector implements Elector {
     const { clock, random } = this.#needs;
     const { signal } = this.#stopping;
     while (!signal.aborted) {
+      const startedMs = clock.now();
       await this.#turn();
-      const waitMs = this.#settings.retryMs * (1 + random.unit() / 5);
-      await delay(clock, waitMs, signal).catch(() => {});
+      // Counted from the start of a turn: slow answers must not eat the time in which the next renewal has to arrive.
+      const dueMs = startedMs + this.#settings.retryMs * (1 + random.unit() / 5);
+      if (clock.now() < dueMs) await delay(clock, dueMs - clock.now(), signal).catch(() => {});
     }
     const term = this.#term;
     await this.#leave("the operator stops");
@@ -132,12 +134,17 @@ export class LeaderElector implements Elector {
       if (kept) return true;
     }
     const live = await client.get<Lease>(resourceTypes.lease, name, this.#call());
-    if (live === undefined) return this.#create();
+    if (live === undefined) return this.#mayCreate() ? this.#create() : false;
     const isSame = live.metadata.resourceVersion === this.#seen?.lease.metadata.resourceVersion;
     const seen = isSame && this.#seen ? this.#seen : { lease: live, sinceMs: clock.now() };
     this.#seen = seen;
     if (!this.#isOurs(live) && !this.#isFree(live, seen.sinceMs)) return false;
     return this.#write(live);
+  }
+
+  /** A lease that somebody deleted binds those who saw another hold it as long as it would have. */
+  #mayCreate(): boolean {
+    return !this.#seen || this.#isOurs(this.#seen.lease) || this.#isFree(this.#seen.lease, this.#seen.sinceMs);
   }
 
   #isOurs(lease: Lease): boolean {
