@@ -4,17 +4,24 @@ import { appendFileSync, readFileSync } from "node:fs";
 
 export type Outcome = "ok" | "failed" | "none" | "unknown";
 export type RegisterKind = "read" | "write" | "create" | "cas" | "delete";
+/** What a path is to the checkers; see models.ts. */
+export type Model = "register" | "list" | "counter" | "semaphore";
+export type Kind = RegisterKind | "append" | "increment" | "acquire" | "release" | "expire";
 
 export interface Invocation {
   event: "invoke";
   id: number;
   client: number;
-  kind: RegisterKind;
+  /** Default: register. */
+  model?: Model;
+  kind: Kind;
   path: string;
-  /** Etag in hex of what is written; empty for reads and deletes. */
+  /** Register: etag in hex of what is written; list: the item; counter: the new number; semaphore: the lock's id. */
   value: string;
   /** cas: the etag that was expected. */
   expected: string;
+  /** acquire: holders that the semaphore takes. */
+  slots?: number;
   atMs: number;
 }
 export interface Completion {
@@ -23,7 +30,7 @@ export interface Completion {
   outcome: Outcome;
   /** Refusal, empty when there was none. */
   code: string;
-  /** A read's etag in hex; empty when there was no file. */
+  /** What a read found: an etag in hex, the items with commas between, a number; empty when there was no file. */
   value: string;
   copies: number;
   degraded: boolean;

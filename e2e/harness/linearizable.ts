@@ -1,35 +1,26 @@
-// Real histories through the project's checker (node/src/sim/linearizable.ts), register by register: a history is
-// linearizable exactly when each object's is.
-import type { Call } from "../../node/src/sim/history.ts";
-import { isLinearizable } from "../../node/src/sim/linearizable.ts";
+// Real histories through the project's checker (node/src/sim/linearizable.ts), path by path: a history is linearizable
+// exactly when each object's is.
+import { isExplained } from "../../node/src/sim/linearizable.ts";
 import type { Completion, Line } from "./history.ts";
+import { type ModelCall, models } from "./models.ts";
 
 /** Calls of each path, in the order in which they were seen to begin. A call that never completed is of unknown fate. */
-export function callsByPath(lines: readonly Line[]): Map<string, Call[]> {
+export function callsByPath(lines: readonly Line[]): Map<string, ModelCall[]> {
   const completions = new Map<number, { line: Completion; place: number }>();
   for (const [place, line] of lines.entries()) if (line.event === "complete") completions.set(line.id, { line, place });
-  const paths = new Map<string, Call[]>();
+  const paths = new Map<string, ModelCall[]>();
   for (const [place, line] of lines.entries()) {
     if (line.event !== "invoke") continue;
     const end = completions.get(line.id);
-    const outcome = end?.line.outcome ?? "unknown";
-    const calls = paths.get(line.path) ?? [];
-    paths.set(line.path, calls);
+    const { client, kind, path, expected, model = "register", slots = 1 } = line;
+    const calls = paths.get(path) ?? [];
+    paths.set(path, calls);
     calls.push({
-      client: line.client,
-      kind: line.kind,
-      path: line.path,
-      value: line.kind === "read" ? (end?.line.value ?? "") : line.value,
-      expected: line.expected,
-      stale: false,
-      local: false,
+      ...{ client, kind, path, expected, model, slots },
+      value: kind === "read" ? (end?.line.value ?? "") : line.value,
       invoked: place,
       returned: end?.place ?? lines.length,
-      invokedMs: line.atMs,
-      answeredMs: end?.line.atMs ?? Number.POSITIVE_INFINITY,
-      outcome,
-      code: end?.line.code ?? "",
-      receipt: undefined,
+      outcome: end?.line.outcome ?? "unknown",
     });
   }
   return paths;
@@ -37,5 +28,6 @@ export function callsByPath(lines: readonly Line[]): Map<string, Call[]> {
 
 /** Paths whose calls no order explains. */
 export function wrongPaths(lines: readonly Line[]): string[] {
-  return [...callsByPath(lines)].filter(([, calls]) => !isLinearizable(calls)).map(([path]) => path);
+  const wrong = [...callsByPath(lines)].filter(([, calls]) => !isExplained(calls, models[calls[0]!.model]));
+  return wrong.map(([path]) => path);
 }

@@ -26,8 +26,11 @@ function after(call: Call): string {
   return call.kind === "delete" ? "" : call.value;
 }
 
+/** What the search itself needs to know of a call. */
+export type Timed = Pick<Call, "invoked" | "returned" | "outcome"> & { kind: string };
+
 interface Event {
-  call: Call;
+  /** Among the calls that are told. */
   index: number;
   /** Of a call: its return. Undefined for a return. */
   match: Event | undefined;
@@ -35,12 +38,21 @@ interface Event {
   next: Event | undefined;
 }
 
+/** Whether some order of the calls on one register explains every answer. */
+export function isLinearizable(calls: readonly Call[]): boolean {
+  return isExplained(calls, step);
+}
+
 /**
  * Whether some order of the calls, in which none comes before one that had returned when it began, explains every answer
  * (Wing and Gong's search with Lowe's memory of what was tried). Calls that were certainly not executed are left out,
- * those of unknown fate return at the end of time.
+ * those of unknown fate return at the end of time. `next` is the object: its state after a call, from "" on, or undefined
+ * when the call could not have been answered so.
  */
-export function isLinearizable(calls: readonly Call[]): boolean {
+export function isExplained<C extends Timed>(
+  calls: readonly C[],
+  next: (state: string, call: C) => string | undefined,
+): boolean {
   const told = calls.filter((call) => call.outcome !== "none" && !(call.kind === "read" && call.outcome !== "ok"));
   const head = eventsOf(told);
   const done = new Uint8Array(told.length);
@@ -51,10 +63,10 @@ export function isLinearizable(calls: readonly Call[]): boolean {
   while (head.next !== undefined) {
     if (at === undefined) return false;
     if (at.match !== undefined) {
-      const next = step(state, at.call);
-      if (next !== undefined && remember(tried, done, at.index, next)) {
+      const after = next(state, told[at.index] as C);
+      if (after !== undefined && remember(tried, done, at.index, after)) {
         stack.push({ event: at, state });
-        state = next;
+        state = after;
         lift(at);
         at = head.next;
       } else at = at.next;
@@ -82,16 +94,16 @@ function remember(tried: Set<string>, done: Uint8Array, index: number, state: st
   return false;
 }
 
-function eventsOf(calls: readonly Call[]): Event {
+function eventsOf(calls: readonly Timed[]): Event {
   const points: { place: number; event: Event }[] = [];
   for (const [index, call] of calls.entries()) {
-    const returns: Event = { call, index, match: undefined, previous: undefined, next: undefined };
-    const begins: Event = { call, index, match: returns, previous: undefined, next: undefined };
+    const returns: Event = { index, match: undefined, previous: undefined, next: undefined };
+    const begins: Event = { index, match: returns, previous: undefined, next: undefined };
     points.push({ place: call.invoked, event: begins });
     points.push({ place: call.outcome === "unknown" ? Number.MAX_SAFE_INTEGER : call.returned, event: returns });
   }
   points.sort((left, right) => left.place - right.place);
-  const head: Event = { call: undefined as never, index: -1, match: undefined, previous: undefined, next: undefined };
+  const head: Event = { index: -1, match: undefined, previous: undefined, next: undefined };
   let last = head;
   for (const { event } of points) {
     last.next = event;
