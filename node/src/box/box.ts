@@ -18,7 +18,7 @@ import type { ChunkPins } from "../blobs/orphans.ts";
 import { answer, refusal } from "../zones/answers.ts";
 import type { ZoneEngine } from "../zones/engine.ts";
 import type { LogStates } from "../zones/log-state.ts";
-import { requestIdBytes } from "../zones/options.ts";
+import { optionsRefusal, requestIdBytes } from "../zones/options.ts";
 import { Admission, type Load } from "./admission.ts";
 import type { AdminApi, BoxApi, BoxHealth, Caller, Upload } from "./api.ts";
 import { type Ask, askWith, noOptions } from "./ask.ts";
@@ -159,6 +159,8 @@ export class Box implements BoxApi {
     const { clock, limits } = this.#needs;
     const given = request.options ?? noOptions;
     const timeoutMs = Math.min(given.timeoutMs || limits.timeoutMs, limits.timeoutMsMax);
+    const unheard = caller.kind === "box" ? undefined : optionsRefusal(given);
+    if (unheard !== undefined) return done(refusal(unheard));
     if (given.timeoutMs > timeoutMs && waitsForLock(request)) {
       const text = `a lock is waited for at most ${timeoutMs} ms in one request, ${given.timeoutMs} ms came; ask again when it ends`;
       return done(refusal(refuse("INVALID", text)));

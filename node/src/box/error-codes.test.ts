@@ -1,6 +1,6 @@
 import { describe, expect, test } from "vitest";
 import { type ErrorCode, errorCodes, refuse } from "../base/errors.ts";
-import { encodeToken } from "../zones/token.ts";
+import { encodeToken } from "../base/token.ts";
 import type { Caller } from "./api.ts";
 import { noOptions } from "./ask.ts";
 import { anyone, codeOf, Federation, writeOp } from "./testing/federation.ts";

@@ -4,6 +4,7 @@ import { Backoff } from "../base/backoff.ts";
 import type { Clock, Random } from "../base/clock.ts";
 import { type ErrorCode, errorKinds, isRefusal, type Refusal, refuse } from "../base/errors.ts";
 import { refusalOfFailure } from "../base/failure.ts";
+import { encodeToken } from "../base/token.ts";
 import { failureIn, refusal } from "../zones/answers.ts";
 import type { ZoneCall, ZoneEngine } from "../zones/engine.ts";
 import type { LogStates } from "../zones/log-state.ts";
@@ -315,7 +316,10 @@ export class Flight {
   #giveUp(routed: Routed, last: Refusal): void {
     if (this.#maybeApplied && routed.work.kind !== "read") {
       const message = `zone ${routed.rule.zone} did not confirm the request in time; retry with the same request id`;
-      return this.#finish(refusal({ ...last, code: "UNKNOWN_OUTCOME", message, details: {} }));
+      const { log, generation } = routed.rule;
+      const pin = encodeToken({ log, generation: this.#task.options.pinGeneration ?? generation, index: 0 });
+      const details = { pin: pin.toString("base64url") };
+      return this.#finish(refusal({ ...last, code: "UNKNOWN_OUTCOME", message, details }));
     }
     const mode = modeOf(routed.rule);
     const authority = typeof mode === "string" && modeTraits[mode].authority;

@@ -4,6 +4,7 @@ import type { RequestOptions, Response } from "@nexus-federation/proto/request.t
 import { isRefusal, messageOf, type Refusal, refuse } from "../base/errors.ts";
 import { chunkBytesMax } from "../transport/ports.ts";
 import { refusal } from "../zones/answers.ts";
+import { optionsRefusal } from "../zones/options.ts";
 import type { Admission } from "./admission.ts";
 import type { Caller, Upload } from "./api.ts";
 import { type Ask, noOptions, refusalIn } from "./ask.ts";
@@ -65,6 +66,7 @@ export class UploadSession implements Upload {
     this.#whole = needs.hashing.running();
     this.#failed = needs.admission.enterTransfer();
     this.#open = this.#failed === undefined;
+    this.#failed ??= optionsRefusal(this.#options);
     if (header.write === undefined)
       this.#failed ??= refuse("INVALID", "the first frame of an upload names the file to write");
   }

@@ -10,6 +10,7 @@ import {
 import { messageOf, NexusError } from "../base/errors.ts";
 import { channelOptions } from "../transport/channel.ts";
 import { failureError } from "./caller.ts";
+import { bearer } from "./checks.ts";
 import { credentialsOf } from "./connect.ts";
 import { connectionError, plainText } from "./problems.ts";
 import type { ClientSettings } from "./types.ts";
@@ -40,7 +41,7 @@ export class NexusAdmin {
     this.endpoint = endpoint;
     this.#settings = settings;
     this.#rpc = new AdminClient(endpoint, credentialsOf(settings), channelOptions);
-    if (settings.token) this.#metadata.set("authorization", `Bearer ${settings.token}`);
+    if (settings.token) this.#metadata.set("authorization", bearer(settings.token));
   }
 
   status(timeoutMs = 5000): Promise<StatusReply> {

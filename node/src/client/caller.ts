@@ -5,7 +5,9 @@ import type { Request, RequestOptions, Response } from "@nexus-federation/proto/
 import { Backoff } from "../base/backoff.ts";
 import type { Clock, Random } from "../base/clock.ts";
 import { type ErrorCode, errorKinds, messageOf, NexusError } from "../base/errors.ts";
-import type { SessionPool } from "./pool.ts";
+import { encodeToken } from "../base/token.ts";
+import { givenPin } from "./checks.ts";
+import type { Pin, SessionPool } from "./pool.ts";
 import type { Session } from "./session.ts";
 
 export interface Call {
@@ -75,7 +77,7 @@ class Attempt {
   #maybeApplied = false;
   /** A copy left since the last pin, or may have. */
   #wasSent = false;
-  #pin: { pinLog: number; pinGeneration: number } | undefined;
+  #pin: Pin | undefined;
   #lastProblem = "";
   /** Of the last answer, when it was a refusal. */
   #lastCode: ErrorCode | undefined;
@@ -127,7 +129,8 @@ class Attempt {
       call.options.requestTimeMs = this.#needs.pool.requestTime(call.path, call.zone);
     }
     // Before the first copy leaves: whatever becomes of it, a later one must reach the log that remembers it, or none.
-    if (call.mutating && !this.#wasSent) this.#pin = call.zone === "" ? this.#needs.pool.pinOf(call.path) : undefined;
+    if (call.mutating && !this.#wasSent)
+      this.#pin = givenPin(call.options) ?? this.#needs.pool.pinOf(call.path, call.zone);
     this.#wasSent ||= call.mutating;
     const options = { ...call.options, ...this.#pin, timeoutMs: Math.max(1, Math.floor(leftMs)) };
     this.#session = session;
@@ -172,7 +175,13 @@ class Attempt {
   #pinIsOld({ code, details }: Failure, { receipt }: Response): boolean {
     if (code !== "GENERATION_CHANGED" || receipt !== undefined) return false;
     const [log, generation] = [Number(details["log"]), Number(details["generation"])];
-    if (this.#pin === undefined || this.#maybeApplied || !(log > 0 && generation > 0)) return false;
+    if (
+      this.#pin === undefined ||
+      this.#maybeApplied ||
+      givenPin(this.#call.options) !== undefined ||
+      !(log > 0 && generation > 0)
+    )
+      return false;
     this.#pin = { pinLog: log, pinGeneration: generation };
     return true;
   }
@@ -190,9 +199,18 @@ class Attempt {
     const why = this.#lastProblem ? `; the last problem was: ${this.#lastProblem}` : "";
     const inDoubt = this.#call.mutating && (this.#maybeApplied || this.#session !== undefined);
     const error = inDoubt
-      ? new NexusError("UNKNOWN_OUTCOME", `${what}; it may be applied; retry with the same request id${why}`)
+      ? new NexusError("UNKNOWN_OUTCOME", `${what}; it may be applied; retry with the same request id${why}`, {
+          refusal: { details: this.#pinDetails() },
+        })
       : new NexusError(this.#lastCode ?? "DEADLINE", `${what}, nothing was changed${why}`);
     this.#finish(undefined, error);
+  }
+
+  /** For a retry in a call of its own. */
+  #pinDetails(): Record<string, string> {
+    if (this.#pin === undefined) return {};
+    const { pinLog: log, pinGeneration: generation } = this.#pin;
+    return { pin: encodeToken({ log, generation, index: 0 }).toString("base64url") };
   }
 
   #finish(response: Response | undefined, error: NexusError | undefined): void {

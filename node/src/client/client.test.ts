@@ -51,6 +51,37 @@ test("a box that is asked whether it is there keeps its stream and its waiting c
   session.close("over");
 });
 
+test("what cannot be sent is INVALID at once, with the field in the sentence", async () => {
+  const client = clientOf();
+  const refusals: [Promise<unknown>, string][] = [
+    [client.put("/c/n", "x", { minCopies: 1.5 }), "minCopies"],
+    [client.get("/c/n", { minCopies: -1 }), "minCopies"],
+    [client.put("/c/n", "x", { timeoutMs: Number.NaN }), "timeoutMs"],
+    [client.acquire("/c/l", { ttlMs: 0.5 }), "ttlMs"],
+    [client.acquire("/c/l", { kind: "semaphore", slots: 0 }), "slots"],
+    [client.list("/c", { limit: -3 }), "limit"],
+    [client.put("/c/n", "x", { pin: "garbage" }), "pin"],
+    [client.download("/c/n", { offset: -1 }), "offset"],
+  ];
+  for (const [refused, field] of refusals) {
+    await expect(refused).rejects.toMatchObject({ code: "INVALID", message: expect.stringContaining(`${field}:`) });
+  }
+  expect(() => clientOf(["a"], { token: "schlüssel" })).toThrow(/token: visible ASCII/);
+});
+
+test("a pin keeps a write and an upload to the log of the first attempt", async () => {
+  const client = clientOf();
+  const { receipt } = await drive(client.put("/pins/x", "1"));
+  const other = Buffer.from(receipt.token);
+  other[8] = (other[8] ?? 0) + 7;
+
+  const gone = { code: "GENERATION_CHANGED" };
+  await expect(drive(client.put("/pins/x", "2", { pin: other }))).rejects.toMatchObject(gone);
+  await expect(drive(client.upload("/pins/x", [Buffer.alloc(9)], { pin: other }))).rejects.toMatchObject(gone);
+  await drive(client.upload("/pins/x", [Buffer.from("3")], { pin: receipt.token }));
+  expect(Buffer.from((await drive(client.get("/pins/x"))).content).toString()).toBe("3");
+});
+
 describe("files through the client", () => {
   test("are written, read, described, listed, moved, copied and deleted with receipts", async () => {
     const client = clientOf();

@@ -11,6 +11,7 @@ import { NexusError } from "../base/errors.ts";
 import { parseFence, printFence } from "../base/fence.ts";
 import { systemClock, systemRandom } from "../transport/system-clock.ts";
 import { Caller, errorOf } from "./caller.ts";
+import { checkRead, checkWrite, givenPin, time, whole } from "./checks.ts";
 import { connector } from "./connect.ts";
 import { type ContentOptions, type Download, download, upload, type WatchBatch, watch } from "./content.ts";
 import { Lock, type LockHolder } from "./lock.ts";
@@ -99,7 +100,7 @@ export class NexusClient implements LockHolder {
       path,
       prefix: options.prefix ?? "",
       delimiter: "",
-      limit: options.limit ?? 1000,
+      limit: whole("limit", options.limit ?? 1000, 1),
       page: options.page ?? "",
       recursive: options.recursive ?? false,
     };
@@ -154,9 +155,9 @@ export class NexusClient implements LockHolder {
     const value = {
       path,
       kind: options.kind ?? "mutex",
-      slots: options.kind === "semaphore" ? (options.slots ?? 1) : 1,
-      ttlMs: options.ttlMs ?? 30_000,
-      wait: (options.waitMs ?? 0) > 0,
+      slots: options.kind === "semaphore" ? whole("slots", options.slots ?? 1, 1) : 1,
+      ttlMs: whole("ttlMs", options.ttlMs ?? 30_000, 1),
+      wait: whole("waitMs", options.waitMs ?? 0) > 0,
       owner: options.owner ?? "",
     };
     const operation: Operation = { op: { $case: "acquire", value } };
@@ -172,7 +173,10 @@ export class NexusClient implements LockHolder {
 
   async extend(path: string, lockId: Uint8Array, options: t.CallOptions & { ttlMs?: number } = {}): Promise<t.Granted> {
     const operation: Operation = {
-      op: { $case: "extend", value: { path, lockId: Buffer.from(lockId), ttlMs: options.ttlMs ?? 30_000 } },
+      op: {
+        $case: "extend",
+        value: { path, lockId: Buffer.from(lockId), ttlMs: whole("ttlMs", options.ttlMs ?? 30_000, 1) },
+      },
     };
     const response = await this.#call({ $case: "mutate", value: operation }, this.#writeOptions(options), {
       path,
@@ -208,18 +212,24 @@ export class NexusClient implements LockHolder {
   }
 
   /** Streams content of any size up; memory stays bounded. */
-  upload(
+  async upload(
     path: string,
     source: AsyncIterable<Uint8Array> | Iterable<Uint8Array>,
     options: t.PutOptions & ContentOptions = {},
   ): Promise<t.Written> {
+    whole("size", options.size, 0, Number.MAX_SAFE_INTEGER);
+    const asked = this.#writeOptions(options);
+    asked.requestTimeMs = this.#pool.requestTime(path, options.zone);
+    const pin = givenPin(asked) ?? this.#pool.pinOf(path, options.zone ?? "");
     return upload(
-      { session: () => this.#sessionFor(path, options), options: this.#writeOptions(options) },
+      { session: () => this.#sessionFor(path, options), options: { ...asked, ...pin } },
       { path, source, put: options },
     );
   }
   /** Streams content down, from `offset` for `length` bytes. */
-  download(path: string, options: t.ReadOptions & ContentOptions = {}): Promise<Download> {
+  async download(path: string, options: t.ReadOptions & ContentOptions = {}): Promise<Download> {
+    whole("offset", options.offset, 0, Number.MAX_SAFE_INTEGER);
+    whole("length", options.length, 0, Number.MAX_SAFE_INTEGER);
     return download(
       { session: () => this.#sessionFor(path, options), options: this.#readOptions(options) },
       { path, read: options },
@@ -284,8 +294,9 @@ export class NexusClient implements LockHolder {
   }
 
   #readOptions(options: t.ReadOptions): RequestOptions {
+    checkRead(options);
     return {
-      timeoutMs: options.timeoutMs ?? this.settings.timeoutMs ?? defaultTimeoutMs,
+      timeoutMs: time("timeoutMs", options.timeoutMs ?? this.settings.timeoutMs ?? defaultTimeoutMs),
       maxStalenessMs: options.maxStalenessMs,
       minCopies: options.minCopies ?? 0,
       after: (options.after ?? noBytes) as Buffer,
@@ -304,6 +315,7 @@ export class NexusClient implements LockHolder {
       throw new NexusError("INVALID", `fence: "${options.fence}" is not a printed fence`);
     return {
       ...this.#readOptions(options),
+      ...checkWrite(options),
       writeConcern: options.writeConcern ?? "",
       requestId: (options.requestId ?? this.#random.bytes(16)) as Buffer,
     };

@@ -6,6 +6,7 @@ import * as grpc from "@grpc/grpc-js";
 import { NexusError } from "../base/errors.ts";
 import { channelOptions } from "../transport/channel.ts";
 import { identityOfCertificate } from "../transport/credentials.ts";
+import { bearer } from "./checks.ts";
 import { connectionError } from "./problems.ts";
 import { Session } from "./session.ts";
 import type { ClientSettings } from "./types.ts";
@@ -15,7 +16,7 @@ const connectTimeoutMs = 3000;
 export function connector(settings: ClientSettings): (endpoint: string) => Promise<Session> {
   const credentials = credentialsOf(settings);
   const metadata = new grpc.Metadata();
-  if (settings.token) metadata.set("authorization", `Bearer ${settings.token}`);
+  if (settings.token) metadata.set("authorization", bearer(settings.token));
   return async (endpoint) => {
     const session = new Session({ endpoint, credentials, channelOptions, metadata });
     try {

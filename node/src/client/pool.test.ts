@@ -34,7 +34,7 @@ test("a change is pinned to the log that the map names for its path", () => {
 
   sessions.learnMap(map, []);
 
-  expect(sessions.pinOf("/a")).toEqual({ pinLog: 6, pinGeneration: 3 });
+  expect(sessions.pinOf("/a", "")).toEqual({ pinLog: 6, pinGeneration: 3 });
 });
 
 test("an endpoint that takes its packets and says nothing holds up the next one for a quarter of a second only", async () => {

@@ -21,6 +21,12 @@ const staggerMs = 250;
 /** A learned log time is used for request times up to this age. */
 const logTimeAgeMaxMs = 60_000;
 
+/** The log that remembers a request, and its generation. */
+export interface Pin {
+  pinLog: number;
+  pinGeneration: number;
+}
+
 interface Learned {
   logTimeMs: number;
   atMs: number;
@@ -35,6 +41,8 @@ export class SessionPool {
   readonly #endpointOfBox = new Map<string, string>();
   readonly #servingBox = new Map<string, string>();
   readonly #logTime = new Map<string, Learned>();
+  /** By zone name. */
+  #pins = new Map<string, Pin>();
   #trie: RuleTrie | undefined;
   #epoch = 0;
   #turn = 0;
@@ -87,8 +95,9 @@ export class SessionPool {
     throw new NexusError("ZONE_UNAVAILABLE", `no box answers (${search.failures.join("; ")})`);
   }
 
-  /** The log that a change of this path goes to by the map that is known here. */
-  pinOf(path: string | undefined): { pinLog: number; pinGeneration: number } | undefined {
+  /** The log that a change of this path, or in this zone, goes to by the map that is known here. */
+  pinOf(path: string | undefined, zone: string): Pin | undefined {
+    if (zone !== "") return this.#pins.get(zone);
     const rule = path === undefined ? undefined : this.#trie?.match(path)?.rule;
     return rule && { pinLog: rule.log, pinGeneration: rule.generation };
   }
@@ -105,6 +114,7 @@ export class SessionPool {
   learnMap(map: RuleMap, boxes: BoxRecord[]): void {
     if (map.epoch >= this.#epoch) {
       this.#epoch = map.epoch;
+      this.#pins = new Map(map.rules.map((rule) => [rule.zone, { pinLog: rule.log, pinGeneration: rule.generation }]));
       // Zones without a pattern, the system zone among them, are reached by name alone.
       const bound = map.rules.filter((rule) => rule.pattern !== "");
       if (!rulesProblem(bound)) this.#trie = compileRules(bound);

@@ -40,6 +40,8 @@ export interface WriteOptions extends CallOptions {
   writeConcern?: "authority" | "majority" | "all";
   /** 16 bytes; a retry with the same id is applied once. Drawn when absent. */
   requestId?: Uint8Array;
+  /** Token of a receipt of the zone, or `details.pin` of an UNKNOWN_OUTCOME: a retry is executed in that log or not at all. */
+  pin?: Uint8Array | string;
   /** etag (32 bytes) that must stand there. */
   ifMatch?: Uint8Array;
   /** The path must be free. */

@@ -14,6 +14,7 @@ import { refusalOf, sendProblem, setReceipt } from "./http-answers.ts";
 import type { Door } from "./http-context.ts";
 import { fileRoutes } from "./http-files.ts";
 import { lockRoutes } from "./http-locks.ts";
+import { answerUnrouted } from "./http-methods.ts";
 import { completed, type Document, templated } from "./http-openapi.ts";
 import { optionsOf } from "./http-requests.ts";
 import { treeRoutes } from "./http-tree.ts";
@@ -78,12 +79,7 @@ export async function httpDoor(
     if (status < 500) return sendProblem(reply, refuse("INVALID", `request: ${messageOf(error)}`));
     return sendProblem(reply, refuse("INTERNAL", messageOf(error)));
   });
-  app.setNotFoundHandler((request, reply) =>
-    sendProblem(
-      reply,
-      refuse("NOT_FOUND", `${request.method} ${request.url.slice(0, 200)}: no such route; see /openapi.json`),
-    ),
-  );
+  answerUnrouted(app);
   await app.register(fastifySwagger, {
     openapi: {
       openapi: "3.1.0",

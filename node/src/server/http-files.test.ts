@@ -41,6 +41,47 @@ describe("content over HTTP", () => {
     expect(gone).toMatchObject({ status: 404, json: { code: "NOT_FOUND" } });
   });
 
+  test("a change is executed in the log of its pin or not at all, also one that is streamed", async () => {
+    const first = await rig.ask("PUT", `${files}/pinned`, { body: "1" });
+    const { token } = first.json.receipt;
+    const other = Buffer.from(token, "base64url");
+    other[8] = (other[8] ?? 0) + 7;
+    const put = (pin: string, more: object = {}) =>
+      rig.ask("PUT", `${files}/pinned`, { body: "2", headers: { "nexus-request-pin": pin, ...more } });
+
+    const chunked = { "transfer-encoding": "chunked" };
+    for (const more of [{}, chunked]) {
+      expect(await put(other.toString("base64url"), more)).toMatchObject({ json: { code: "GENERATION_CHANGED" } });
+    }
+    expect(await put("garbage")).toMatchObject({ status: 400, json: { code: "INVALID" } });
+    expect((await rig.ask("GET", `${files}/pinned`)).text).toBe("1");
+    expect((await put(token, chunked)).status).toBe(200);
+  });
+
+  test("options that no zone can mean are refused on changes too", async () => {
+    for (const headers of [
+      { "nexus-after": "garbage" },
+      { "nexus-read-preference": "moon" },
+      { "nexus-write-concern": "x" },
+    ]) {
+      for (const method of ["PUT", "GET", "DELETE"]) {
+        const answer = await rig.ask(method, `${files}/opt`, { body: method === "PUT" ? "1" : "", headers });
+        expect(answer).toMatchObject({ status: 400, json: { code: "INVALID" } });
+      }
+    }
+  });
+
+  test("a method that an address does not take is 405 with those it takes", async () => {
+    const answer = await rig.ask("PATCH", `${files}/a`);
+
+    expect(answer).toMatchObject({
+      status: 405,
+      json: { code: "INVALID" },
+      headers: { allow: "DELETE, GET, HEAD, PUT" },
+    });
+    expect((await rig.ask("PATCH", "/nowhere")).status).toBe(404);
+  });
+
   test("an empty file is a file, with and without a declared length", async () => {
     const empty = await rig.ask("PUT", `${files}/empty`, { headers: { "content-length": "0" } });
     const chunked = await rig.ask("PUT", `${files}/empty2`, { headers: { "transfer-encoding": "chunked" } });

@@ -36,6 +36,10 @@ const readHeaders: readonly Header[] = [
 const writeHeaders: readonly Header[] = [
   ["Nexus-Request-Id", "16 bytes in hex; a retry with the same id is applied once."],
   ["Nexus-Request-Time", "log-time-ms of a receipt, when the request was first sent."],
+  [
+    "Nexus-Request-Pin",
+    "Token of a receipt of the zone, or `pin` of an UNKNOWN_OUTCOME: a retry is executed in that log or not at all.",
+  ],
   ["Nexus-Min-Copies", "Refuse unless so many full copies are durable at the answer."],
   ["Nexus-Write-Concern", "authority, majority or all."],
   ["Nexus-Fence", "Printed fence of a lock that the change needs."],

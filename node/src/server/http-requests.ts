@@ -5,6 +5,7 @@ import type { RequestOptions } from "@nexus-federation/proto/request.ts";
 import { fromHex, hexOf, noBytes } from "../base/bytes.ts";
 import { isRefusal, type Refusal, refuse } from "../base/errors.ts";
 import { parseFence } from "../base/fence.ts";
+import { decodeToken } from "../base/token.ts";
 import type { Caller } from "../box/api.ts";
 import type { Address } from "../tree/path.ts";
 import { addressOfUrl } from "../tree/url.ts";
@@ -68,6 +69,13 @@ function withRequestId(headers: IncomingHttpHeaders, options: RequestOptions): R
   if (time !== undefined) {
     if (!/^[0-9]{1,15}$/.test(time)) return invalid("nexus-request-time", "the log-time-ms of a receipt");
     options.requestTimeMs = Number(time);
+  }
+  const pin = text(headers, "nexus-request-pin");
+  if (pin !== undefined) {
+    const token = /^[A-Za-z0-9_-]{1,64}$/.test(pin) ? decodeToken(Buffer.from(pin, "base64url")) : undefined;
+    if (token === undefined) return invalid("nexus-request-pin", "the token of a receipt of the zone that is changed");
+    options.pinLog = token.log;
+    options.pinGeneration = token.generation;
   }
   return options;
 }

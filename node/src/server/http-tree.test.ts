@@ -151,15 +151,15 @@ describe("operations on paths", () => {
   });
 
   test("an unknown route and a wrong method are problems too", async () => {
-    for (const [method, target] of [
-      ["GET", "/api/v1/none/x"],
-      ["POST", "/api/v1/files/x"],
-      ["GET", "/"],
-      ["PATCH", "/api/v1/move"],
+    for (const [method, target, code, status] of [
+      ["GET", "/api/v1/none/x", "NOT_FOUND", 404],
+      ["POST", "/api/v1/files/x", "INVALID", 405],
+      ["GET", "/", "NOT_FOUND", 404],
+      ["PATCH", "/api/v1/move", "INVALID", 405],
     ] as const) {
       const answer = await rig.ask(method, target);
       expect(answer.headers["content-type"]).toContain("application/problem+json");
-      expect(answer.json).toMatchObject({ code: "NOT_FOUND", status: 404, advice: expect.any(String) });
+      expect(answer.json).toMatchObject({ code, status, advice: expect.any(String) });
     }
   });
 });

@@ -2,7 +2,7 @@ import type { Operation } from "@nexus-federation/proto/command.ts";
 import type { LockGrant, Receipt } from "@nexus-federation/proto/records.ts";
 import type { Request, RequestOptions, Response } from "@nexus-federation/proto/request.ts";
 import { refusalIn } from "../box/ask.ts";
-import { decodeToken } from "../zones/token.ts";
+import { decodeToken } from "../base/token.ts";
 import type { Call, History, Outcome } from "./history.ts";
 import { deleteOp, etagOf, mutation, readOf, writeOp } from "./requests.ts";
 import { require } from "./violation.ts";

@@ -2,8 +2,8 @@ import type { ZoneRule } from "@nexus-federation/proto/records.ts";
 import { ZoneRule as ZoneRuleCodec } from "@nexus-federation/proto/records.ts";
 import { RequestOptions } from "@nexus-federation/proto/request.ts";
 import { expect, test } from "vitest";
+import { decodeToken, encodeToken } from "../base/token.ts";
 import { defaultStaleMs, planRead, planWrite } from "./options.ts";
-import { decodeToken, encodeToken } from "./token.ts";
 
 function rule(mode: string, more: Partial<ZoneRule> = {}): ZoneRule {
   return { ...ZoneRuleCodec.decode(new Uint8Array(0)), zone: "z", mode, ...more };

@@ -1,6 +1,8 @@
 import type { ZoneRule } from "@nexus-federation/proto/records.ts";
 import type { RequestOptions } from "@nexus-federation/proto/request.ts";
 import { type Refusal, refuse } from "../base/errors.ts";
+import { decodeToken } from "../base/token.ts";
+import { show } from "../tree/path.ts";
 
 export type Mode = "strong" | "strong_ha" | "eventual";
 export type ReadPreference = "local" | "nearest" | "leader" | "authority";
@@ -49,6 +51,23 @@ export function modeOf(rule: ZoneRule): Mode | Refusal {
   if (served || (rule.mode === "eventual" && rule.writers !== "any")) return rule.mode as Mode;
   const name = rule.mode === "eventual" ? "eventual with writers: any" : rule.mode;
   return refuse("UNSUPPORTED_IN_MODE", `zone ${rule.zone} has mode ${name}, which this version does not serve`);
+}
+
+/** Why options can be meant by no zone, whatever the request does: said before anything else is looked at. */
+export function optionsRefusal(options: RequestOptions): Refusal | undefined {
+  const { readPreference, writeConcern, after, minCopies, requestId } = options;
+  if (readPreference !== "" && !readPreferences.includes(readPreference)) {
+    return refuse("INVALID", `readPreference is local, nearest, leader or authority; ${show(readPreference)} came`);
+  }
+  if (writeConcern !== "" && !writeConcerns.includes(writeConcern)) {
+    return refuse("INVALID", `writeConcern is authority, majority or all; ${show(writeConcern)} came`);
+  }
+  if (after.length > 0 && decodeToken(after) === undefined) {
+    return refuse("INVALID", "after is the token of an earlier receipt; something else came");
+  }
+  if (minCopies > copiesMax) return refuse("INVALID", `minCopies is at most ${copiesMax}; ${minCopies} came`);
+  if (requestId.length === 0 || requestId.length === requestIdBytes) return undefined;
+  return refuse("INVALID", `a request id has ${requestIdBytes} bytes; ${requestId.length} came`);
 }
 
 /** What a read may do, or the refusal of a wish that the mode cannot honour. */

@@ -3,6 +3,7 @@ import { unreachable } from "../base/assert.ts";
 import { asBuffer } from "../base/bytes.ts";
 import type { Clock } from "../base/clock.ts";
 import { isRefusal, type Refusal, refuse } from "../base/errors.ts";
+import { decodeToken } from "../base/token.ts";
 import type { Groups } from "../group/api.ts";
 import { answer, type Result, refusal } from "./answers.ts";
 import type { Done, ZoneCall, ZoneRead } from "./engine.ts";
@@ -11,7 +12,6 @@ import type { LogState, LogStates } from "./log-state.ts";
 import { planRead, type ReadPlan } from "./options.ts";
 import type { Places, ZoneReader, ZoneStates } from "./ports.ts";
 import { receiptOf } from "./receipts.ts";
-import { decodeToken } from "./token.ts";
 
 /** A read that insists on this replica waits that long for a probe that proves its staleness, ms. */
 const proofWaitMs = 1_000;

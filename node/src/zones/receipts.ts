@@ -1,8 +1,8 @@
 import type { LockGrant, Receipt, ZoneRule } from "@nexus-federation/proto/records.ts";
 import { printFence } from "../base/fence.ts";
+import { encodeToken } from "../base/token.ts";
 import type { GroupView } from "../group/api.ts";
 import type { Places } from "./ports.ts";
-import { encodeToken } from "./token.ts";
 
 export interface ReceiptFacts {
   rule: ZoneRule;
