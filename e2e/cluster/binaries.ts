@@ -35,7 +35,16 @@ const recipes = {
       .join(" "),
     links: ["kube-apiserver", "kube-controller-manager", "kube-scheduler", "kube-proxy", "kubelet", "kubectl"],
   },
-  helm: { version: "3.20.0", takes: "a minute and a half", target: "helm.sh/helm/v3/cmd/helm" },
+  helm: {
+    version: "3.20.0",
+    takes: "a minute and a half",
+    target: "helm.sh/helm/v3/cmd/helm",
+    // Without them it believes that it talks to Kubernetes 1.20.
+    ldflags: ["chartutil", "lint/rules"]
+      .flatMap((folder) => [`${folder}.k8sVersionMajor=1`, `${folder}.k8sVersionMinor=${gitMinor}`])
+      .map((pair) => `-X helm.sh/helm/v3/pkg/${pair}`)
+      .join(" "),
+  },
   coredns: { version: "1.15.0", takes: "a minute and a half" },
   pause: { version: "1", takes: "seconds" },
 } satisfies Record<string, Recipe>;

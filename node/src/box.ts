@@ -284,7 +284,11 @@ function roomLogger(logger: Logger) {
 }
 
 function healthServer(at: { host: string; port: number }, box: BoxNode["box"], metrics: Metrics): http.Server {
-  const server = http.createServer((request, response) => {
+  const server = http.createServer(async (request, response) => {
+    if (request.url === "/metrics") {
+      response.setHeader("content-type", metrics.registry.contentType).end(await metrics.registry.metrics());
+      return;
+    }
     metrics.coordinatorHealthChecks.of().inc();
     const health = box.health();
     const ok = request.url === "/healthz" || (request.url === "/readyz" && health.ready);

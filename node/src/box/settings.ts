@@ -32,7 +32,9 @@ export const boxSettings = z.strictObject({
     .max(1_000)
     .default([])
     .describe("Where other boxes are before any rule map is known."),
-  health: listener.optional().describe("Plaintext port for the kubelet: /healthz and /readyz."),
+  health: listener
+    .optional()
+    .describe("Plaintext port for the kubelet, /healthz and /readyz, and for Prometheus, /metrics."),
   volumeUid: z
     .string()
     .max(128)
