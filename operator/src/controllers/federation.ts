@@ -19,7 +19,7 @@ import { Executor, isAdminAction } from "../backends/shared/execute.ts";
 import { observedOf } from "../backends/shared/observe.ts";
 import type { Action } from "../planner/actions.ts";
 import { type Desired, type DesiredBox, desiredOf } from "../planner/desired.ts";
-import { blockedBy } from "../planner/disruptions.ts";
+import { blockedBy, zonesNeedingDisk } from "../planner/disruptions.ts";
 import type { Observed, ObservedWorkload } from "../planner/observed.ts";
 import { namedBoxes, plan } from "../planner/plan.ts";
 import type { EventSink, KubeClient, Log, Outcome } from "../runtime/api.ts";
@@ -227,7 +227,7 @@ export class FederationController {
     );
     const waits = new Map<string, string>();
     const one = async ({ name }: DesiredBox) => {
-      const mayReplaceVolume = observed.systemServes && blockedBy(name, observed) === "";
+      const mayReplaceVolume = observed.systemServes && zonesNeedingDisk(name, observed).length === 0;
       const flags = { stopped: stopped.has(name), evictable: evictable.has(name), mayReplaceVolume };
       const wish = wishOf(name, found, flags);
       if (wish === undefined || isAsked(wish.annotations, pauseAnnotation)) return;

@@ -2,6 +2,7 @@ import { beforeEach, describe, expect, test } from "vitest";
 import type { Resource } from "../api/kinds.ts";
 import type { Action } from "./actions.ts";
 import { desiredOf } from "./desired.ts";
+import { zonesNeedingDisk } from "./disruptions.ts";
 import type { Observed, ObservedWorkload } from "./observed.ts";
 import { plan } from "./plan.ts";
 import { box, desired, group, inForce, resource, witness, zone } from "./testing/specs.ts";
@@ -157,4 +158,16 @@ test("another cluster's box gets no workload from here", () => {
   const made = plan(here, new World().observe(), 0).filter((each) => each.type === "ensureWorkload");
 
   expect(made.map((each) => "box" in each && each.box)).toEqual(["a", "b", "w"]);
+});
+
+test("a lost disk is needed where the log has no leader without it, and a witness's outside PAIR", () => {
+  const solo = world.observe();
+  const logs = (change: { leader?: string; witnessMode?: string }) =>
+    new Map([...solo.logs].map(([zone, log]) => [zone, { ...log, ...change }]));
+
+  const inSolo = { ...solo, logs: logs({ witnessMode: "SOLO" }) };
+  expect(zonesNeedingDisk("b", inSolo)).toEqual([]);
+  expect(zonesNeedingDisk("w", inSolo)).toEqual(["system", "root"]);
+  expect(zonesNeedingDisk("w", solo)).toEqual([]);
+  expect(zonesNeedingDisk("a", { ...solo, logs: logs({ leader: "" }) })).toEqual(["system", "root"]);
 });

@@ -141,6 +141,22 @@ function mayLead(member: ObservedMember): boolean {
   return member.role === "voter" && member.active && member.caughtUp;
 }
 
+/**
+ * Zones that may need the disk which the box had: their logs have no leader without it, or are not seen at all; or, of a
+ * witness, its record decides who of the two may go on. While there are any, no other disk takes its place by itself.
+ */
+export function zonesNeedingDisk(box: string, observed: Observed): string[] {
+  const needing = observed.rules
+    .filter((rule) => rule.state !== "detached" && rule.members.includes(box) && !observed.logs.has(rule.zone))
+    .map((rule) => rule.zone);
+  for (const [zone, log] of observed.logs) {
+    const role = log.members.get(box)?.role;
+    if (role === undefined || role === "learner") continue;
+    if (log.leader === "" || (role === "witness" && log.witnessMode !== "PAIR")) needing.push(zone);
+  }
+  return needing;
+}
+
 /** Why the logs cannot do without the box now, one clause; empty when they can. */
 export function blockedBy(box: string, observed: Observed): string {
   for (const rule of observed.rules)

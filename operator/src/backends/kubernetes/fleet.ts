@@ -57,7 +57,7 @@ export interface BoxWish {
   annotations: Readonly<Record<string, string>>;
   stopped: boolean;
   evictable: boolean;
-  /** A lost volume may be replaced: every log that needs the box has a healthy majority without it. */
+  /** A lost volume may be replaced: no log needs the disk that is gone. */
   mayReplaceVolume: boolean;
 }
 
@@ -189,7 +189,7 @@ export class KubeFleet {
     const consent = wish.annotations["federation.nexus.io/replace-volume"] === former;
     if (former !== "" && !consent && !wish.mayReplaceVolume)
       return {
-        waits: `volume claim ${name} (${former}) is gone and the members that are left are no healthy majority: bring it back, or consent to a new disk with the annotation federation.nexus.io/replace-volume: ${former}`,
+        waits: `volume claim ${name} (${former}) is gone and a log cannot go on without what it held: bring it back, or consent to a new disk with the annotation federation.nexus.io/replace-volume: ${former}`,
       };
     const manifest = volumeClaimOf({ name: wish.name, namespace, federation, spec: wish.spec });
     written.push(`PersistentVolumeClaim/${name}`);
