@@ -2,8 +2,8 @@
 // folder .nexus/<federation> found here or above; the current context of the contexts file.
 import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, statSync, writeFileSync } from "node:fs";
 import { dirname, join, resolve } from "node:path";
-import { NexusError } from "@nexus-federation/node/base/errors.ts";
 import type { ClientSettings } from "@nexus-federation/node/client/types.ts";
+import { LocalError } from "@nexus-federation/operator/backends/local/local-error.ts";
 import envPaths from "env-paths";
 import { z } from "zod";
 
@@ -34,7 +34,7 @@ export function readContexts(): Contexts {
   try {
     return contextsSchema.parse(JSON.parse(readFileSync(path, "utf8")));
   } catch (cause) {
-    throw new NexusError("INVALID", `${path} is not a contexts file; mend or remove it`, { cause });
+    throw new LocalError("INVALID", `${path} is not a contexts file; mend or remove it`, { cause });
   }
 }
 
@@ -98,7 +98,7 @@ export function findContext(options: { dir?: string; context?: string }): FoundC
   if (folder !== undefined) return ofFolder(folder);
   const contexts = readContexts();
   if (contexts.current !== undefined) return ofName(contexts.current, contexts);
-  throw new NexusError(
+  throw new LocalError(
     "INVALID",
     "no federation found: run `nexus up -f FILE` here, or give --dir DIR or --context NAME",
   );
@@ -108,7 +108,7 @@ function ofName(name: string, contexts: Contexts): FoundContext {
   const context = contexts.contexts[name];
   if (!context) {
     const known = Object.keys(contexts.contexts).join(", ") || "none";
-    throw new NexusError("INVALID", `context ${name}: not in ${contextsPath()} (known: ${known})`);
+    throw new LocalError("INVALID", `context ${name}: not in ${contextsPath()} (known: ${known})`);
   }
   return { name, source: contextsPath(), context, settings: settingsOf(context) };
 }
@@ -124,7 +124,7 @@ function ofFolder(folder: string): FoundContext {
       settings: settingsOf(context),
     };
   } catch (cause) {
-    throw new NexusError("INVALID", `${path} cannot be read; is the federation of this folder up?`, { cause });
+    throw new LocalError("INVALID", `${path} cannot be read; is the federation of this folder up?`, { cause });
   }
 }
 
@@ -139,8 +139,8 @@ export function federationFolder(dir: string): string {
   const below = existsSync(dir) ? foldersIn(dir) : [];
   if (below.length === 1) return below[0]!;
   if (below.length > 1)
-    throw new NexusError("INVALID", `${dir} holds several federations (${below.join(", ")}); give --dir one of them`);
-  throw new NexusError("INVALID", `${dir} holds no federation; give the folder that nexus up made`);
+    throw new LocalError("INVALID", `${dir} holds several federations (${below.join(", ")}); give --dir one of them`);
+  throw new LocalError("INVALID", `${dir} holds no federation; give the folder that nexus up made`);
 }
 
 function folderAbove(start: string): string | undefined {

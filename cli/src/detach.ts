@@ -6,7 +6,9 @@ import { messageOf, NexusError } from "@nexus-federation/node/base/errors.ts";
 import { claimFolder } from "@nexus-federation/operator/backends/local/claim.ts";
 import { callSupervisor } from "@nexus-federation/operator/backends/local/control.ts";
 import type { Folder } from "@nexus-federation/operator/backends/local/folder.ts";
+import { LocalError } from "@nexus-federation/operator/backends/local/local-error.ts";
 import type { LocalStatus } from "@nexus-federation/operator/backends/local/status.ts";
+import { untilServing } from "./serving.ts";
 import type { Tools } from "./tools.ts";
 
 export interface DetachedUp {
@@ -45,6 +47,9 @@ export async function upDetached(
     try {
       const status = await callSupervisor(folder, { verb: "settle", timeoutMs: settleMs }, answerMs);
       if (status.settled && status.supervisor === supervisor.pid) {
+        const late = await untilServing(folder, status, { until, stopped: () => supervisor.stopping });
+        if (supervisor.stopping) return supervisor.interrupted();
+        if (late !== undefined) process.stderr.write(`${late}\n`);
         supervisor.leave();
         return done(tools, folder, status);
       }
@@ -56,7 +61,7 @@ export async function upDetached(
   }
   supervisor.leave();
   const text = `the federation is not ready after ${waitMs} ms (${last}); pid ${supervisor.pid} goes on: see nexus status, ${logFile}, and nexus down to end it`;
-  throw new NexusError("DEADLINE", text);
+  throw new LocalError("DEADLINE", text);
 }
 
 function launch({ folder, files, waitMs }: DetachedUp, logFile: string): ChildProcess {

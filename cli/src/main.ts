@@ -1,14 +1,20 @@
 // Entry of the `nexus` command.
 import { countBuffersAsHeap } from "@nexus-federation/node/transport/garbage.ts";
 import { CommanderError } from "commander";
-import { nexusProgram } from "./program.ts";
+import { askedOf, nexusProgram } from "./program.ts";
 import { printError } from "./tools.ts";
 
 countBuffersAsHeap();
-process.stdout.on("error", (error: NodeJS.ErrnoException) => process.exit(error.code === "EPIPE" ? 0 : 1));
+// Who reads has gone: nothing is left to do. Any other fault of the output (a full disk) is a failure.
+process.stdout.on("error", (error: NodeJS.ErrnoException) => {
+  if (error.code !== "EPIPE") process.stderr.write(`nexus: standard output: ${error.message}\n`);
+  process.exit(error.code === "EPIPE" ? 0 : 1);
+});
+process.stderr.on("error", () => {});
 
 try {
-  await nexusProgram().parseAsync(process.argv);
+  const program = nexusProgram();
+  await program.parseAsync(askedOf(program, process.argv));
 } catch (error) {
   if (!(error instanceof CommanderError)) throw error;
   process.exitCode = error.exitCode === 0 ? 0 : 2;

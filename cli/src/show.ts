@@ -40,10 +40,16 @@ export function fileTable(entries: FileInfo[], withPath: boolean): string {
       info.type === "directory" ? "d" : info.type === "mount" ? "m" : "-",
       info.unavailable ? "?" : String(info.size),
       info.unavailable ? "unavailable" : info.modifiedMs ? new Date(info.modifiedMs).toISOString().slice(0, 19) : "",
-      `${withPath ? info.path : info.name}${info.type === "directory" ? "/" : ""}`,
+      `${oneLine(withPath ? info.path : info.name)}${info.type === "directory" ? "/" : ""}`,
     ]),
     { right: [1] },
   );
+}
+
+/** A name in one line: control characters of whoever named the file do not reach the terminal. */
+function oneLine(name: string): string {
+  // biome-ignore lint/suspicious/noControlCharactersInRegex: these are what is looked for
+  return name.replace(/[\x00-\x1f\x7f-\x9f]/g, (char) => JSON.stringify(char).slice(1, -1));
 }
 
 /** Columns padded to their widest cell. */

@@ -1,12 +1,17 @@
 // What every verb shares: finding the federation, printing for people or as JSON, exit codes.
-
+import { existsSync } from "node:fs";
 import { type ErrorCode, errorKinds, messageOf, NexusError, type Refusal } from "@nexus-federation/node/base/errors.ts";
 import { NexusAdmin } from "@nexus-federation/node/client/admin.ts";
 import { NexusClient } from "@nexus-federation/node/client/client.ts";
 import type { ClientSettings } from "@nexus-federation/node/client/types.ts";
+import { claimant } from "@nexus-federation/operator/backends/local/claim.ts";
+import { notUp } from "@nexus-federation/operator/backends/local/control.ts";
+import { Folder } from "@nexus-federation/operator/backends/local/folder.ts";
+import { LocalError } from "@nexus-federation/operator/backends/local/local-error.ts";
 import type { Receipt } from "@nexus-federation/proto/records.ts";
 import type { Command } from "commander";
-import { findContext } from "./context.ts";
+import { type FoundContext, findContext } from "./context.ts";
+import { parseDuration, UsageError } from "./durations.ts";
 
 /** Options that every verb takes. */
 export interface GlobalOptions {
@@ -15,9 +20,6 @@ export interface GlobalOptions {
   json?: boolean;
   timeout?: string;
 }
-
-/** A wrong call of the command line itself: exit code 2. */
-export class UsageError extends Error {}
 
 export class Tools {
   readonly options: GlobalOptions;
@@ -36,7 +38,7 @@ export class Tools {
     return parseDuration(this.options.timeout, "--timeout");
   }
   get settings(): ClientSettings {
-    this.#settings ??= findContext(this.options).settings;
+    this.#settings ??= settingsOfRunning(findContext(this.options));
     return this.#settings;
   }
   get client(): NexusClient {
@@ -110,14 +112,55 @@ function report(tools: Tools, error: unknown): number {
   if (error instanceof NexusError) {
     if (tools.json) printError(error.code, error.message, error.refusal);
     process.stderr.write(`nexus: ${error.code}: ${error.message}\n`);
-    if (!tools.json) process.stderr.write(`       ${errorKinds[error.code].advice}\n`);
+    if (!tools.json && !(error instanceof LocalError)) process.stderr.write(`       ${adviceOf(error)}\n`);
     return 1;
   }
-  if (tools.json) printError("INTERNAL", messageOf(error));
-  process.stderr.write(
-    `nexus: ${error instanceof Error && process.env["NEXUS_DEBUG"] ? error.stack : messageOf(error)}\n`,
-  );
+  const text = systemSentence(error) ?? messageOf(error);
+  if (tools.json) printError("INTERNAL", text);
+  process.stderr.write(`nexus: ${error instanceof Error && process.env["NEXUS_DEBUG"] ? error.stack : text}\n`);
   return 1;
+}
+
+/** Advice of the code, in the words of the command line where it has an option for it. */
+function adviceOf({ code }: NexusError): string {
+  const here: Partial<Record<ErrorCode, string>> = {
+    LOCKED: "Wait for it with --wait 30s, or try later.",
+    ALREADY_EXISTS: "Use another path, or -f (mv, cp) to replace a file.",
+    NOT_EMPTY: "Empty it first, or delete recursively with rm -r.",
+    DEADLINE: "Retry, with more time (--timeout 30s) if needed.",
+    ZONE_UNAVAILABLE: "Retry, or see nexus status and nexus doctor.",
+    UNKNOWN_OUTCOME: "Read it back, or retry with the same --request-id: it is applied at most once.",
+    UNAUTHENTICATED: "Use the context of that federation (nexus context ls); its token or certificate is what counts.",
+  };
+  return here[code] ?? errorKinds[code].advice;
+}
+
+const systemTexts: Record<string, string> = {
+  ENOENT: "no such file or folder",
+  EACCES: "permission denied",
+  EPERM: "not permitted",
+  EISDIR: "is a folder, a file is expected",
+  ENOTDIR: "a part of the path is no folder",
+  ENOSPC: "no space left on the disk",
+  EROFS: "the disk is read-only",
+  ENAMETOOLONG: "the name is too long for this disk",
+  EMFILE: "too many open files",
+};
+
+/** A fault of this machine's files in plain words. */
+export function systemSentence(error: unknown): string | undefined {
+  const { code, path } = error as NodeJS.ErrnoException;
+  const text = code === undefined ? undefined : systemTexts[code];
+  return text && (path === undefined ? `${text} (${code})` : `${path}: ${text}`);
+}
+
+/** Of a federation on this machine it is known at once when it does not run. */
+function settingsOfRunning({ context, settings }: FoundContext): ClientSettings {
+  if (context.dir !== undefined && existsSync(context.dir)) {
+    const folder = new Folder(context.dir);
+    if (!claimant(folder)) throw new LocalError("ZONE_UNAVAILABLE", notUp(folder));
+  }
+  return settings;
 }
 
 /** With --json an error is one object on stdout too. USAGE: a wrong call of the command line itself. */
@@ -135,18 +178,6 @@ export function receiptLine(receipt: Receipt): string {
     receipt.stalenessMs === 0 ? "linearizable" : `at most ${receipt.stalenessMs} ms old`,
   ];
   return parts.join(", ");
-}
-
-export function parseDuration(text: string, name: string): number {
-  const match = /^([0-9]{1,9})(ms|s|m|h)?$/.exec(text);
-  if (!match) throw new UsageError(`${name}: expected a duration such as 500ms, 10s or 2m, got "${text}"`);
-  const unit = { ms: 1, s: 1000, m: 60_000, h: 3_600_000 }[match[2] ?? "ms"]!;
-  return Number(match[1]) * unit;
-}
-
-export function parseCount(text: string, name: string): number {
-  if (!/^[0-9]{1,9}$/.test(text)) throw new UsageError(`${name}: expected a whole number, got "${text}"`);
-  return Number(text);
 }
 
 /** Bytes as hex, bigints as text: what JSON cannot hold otherwise. */

@@ -2,7 +2,9 @@
 import { httpDoor } from "@nexus-federation/node/server/http-door.ts";
 import type { Document } from "@nexus-federation/node/server/http-openapi.ts";
 import type { Argument, Command, Option } from "commander";
+import { durationHelp } from "../durations.ts";
 import { nexusProgram } from "../program.ts";
+import { batchFormat } from "../verbs/batch.ts";
 
 const mark = "<!-- Made by npm run gen. Do not edit. -->";
 
@@ -40,7 +42,7 @@ export function cliPage(program: Command): string {
     "Every verb takes these options, before or after its name:",
     optionTable(program.options),
     'Exit codes: 0 done, 1 refused or failed (the code is on stderr, and with `--json` on stdout as `{"error": {"code", "message", …}}`), 2 wrong usage (code `USAGE`). `nexus lock` hands on the exit code of its command, and ends with 75 when the lock was lost.',
-    "Durations are `500ms`, `10s`, `2m`, `1h`; a bare number is milliseconds.",
+    `Durations: ${durationHelp}.`,
     "`NEXUS_CONTEXT` names a context; `NEXUS_FENCE` and `NEXUS_LOCK_PATH`, which `nexus lock` sets, are taken by verbs that write; `NEXUS_DEBUG` prints stack traces of faults.",
   ];
   for (const command of leaves(program)) parts.push(...commandSection(command));
@@ -57,6 +59,7 @@ function commandSection(command: Command): string[] {
   const usage = [...names, ...command.registeredArguments.map(argumentText)].join(" ");
   const section = [`## ${names.join(" ")}`, `\`${usage}\``, `${capital(command.description())}.`];
   if (command.options.length > 0) section.push(optionTable(command.options));
+  if (command.name() === "batch") section.push(`\`\`\`text\n${batchFormat}\n\`\`\``);
   return section;
 }
 

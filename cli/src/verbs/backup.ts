@@ -1,12 +1,22 @@
 // A zone as one file: a consistent snapshot with its chunks and a digest; restored as a new zone.
-import { createReadStream, createWriteStream, existsSync, renameSync, rmSync } from "node:fs";
+import { once } from "node:events";
+import {
+  createReadStream,
+  createWriteStream,
+  existsSync,
+  renameSync,
+  rmSync,
+  statSync,
+  type WriteStream,
+} from "node:fs";
 import { NexusError } from "@nexus-federation/node/base/errors.ts";
 import { NexusAdmin } from "@nexus-federation/node/client/admin.ts";
 import { BackupFrame, type DeclaredMember } from "@nexus-federation/proto/admin.ts";
 import type { ZoneRule } from "@nexus-federation/proto/records.ts";
 import type { Command } from "commander";
+import { UsageError } from "../durations.ts";
 import { Progress } from "../progress.ts";
-import { type Tools, UsageError, verb } from "../tools.ts";
+import { type Tools, verb } from "../tools.ts";
 import { allStatuses, holderOf } from "./cluster.ts";
 
 /** A frame on disk: its length (uint32, little endian), then the proto bytes. */
@@ -32,6 +42,9 @@ async function backup(tools: Tools, zone: string, file: string): Promise<void> {
   const admin = await adminOfHolder(tools, zone);
   const partial = `${file}.partial`;
   const out = createWriteStream(partial, { mode: 0o600 });
+  // A fault of the file ends the wait for it; the handler only keeps it from ending the process.
+  out.on("error", () => {});
+  await once(out, "open");
   const progress = new Progress(zone, undefined);
   let bytes = 0;
   let digest = "";
@@ -86,7 +99,7 @@ async function restore(
   file: string,
   flags: { box?: string[]; path?: string },
 ): Promise<void> {
-  if (!existsSync(file)) throw new UsageError(`${file}: no such file`);
+  if (!statSync(file, { throwIfNoEntry: false })?.isFile()) throw new UsageError(`${file}: no such file`);
   const admin = await tools.admin();
   const status = await admin.status();
   const known = new Map(status.boxes.map((box) => [box.name, box.role]));
@@ -170,6 +183,7 @@ async function* framesOf(file: string): AsyncIterable<BackupFrame> {
   if (!seenMagic || held.length > 0) throw new NexusError("CORRUPT", `${file}: it ends in the middle of a frame`);
 }
 
-async function write(out: NodeJS.WritableStream, bytes: Uint8Array): Promise<void> {
-  if (!out.write(bytes)) await new Promise<void>((go) => out.once("drain", go));
+async function write(out: WriteStream, bytes: Uint8Array): Promise<void> {
+  if (out.errored) throw out.errored;
+  if (!out.write(bytes)) await once(out, "drain");
 }

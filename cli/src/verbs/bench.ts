@@ -1,8 +1,9 @@
 // Drives a running federation: so many calls always under way, for so long; percentiles, and what each box answered.
 import { NexusError } from "@nexus-federation/node/base/errors.ts";
 import { type Command, Option } from "commander";
+import { parseCount, parseDuration } from "../durations.ts";
 import { table } from "../show.ts";
-import { parseCount, parseDuration, type Tools, verb } from "../tools.ts";
+import { type Tools, verb } from "../tools.ts";
 
 interface BenchFlags {
   op: "put" | "get" | "stale-get" | "lock";
@@ -41,7 +42,7 @@ export function benchVerbs(program: Command): void {
 const warmupMs = 500;
 
 async function bench(tools: Tools, flags: BenchFlags): Promise<void> {
-  const clients = parseCount(flags.clients, "--clients");
+  const clients = parseCount(flags.clients, "--clients", 1);
   const sizeBytes = parseCount(flags.size, "--size");
   const durationMs = parseDuration(flags.duration, "--duration");
   await tools.client.hello();

@@ -1,12 +1,17 @@
 // What on-call needs: status, leaders, members, zones, boxes, switchover.
 import { hexOf } from "@nexus-federation/node/base/bytes.ts";
-import { messageOf, NexusError } from "@nexus-federation/node/base/errors.ts";
+import { type ErrorCode, messageOf, NexusError } from "@nexus-federation/node/base/errors.ts";
 import { NexusAdmin } from "@nexus-federation/node/client/admin.ts";
+import { callSupervisor } from "@nexus-federation/operator/backends/local/control.ts";
+import { Folder } from "@nexus-federation/operator/backends/local/folder.ts";
+import { LocalError } from "@nexus-federation/operator/backends/local/local-error.ts";
 import type { GroupStatus, StatusReply } from "@nexus-federation/proto/admin.ts";
 import type { RuleMap, ZoneRule } from "@nexus-federation/proto/records.ts";
 import type { Command } from "commander";
+import { findContext } from "../context.ts";
+import { UsageError } from "../durations.ts";
 import { table } from "../show.ts";
-import { type Tools, UsageError, verb } from "../tools.ts";
+import { type Tools, verb } from "../tools.ts";
 
 export function clusterVerbs(program: Command): void {
   program
@@ -35,7 +40,13 @@ interface Statuses {
   replies: StatusReply[];
   /** Where each box that answered was asked. */
   endpoints: ReadonlyMap<string, string>;
-  silent: { endpoint: string; problem: string }[];
+  silent: Silent[];
+}
+
+interface Silent {
+  endpoint: string;
+  problem: string;
+  code: ErrorCode;
 }
 
 /** Status of every box that answers; the others by their problem. */
@@ -45,7 +56,7 @@ export async function allStatuses(tools: Tools): Promise<Statuses> {
   for (const box of hello?.boxes ?? []) if (box.clientEndpoint && box.role !== "Witness") known.add(box.clientEndpoint);
   const replies: StatusReply[] = [];
   const endpoints = new Map<string, string>();
-  const silent: { endpoint: string; problem: string }[] = [];
+  const silent: Silent[] = [];
   await Promise.all(
     [...known].map(async (endpoint) => {
       const admin = new NexusAdmin(tools.settings, endpoint);
@@ -55,12 +66,19 @@ export async function allStatuses(tools: Tools): Promise<Statuses> {
         endpoints.set(reply.box, endpoint);
       } catch (error) {
         if (error instanceof NexusError && (error.code === "UNAUTHENTICATED" || error.code === "DENIED")) throw error;
-        silent.push({ endpoint, problem: messageOf(error) });
+        silent.push({
+          endpoint,
+          problem: messageOf(error),
+          code: error instanceof NexusError ? error.code : "INTERNAL",
+        });
       } finally {
         admin.close();
       }
     }),
   );
+  const [stranger] = silent;
+  if (replies.length === 0 && stranger && silent.every((one) => one.code === "INVALID"))
+    throw new NexusError("INVALID", `${stranger.endpoint}: ${stranger.problem}`);
   if (replies.length === 0)
     throw new NexusError(
       "ZONE_UNAVAILABLE",
@@ -111,7 +129,8 @@ async function switchover(tools: Tools, zone: string, box: string | undefined): 
 async function members(tools: Tools, zone: string | undefined): Promise<void> {
   const { replies } = await allStatuses(tools);
   const groups = groupsOf(replies).filter(({ group }) => zone === undefined || group.zone === zone);
-  if (groups.length === 0) throw new NexusError("NOT_FOUND", `zone ${zone}: no box that answers holds its log`);
+  if (groups.length === 0)
+    throw new LocalError("NOT_FOUND", `zone ${zone}: no box that answers holds its log; nexus zone ls shows the zones`);
   const rows = groups.flatMap(({ group }) =>
     group.members.map((m) => [
       group.zone,
@@ -204,6 +223,7 @@ async function destroy(tools: Tools, zone: string, flags: { confirm: string }): 
 async function boxes(tools: Tools): Promise<void> {
   const { replies } = await allStatuses(tools);
   const newest = replies.reduce((a, b) => (b.epoch > a.epoch ? b : a));
+  const declared = await declaredHere(tools);
   const rows = newest.boxes.map((box) => ({
     name: box.name,
     role: box.role,
@@ -212,12 +232,32 @@ async function boxes(tools: Tools): Promise<void> {
     peer: box.peerEndpoint,
     client: box.clientEndpoint,
     answers: replies.some((reply) => reply.box === box.name),
+    state: stateOf(box.name, { replies, declared, role: box.role }),
   }));
   tools.print(
     table(
-      rows.map((row) => [row.name, row.role, row.region, row.incarnation.slice(0, 8), row.peer, row.client]),
-      { head: ["NAME", "ROLE", "REGION", "INCARNATION", "PEER", "CLIENT"] },
+      rows.map((row) => [row.name, row.role, row.region, row.state, row.incarnation.slice(0, 8), row.peer, row.client]),
+      { head: ["NAME", "ROLE", "REGION", "STATE", "INCARNATION", "PEER", "CLIENT"] },
     ),
     rows,
   );
+}
+
+/** Boxes that the supervisor of this machine runs by name, with their state; undefined when the federation runs elsewhere. */
+async function declaredHere(tools: Tools): Promise<ReadonlyMap<string, string> | undefined> {
+  const { dir } = findContext(tools.options).context;
+  if (dir === undefined) return undefined;
+  const status = await callSupervisor(new Folder(dir), { verb: "status" }).catch(() => undefined);
+  return status && new Map(status.boxes.map((box) => [box.name, box.state]));
+}
+
+/** A box that the federation knows still, and nobody declares any more, is removed. */
+function stateOf(
+  name: string,
+  seen: { replies: readonly StatusReply[]; declared: ReadonlyMap<string, string> | undefined; role: string },
+): string {
+  const { replies, declared, role } = seen;
+  if (declared) return declared.get(name) ?? "removed";
+  const reply = replies.find((each) => each.box === name);
+  return reply?.state ?? (role === "Witness" ? "-" : "no answer");
 }

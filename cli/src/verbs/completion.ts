@@ -1,5 +1,6 @@
 import type { Command } from "commander";
-import { UsageError, verb } from "../tools.ts";
+import { UsageError } from "../durations.ts";
+import { verb } from "../tools.ts";
 
 const shells = ["bash", "zsh", "fish"] as const;
 

@@ -1,4 +1,4 @@
-import { NexusError } from "@nexus-federation/node/base/errors.ts";
+import { LocalError } from "@nexus-federation/operator/backends/local/local-error.ts";
 import type { Command } from "commander";
 import { contextsPath, findContext, readContexts, writeContexts } from "../context.ts";
 import { table } from "../show.ts";
@@ -31,7 +31,7 @@ async function list(tools: Tools): Promise<void> {
 async function use(tools: Tools, name: string): Promise<void> {
   const contexts = readContexts();
   if (!contexts.contexts[name]) {
-    throw new NexusError(
+    throw new LocalError(
       "NOT_FOUND",
       `context ${name}: not in ${contextsPath()} (known: ${Object.keys(contexts.contexts).join(", ") || "none"})`,
     );

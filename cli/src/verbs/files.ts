@@ -1,23 +1,14 @@
 // put, get, ls, stat, rm, mkdir, mv, cp: files as people expect them, stdin and stdout included.
 import { once } from "node:events";
-import {
-  createReadStream,
-  createWriteStream,
-  existsSync,
-  mkdirSync,
-  readdirSync,
-  renameSync,
-  rmSync,
-  statSync,
-} from "node:fs";
-import { basename, join, resolve, sep } from "node:path";
-import { pipeline } from "node:stream/promises";
-import { NexusError } from "@nexus-federation/node/base/errors.ts";
+import { createReadStream, statSync } from "node:fs";
+import { basename, join, resolve } from "node:path";
 import type { FileInfo } from "@nexus-federation/proto/records.ts";
 import { type Command, Option } from "commander";
+import { parseCount, parseDuration, UsageError } from "../durations.ts";
 import { Progress } from "../progress.ts";
 import { fileTable, jsonFile, jsonReceipt } from "../show.ts";
-import { parseCount, parseDuration, receiptLine, type Tools, UsageError, verb } from "../tools.ts";
+import { receiptLine, type Tools, verb } from "../tools.ts";
+import { getFolder, putFile, putFolder, saveAs } from "./trees.ts";
 
 interface WriteFlags {
   ifMatch?: string;
@@ -61,13 +52,13 @@ const readFlags = (command: Command) =>
 export function fileVerbs(program: Command): void {
   writeFlags(program.command("put <path> [source]"))
     .description("write a file from a local file, a folder (-r) or stdin (no source, or -)")
-    .option("-r, --recursive", "a whole folder")
+    .option("-r, --recursive", "a whole folder, several files at once")
     .option("--content-type <type>", "media type to store")
     .option("--meta <key=value...>", "user metadata")
     .action(verb(put));
   readFlags(program.command("get <path>"))
     .description("write a file's content to stdout or --output; -r copies a subtree into a folder")
-    .option("-o, --output <file>", "local file or, with -r, folder")
+    .option("-o, --output <file>", "local file (a folder takes it under its name) or, with -r, folder")
     .option("-r, --recursive", "the whole subtree")
     .option("--receipt", "print the receipt to stderr")
     .action(verb(get));
@@ -98,17 +89,25 @@ export function fileVerbs(program: Command): void {
 }
 
 async function put(tools: Tools, path: string, source: string | undefined, flags: WriteFlags): Promise<void> {
-  if (flags.recursive) return putFolder(tools, path, { source, flags });
   const options = { ...writeOptions(flags), contentType: flags.contentType, metadata: metadataOf(flags.meta) };
   const fromStdin = source === undefined || source === "-";
-  if (!fromStdin && !existsSync(source)) throw new UsageError(`${source}: no such file`);
-  const size = fromStdin ? undefined : statSync(source).size;
-  const progress = new Progress(path, size);
-  const stream = fromStdin ? process.stdin : createReadStream(source, { highWaterMark: 256 * 1024 });
-  const written =
-    size !== undefined && size <= 32 * 1024
-      ? await tools.client.put(path, await collect(stream), options)
-      : await tools.client.upload(path, stream, { ...options, size, onProgress: (bytes) => progress.at(bytes) });
+  const there = fromStdin ? undefined : statSync(source, { throwIfNoEntry: false });
+  if (!fromStdin && there === undefined) throw new UsageError(`${source}: no such file`);
+  if (flags.recursive) {
+    if (fromStdin || !there?.isDirectory()) throw new UsageError("put -r needs a local folder");
+    if (options.ifMatch ?? options.requestId)
+      throw new UsageError("--if-match and --request-id are of one file; with -r there are many");
+    return putFolder(tools, { path, source: resolve(source), options });
+  }
+  if (there?.isDirectory()) throw new UsageError(`${source} is a folder; put -r ${path} ${source} writes it whole`);
+  if (fromStdin && process.stdin.isTTY) process.stderr.write("reading from the terminal; Ctrl-D ends it\n");
+  const progress = new Progress(path, there?.isFile() ? there.size : undefined);
+  const onProgress = (bytes: number) => progress.at(bytes);
+  // A pipe or device tells no size.
+  const stream = fromStdin ? process.stdin : there?.isFile() ? undefined : createReadStream(source);
+  const written = stream
+    ? await tools.client.upload(path, stream, { ...options, onProgress })
+    : await putFile(tools, { path, file: source!, options, onProgress });
   progress.end();
   tools.print(`${path}: ${receiptLine(written.receipt)}`, {
     file: written.info && jsonFile(written.info),
@@ -116,33 +115,12 @@ async function put(tools: Tools, path: string, source: string | undefined, flags
   });
 }
 
-async function putFolder(
-  tools: Tools,
-  path: string,
-  what: { source: string | undefined; flags: WriteFlags },
-): Promise<void> {
-  if (!what.source || !existsSync(what.source) || !statSync(what.source).isDirectory())
-    throw new UsageError("put -r needs a local folder");
-  const root = resolve(what.source);
-  const names = (readdirSync(root, { recursive: true, encoding: "utf8" }) as string[]).filter((name) =>
-    statSync(join(root, name)).isFile(),
-  );
-  const progress = new Progress(`${names.length} files`, names.length, "files");
-  let done = 0;
-  for (const name of names.sort()) {
-    const target = `${path === "/" ? "" : path}/${name.split("\\").join("/")}`;
-    await tools.client.upload(target, createReadStream(join(root, name)), { size: statSync(join(root, name)).size });
-    progress.at(++done);
-  }
-  progress.end();
-  tools.print(`${path}: ${names.length} files written`, { path, files: names.length });
-}
-
 async function get(tools: Tools, path: string, flags: ReadFlags): Promise<void> {
-  if (flags.recursive) return getFolder(tools, path, flags);
+  const name = path === "/" ? "root" : basename(path);
+  if (flags.recursive) return getFolder(tools, { path, root: flags.output ?? name, options: readOptions(flags) });
+  const output = flags.output === undefined ? undefined : fileAt(flags.output, name);
   const found = await tools.client.download(path, { ...readOptions(flags), onProgress: undefined });
   const progress = new Progress(path, found.info.size);
-  const { output } = flags;
   let moved = 0;
   async function* parts() {
     for await (const part of found.data) {
@@ -155,7 +133,7 @@ async function get(tools: Tools, path: string, flags: ReadFlags): Promise<void> 
   else for await (const part of parts()) if (!process.stdout.write(part)) await once(process.stdout, "drain");
   progress.end();
   if (output) {
-    tools.print(`${flags.output}: ${moved} bytes, ${receiptLine(found.receipt)}`, {
+    tools.print(`${output}: ${moved} bytes, ${receiptLine(found.receipt)}`, {
       file: jsonFile(found.info),
       receipt: jsonReceipt(found.receipt),
     });
@@ -163,35 +141,9 @@ async function get(tools: Tools, path: string, flags: ReadFlags): Promise<void> 
   if (flags.receipt) process.stderr.write(`${receiptLine(found.receipt)}\n`);
 }
 
-/** The file is there under its name only when it is whole. */
-async function saveAs(file: string, parts: AsyncIterable<Uint8Array>): Promise<void> {
-  if (existsSync(file) && !statSync(file).isFile()) return pipeline(parts, createWriteStream(file));
-  const partial = `${file}.partial`;
-  try {
-    await pipeline(parts, createWriteStream(partial));
-    renameSync(partial, file);
-  } catch (error) {
-    rmSync(partial, { force: true });
-    throw error;
-  }
-}
-
-async function getFolder(tools: Tools, path: string, flags: ReadFlags): Promise<void> {
-  const root = flags.output ?? basename(path === "/" ? "root" : path);
-  let files = 0;
-  const progress = new Progress(path, undefined, "files");
-  for await (const entry of tools.client.entries(path, { ...readOptions(flags), recursive: true })) {
-    if (entry.type !== "file") continue;
-    const relative = entry.path.slice(path === "/" ? 1 : path.length + 1);
-    const target = join(root, relative);
-    if (!resolve(target).startsWith(`${resolve(root)}${sep}`))
-      throw new NexusError("INVALID", `${entry.path}: would be written outside of ${root}`);
-    mkdirSync(join(target, ".."), { recursive: true });
-    await saveAs(target, (await tools.client.download(entry.path, readOptions(flags))).data);
-    progress.at(++files);
-  }
-  progress.end();
-  tools.print(`${root}: ${files} files`, { folder: root, files });
+/** A folder takes the file under its own name, as cp does. */
+function fileAt(output: string, name: string): string {
+  return statSync(output, { throwIfNoEntry: false })?.isDirectory() ? join(output, name) : output;
 }
 
 async function list(tools: Tools, path: string | undefined, flags: ReadFlags): Promise<void> {
@@ -281,10 +233,4 @@ function metadataOf(pairs: string[] | undefined): Record<string, string> {
     metadata[pair.slice(0, at)] = pair.slice(at + 1);
   }
   return metadata;
-}
-
-async function collect(stream: AsyncIterable<Uint8Array>): Promise<Uint8Array> {
-  const parts: Uint8Array[] = [];
-  for await (const part of stream) parts.push(part);
-  return Buffer.concat(parts);
 }

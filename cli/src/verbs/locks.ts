@@ -1,8 +1,10 @@
 // nexus lock PATH -- COMMAND: runs it under the lock, extends while it runs, kills it when the lock is lost.
 import { spawn } from "node:child_process";
 import { messageOf } from "@nexus-federation/node/base/errors.ts";
+import { printFence } from "@nexus-federation/node/base/fence.ts";
 import type { Command } from "commander";
-import { parseCount, parseDuration, type Tools, UsageError, verb } from "../tools.ts";
+import { parseCount, parseDuration, UsageError } from "../durations.ts";
+import { type Tools, verb } from "../tools.ts";
 
 interface LockFlags {
   ttl: string;
@@ -15,6 +17,8 @@ interface LockFlags {
 const lostCode = 75;
 /** Between SIGTERM and SIGKILL. */
 const killAfterMs = 2000;
+/** How often a waiter looks who holds the lock, ms. */
+const lookMs = 1000;
 
 export function lockVerbs(program: Command): void {
   program
@@ -29,17 +33,40 @@ export function lockVerbs(program: Command): void {
     .action(verb(lock));
 }
 
+/** A line on the terminal that says what the lock waits for, until the wait ends. */
+function tellWaiting(tools: Tools, path: string): { end(): void } {
+  let shown = false;
+  const look = async () => {
+    const { holders, waiters } = await tools.client.lockState(path);
+    if (holders.length === 0 || timer === undefined) return;
+    const fences = holders.map(({ generation, counter }) => printFence(generation, counter)).join(", ");
+    process.stderr.write(`\r\x1b[Kwaiting for ${path}: held under fence ${fences}, ${waiters} in the queue`);
+    shown = true;
+  };
+  let timer: NodeJS.Timeout | undefined = setInterval(() => void look().catch(() => {}), lookMs);
+  return {
+    end() {
+      clearInterval(timer);
+      timer = undefined;
+      if (shown) process.stderr.write("\r\x1b[K");
+    },
+  };
+}
+
 async function lock(tools: Tools, path: string, command: string[], flags: LockFlags): Promise<number> {
   if (command.length === 0)
     throw new UsageError("lock: give a command after --, such as: nexus lock /jobs/a -- sh -c 'echo $NEXUS_FENCE'");
-  const slots = flags.semaphore === undefined ? undefined : parseCount(flags.semaphore, "--semaphore");
-  const held = await tools.client.lock(path, {
+  const slots = flags.semaphore === undefined ? undefined : parseCount(flags.semaphore, "--semaphore", 1);
+  const waitMs = flags.wait === undefined ? 0 : parseDuration(flags.wait, "--wait");
+  const options = {
     ttlMs: parseDuration(flags.ttl, "--ttl"),
-    waitMs: flags.wait === undefined ? 0 : parseDuration(flags.wait, "--wait"),
-    kind: slots === undefined ? "mutex" : "semaphore",
+    waitMs,
+    kind: slots === undefined ? ("mutex" as const) : ("semaphore" as const),
     slots,
     owner: flags.owner ?? `${process.env["USER"] ?? "nexus"}@${process.pid}`,
-  });
+  };
+  const waiting = waitMs > 0 && process.stderr.isTTY ? tellWaiting(tools, path) : undefined;
+  const held = await tools.client.lock(path, options).finally(() => waiting?.end());
   // A group of its own is killed with all its children; on a terminal it could not read from it.
   const detached = !process.stdin.isTTY;
   const child = spawn(command[0]!, command.slice(1), {

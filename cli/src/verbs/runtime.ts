@@ -3,18 +3,21 @@ import { createReadStream, existsSync, readdirSync, readFileSync, rmSync, statSy
 import { join, resolve } from "node:path";
 import { messageOf, NexusError } from "@nexus-federation/node/base/errors.ts";
 import { Authority } from "@nexus-federation/node/transport/authority.ts";
-import { type LoadFault, printFault, type SourceFile } from "@nexus-federation/operator/api/load.ts";
+import { type LoadFault, loadFiles, printFault, type SourceFile } from "@nexus-federation/operator/api/load.ts";
 import { claimant, claimFolder } from "@nexus-federation/operator/backends/local/claim.ts";
 import { callSupervisor } from "@nexus-federation/operator/backends/local/control.ts";
 import { Folder } from "@nexus-federation/operator/backends/local/folder.ts";
+import { LocalError } from "@nexus-federation/operator/backends/local/local-error.ts";
 import { readIdentity, startTimeOf } from "@nexus-federation/operator/backends/local/process-info.ts";
-import type { ApplyOutcome, LocalStatus } from "@nexus-federation/operator/backends/local/status.ts";
+import type { ApplyOutcome, LocalStatus, ObjectFault } from "@nexus-federation/operator/backends/local/status.ts";
 import { federationOf } from "@nexus-federation/operator/federation-name.ts";
 import { LocalRuntime } from "@nexus-federation/operator/local.ts";
 import type { Command } from "commander";
 import { contextsPath, federationFolder, findContext, forgetFolder, rememberFolder } from "../context.ts";
 import { upDetached } from "../detach.ts";
-import { parseDuration, type Tools, UsageError, verb } from "../tools.ts";
+import { parseCount, parseDuration, UsageError } from "../durations.ts";
+import { untilServing } from "../serving.ts";
+import { type Tools, verb } from "../tools.ts";
 import { statusText } from "./status.ts";
 
 /** How long a supervisor may take to end, and how often it is looked at, ms. */
@@ -68,6 +71,9 @@ async function up(tools: Tools, flags: FileFlags & { detach?: boolean }): Promis
   if (files.length === 0 && !existsSync(folder.desired))
     throw new UsageError("up: give -f FILE (examples/quickstart.yaml is a start)");
   const waitMs = parseDuration(flags.wait, "--wait");
+  // A refused file leaves no folder behind; against what is in force it is checked again.
+  const loaded = existsSync(folder.desired) ? undefined : loadFiles(files);
+  if (loaded && "faults" in loaded) return refused(tools, loaded.faults);
   if (flags.detach) {
     if (flags.file.includes("-")) throw new UsageError("up --detach: give files, not stdin");
     return upDetached(tools, { folder, files: flags.file, waitMs }, printUp);
@@ -88,8 +94,10 @@ async function up(tools: Tools, flags: FileFlags & { detach?: boolean }): Promis
   }
   for (const note of outcome.notes) say(note);
   if (stop.asked) return leave(runtime);
+  const until = performance.now() + waitMs;
   const status = await runtime.settle(waitMs);
-  if (!stop.asked) printUp(tools, folder, status);
+  if (status.settled) await untilServing(folder, status, { until, stopped: () => stop.asked });
+  if (!stop.asked) printUp(tools, folder, runtime.status());
   await runtime.finished();
   return 0;
 }
@@ -112,31 +120,49 @@ function printUp(tools: Tools, folder: Folder, status: LocalStatus): number {
     process.stderr.write(`its context could not be kept in ${contextsPath()}: ${messageOf(error)}\n`);
   }
   tools.print(`${statusText(status)}\n\n${whatNext(status)}`, status);
-  for (const fault of status.faults) process.stderr.write(`${fault.object}: ${fault.reason}: ${fault.message}\n`);
-  return status.faults.length > 0 ? 1 : 0;
+  const { faults } = status;
+  for (const fault of faults) process.stderr.write(`${faultText(fault)}\n`);
+  if (faults.length > 0) process.stderr.write(`Everything else runs; ${count(faults)} see the line above.\n`);
+  return faults.length > 0 ? 1 : 0;
 }
+
+const count = (faults: ObjectFault[]) => (faults.length === 1 ? "for one object" : `for ${faults.length} objects`);
 
 async function change(tools: Tools, kind: "apply" | "delete", flags: FileFlags): Promise<number> {
   const folder = runningFolder(tools);
   const files = readFiles(flags.file);
+  const waitMs = parseDuration(flags.wait, "--wait");
+  const until = performance.now() + waitMs;
   const outcome: ApplyOutcome = await callSupervisor(folder, { verb: kind, files });
   if (outcome.refused.length > 0) return refused(tools, outcome.refused);
   for (const note of outcome.notes) process.stderr.write(`${note}\n`);
-  const waitMs = parseDuration(flags.wait, "--wait");
   const status = waitMs > 0 ? await callSupervisor(folder, { verb: "settle", timeoutMs: waitMs }) : undefined;
-  const faults = status?.faults ?? outcome.faults;
-  const done = status === undefined || status.settled ? "" : "\nstill working on it: see nexus status";
+  const late = status?.settled ? await untilServing(folder, status, { until }) : undefined;
+  const settled = status?.settled === true && late === undefined;
+  const faults = status ? faultsNow(outcome, status.faults) : outcome.faults;
+  const own = faults.filter((fault) => !fault.old);
   const text = [
     ...outcome.taken.map((object) => `${object} ${kind === "apply" ? "applied" : "retired"}`),
-    ...faults.map((f) => `${f.object}: ${f.reason}: ${f.message}`),
+    ...own.map(faultText),
+    ...faults.filter((fault) => fault.old).map(({ object }) => `${object} is stalled as before: see nexus status`),
+    ...(late === undefined ? [] : [late]),
+    ...(status === undefined || settled ? [] : ["still working on it: see nexus status"]),
   ];
-  tools.print(text.join("\n") + done, {
-    taken: outcome.taken,
-    faults,
-    settled: status?.settled ?? false,
-    notes: outcome.notes,
+  tools.print(text.join("\n"), { taken: outcome.taken, faults, settled, notes: outcome.notes });
+  return own.length > 0 || (status !== undefined && !settled) ? 1 : 0;
+}
+
+/** What is stalled at the end; where it was so at once, with the place in the file. */
+function faultsNow({ faults }: ApplyOutcome, now: readonly ObjectFault[]): ObjectFault[] {
+  return now.flatMap((fault) => {
+    const placed = faults.filter((each) => each.object === fault.object && fault.message.includes(each.message));
+    return placed.length > 0 ? placed : [fault];
   });
-  return faults.length > 0 || done !== "" ? 1 : 0;
+}
+
+/** `file:line: field: Kind/name: reason: sentence`, without the place when the object came earlier. */
+function faultText({ object, reason, message, file, line, field }: ObjectFault): string {
+  return `${file === undefined ? "" : `${file}:${line}: ${field}: `}${object}: ${reason}: ${message}`;
 }
 
 function refused(tools: Tools, faults: LoadFault[]): number {
@@ -159,7 +185,7 @@ async function down(tools: Tools, flags: { deleteData?: boolean }): Promise<void
   const until = performance.now() + downMs;
   while (claimant(folder) && performance.now() < until) await new Promise((go) => setTimeout(go, lookMs));
   if (claimant(folder))
-    throw new NexusError("DEADLINE", `the supervisor (pid ${claimant(folder)?.pid}) has not ended within ${downMs} ms`);
+    throw new LocalError("DEADLINE", `the supervisor (pid ${claimant(folder)?.pid}) has not ended within ${downMs} ms`);
   if (deleteData) forgetFolder(folder.root);
   tools.print(deleteData ? `${folder.root}: stopped and deleted` : `${folder.root}: stopped, data kept`, {
     folder: folder.root,
@@ -181,7 +207,7 @@ async function deleteStopped(folder: Folder): Promise<void> {
   const left = alive();
   if (left.length > 0) {
     release();
-    throw new NexusError(
+    throw new LocalError(
       "DEADLINE",
       `processes of the federation still run (pid ${left.join(", ")}); nothing was deleted`,
     );
@@ -192,9 +218,10 @@ async function deleteStopped(folder: Folder): Promise<void> {
 async function logs(tools: Tools, name: string, flags: { follow?: boolean; lines: string }): Promise<void> {
   const folder = runningFolder(tools);
   const file = folder.log(name);
-  if (!existsSync(file)) throw new NexusError("NOT_FOUND", `${name}: no log in ${join(folder.root, "logs")}`);
+  const count = parseCount(flags.lines, "--lines");
+  if (!existsSync(file)) throw new LocalError("NOT_FOUND", `${name}: no log in ${folder.logs}; ${logNames(folder)}`);
   const lines = readFileSync(file, "utf8").trimEnd().split("\n");
-  process.stdout.write(`${lines.slice(-Number(flags.lines)).join("\n")}\n`);
+  process.stdout.write(count === 0 ? "" : `${lines.slice(-count).join("\n")}\n`);
   if (!flags.follow) return;
   let at = statSync(file).size;
   const watcher = watch(file);
@@ -207,6 +234,11 @@ async function logs(tools: Tools, name: string, flags: { follow?: boolean; lines
     });
     watcher.on("close", done);
   });
+}
+
+function logNames(folder: Folder): string {
+  const names = existsSync(folder.logs) ? readdirSync(folder.logs).filter((name) => name.endsWith(".log")) : [];
+  return names.length === 0 ? "there is none yet" : `there are ${names.map((name) => name.slice(0, -4)).join(", ")}`;
 }
 
 /** --dir, or .nexus/<federation> here. */
@@ -231,7 +263,7 @@ function runningFolder(tools: Tools): Folder {
   }
   const { dir } = findContext(tools.options).context;
   if (dir === undefined)
-    throw new NexusError("INVALID", "this context is not of a federation on this machine; give --dir");
+    throw new LocalError("INVALID", "this context is not of a federation on this machine; give --dir");
   return new Folder(dir);
 }
 

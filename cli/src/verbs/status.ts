@@ -71,7 +71,7 @@ export function statusText(local: LocalStatus): string {
     local.zones.map((zone) => [
       zone.name,
       zone.path,
-      zone.wanted ? `${zone.mode || "-"} -> ${zone.wanted}` : zone.mode,
+      zone.wanted ? `${zone.mode || "-"} -> ${zone.wanted}` : zone.mode || "-",
       String(zone.epoch),
       zone.ready ? "ready" : `${zone.reason}`,
       zone.ready ? "" : zone.message,
@@ -80,7 +80,10 @@ export function statusText(local: LocalStatus): string {
   );
   const faults = local.faults.map((fault) => `${fault.object}: ${fault.reason}: ${fault.message}`);
   const problems = local.problems.map(problemText);
-  return [boxes, groups, zones, [...faults, ...problems].join("\n")].filter((part) => part !== "").join("\n\n");
+  const ofBoxes = local.boxes.flatMap((box) => box.problems.map((problem) => `${box.name}: ${problem}`));
+  return [boxes, groups, zones, [...faults, ...ofBoxes, ...problems].join("\n")]
+    .filter((part) => part !== "")
+    .join("\n\n");
 }
 
 /** A deed that was refused and is tried again, as one sentence. */

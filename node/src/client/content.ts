@@ -15,6 +15,7 @@ import { errorKinds, messageOf, NexusError } from "../base/errors.ts";
 import { decodeDownloadFrame, encodeUploadFrame } from "../transport/content-frames.ts";
 import { errorOf, failureError } from "./caller.ts";
 import { write } from "./operations.ts";
+import { plainText } from "./problems.ts";
 import type { Session } from "./session.ts";
 import type { PutOptions, ReadOptions, Written } from "./types.ts";
 
@@ -211,8 +212,8 @@ export async function* watch(
 function streamError(cause: unknown): NexusError {
   if (cause instanceof NexusError) return cause;
   const status = (cause as { code?: number }).code;
-  if (status === 16) return new NexusError("UNAUTHENTICATED", messageOf(cause), { cause });
-  if (status === 7) return new NexusError("DENIED", messageOf(cause), { cause });
-  if (status === 8) return new NexusError("TOO_LARGE", messageOf(cause), { cause });
-  return new NexusError("ZONE_UNAVAILABLE", `the stream to the box broke: ${messageOf(cause)}`, { cause });
+  if (status === 16) return new NexusError("UNAUTHENTICATED", plainText(messageOf(cause)), { cause });
+  if (status === 7) return new NexusError("DENIED", plainText(messageOf(cause)), { cause });
+  if (status === 8) return new NexusError("TOO_LARGE", plainText(messageOf(cause)), { cause });
+  return new NexusError("ZONE_UNAVAILABLE", `the stream to the box broke: ${plainText(messageOf(cause))}`, { cause });
 }

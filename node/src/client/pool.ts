@@ -91,7 +91,10 @@ export class SessionPool {
     const found = await search.rest();
     if (found) return found;
     if (hanging) return hanging;
-    if (search.strangers === all.length) throw new NexusError("INVALID", search.failures.join("; "));
+    if (search.strangers === all.length) {
+      const more = all.length > 1 ? `; and ${all.length - 1} more` : "";
+      throw new NexusError("INVALID", `${search.failures[0]}${more}`);
+    }
     throw new NexusError("ZONE_UNAVAILABLE", `no box answers (${search.failures.join("; ")})`);
   }
 

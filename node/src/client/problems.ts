@@ -11,7 +11,7 @@ const strangers: [RegExp, (settings: ClientSettings) => string][] = [
   ],
   [
     /expected a box of federation/,
-    ({ federation }) => `federation: it is no box of ${federation}; correct the endpoint or the federation`,
+    ({ federation }) => `it is no box of federation ${federation}; correct the endpoint or the federation`,
   ],
   [/certificate has expired|certificate is not yet valid/, () => "its certificate is out of date; compare the clocks"],
   [/wrong version number|packet length too long/, () => "it does not speak TLS; is this the endpoint of a box?"],
@@ -22,7 +22,7 @@ const strangers: [RegExp, (settings: ClientSettings) => string][] = [
  * else ZONE_UNAVAILABLE, which may pass.
  */
 export function connectionError(cause: unknown, settings: ClientSettings): NexusError {
-  const text = plainText(messageOf(cause));
+  const text = plainText(messageOf(cause)).replace(/, (DNS|IP Address):.*$/s, "");
   const stranger = strangers.find(([pattern]) => pattern.test(text));
   if (stranger) return new NexusError("INVALID", `${stranger[1](settings)} (${text})`, { cause });
   const hint = settings.ca === undefined ? "; no ca is given, and most boxes want TLS" : "";

@@ -153,6 +153,7 @@ test("a retired zone loses its rule, keeps its data for its retention, and can c
 
   expect(kinds(converge(world, retired, 2000))).toEqual(["installRules"]);
   expect(world.logs.has("root")).toBe(true);
+  expect(conditionOf(world, "ConsensusZone/root", "Ready")?.message).toContain("its data is kept on a until");
   expect(kinds(converge(world, desired(...quickstart, active), 3000))).toEqual(["installRules"]);
   converge(world, retired, 4000);
   expect(kinds(converge(world, retired, 3_602_000))).toEqual(["destroyZone"]);
@@ -168,6 +169,9 @@ test("a deleted box runs until no member list names it", () => {
   converge(world, desiredOf("test", [...others, gone, inForce(three)]));
   expect(world.workloads.has("c")).toBe(true);
   expect(conditionOf(world, "RaftGroup/main", "Stalled")).toMatchObject({ status: "True", reason: "BoxDeleted" });
+  expect(conditionOf(world, "Box/c", "Ready")?.message).toBe(
+    "Deleted; it stays until nothing names it (now: RaftGroup main).",
+  );
 
   const done = converge(
     world,

@@ -32,7 +32,8 @@ interface Said {
 export function conditionActions(desired: Desired, observed: Observed, progress: Progress): Action[] {
   const said = new Map<string, Said>([[federationKey, aboutFederation(observed, progress)]]);
   const blocked = progress.waiting.get(federationKey);
-  for (const box of desired.boxes.values()) said.set(`Box/${box.name}`, aboutBox(box, observed));
+  for (const box of desired.boxes.values())
+    said.set(`Box/${box.name}`, aboutBox(box, observed, namersOf(box, desired, observed)));
   for (const group of desired.groups.values())
     said.set(`RaftGroup/${group.name}`, aboutGroup(group, desired, observed));
   for (const zone of desired.zones.values())
@@ -97,7 +98,25 @@ function aboutFederation(observed: Observed, progress: Progress): Said {
   };
 }
 
-function aboutBox(box: DesiredBox, observed: Observed): Said {
+/** What still names a deleted box, as people say it. */
+function namersOf(box: DesiredBox, desired: Desired, observed: Observed): string[] {
+  if (!box.deleted) return [];
+  const groups = [...desired.groups.values()].filter((group) => group.members.has(box.name));
+  const zones = [...desired.zones.values()].filter(
+    (zone) => !zone.retired && [zone.authorityBox, ...zone.replicas].includes(box.name),
+  );
+  const declared = [
+    ...groups.map((group) => `RaftGroup ${group.name}`),
+    ...zones.map((zone) => `ConsensusZone ${zone.name}`),
+  ];
+  const logs = [...observed.logs].filter(([, log]) => log.members.has(box.name));
+  const kept = logs.map(([zone]) =>
+    desired.zones.get(zone)?.retired ? `the log of the retired zone ${zone}` : `the log of zone ${zone}`,
+  );
+  return declared.length > 0 ? declared : kept;
+}
+
+function aboutBox(box: DesiredBox, observed: Observed, namers: readonly string[]): Said {
   const self = observed.boxes.get(box.name);
   const running = observed.workloads.get(box.name)?.running === true;
   const available = box.role === "Witness" ? running : self !== undefined;
@@ -113,7 +132,7 @@ function aboutBox(box: DesiredBox, observed: Observed): Said {
           ? "Serving"
           : "NotRegistered";
   const messages: Record<string, string> = {
-    Deleted: "Deleted; it stays until no member list names it.",
+    Deleted: `Deleted; it stays until nothing names it${namers.length > 0 ? ` (now: ${namers.join(", ")})` : ""}.`,
     NotRunning: "Its process does not run.",
     Unreachable: "Its process runs but does not answer.",
     Serving: "It runs and the federation knows it.",
@@ -214,9 +233,12 @@ function aboutZone(
   const rule = observed.rules.find((each) => each.zone === zone.name && each.state !== "detached");
   const log = observed.logs.get(zone.name);
   if (zone.retired) {
+    const keepers = [...(observed.logs.get(zone.name)?.members.keys() ?? [])].join(", ");
     const message = rule
       ? "Retired; its rule is being taken out."
-      : "Retired; its data is kept until its retention ends.";
+      : keepers === ""
+        ? "Retired; none of its data is left."
+        : `Retired; its data is kept on ${keepers} until its retention ends, or nexus zone destroy ${zone.name}; these boxes stay so long.`;
     return {
       ready: false,
       reason: "Retired",

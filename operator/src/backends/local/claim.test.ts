@@ -18,7 +18,7 @@ afterEach(() => rmSync(folder.root, { recursive: true, force: true }));
 test("a folder is one supervisor's until it lets go", () => {
   const release = claimFolder(folder);
 
-  expect(() => claimFolder(folder)).toThrow(`is up already (pid ${process.pid})`);
+  expect(() => claimFolder(folder)).toThrow(`is up already, run by pid ${process.pid}`);
   release();
   expect(existsSync(folder.claim)).toBe(false);
   claimFolder(folder)();

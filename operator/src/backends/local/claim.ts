@@ -1,8 +1,8 @@
 // One supervisor a folder. The socket alone cannot say so: a supervisor that hangs does not answer, and two that start at
 // once both find no socket. So the folder is claimed by a file that is linked into place whole and names a living process.
 import { linkSync, readFileSync, renameSync, rmSync } from "node:fs";
-import { NexusError } from "@nexus-federation/node/base/errors.ts";
 import { type Folder, writePrivate } from "./folder.ts";
+import { LocalError } from "./local-error.ts";
 import { type ProcessIdentity, readIdentity, startTimeOf } from "./process-info.ts";
 
 /** Claims of dead processes that are cleared away before giving up. */
@@ -18,16 +18,16 @@ export function claimFolder(folder: Folder): () => void {
       if (link(draft, folder.claim)) return () => rmSync(folder.claim, { force: true });
       const holder = claimant(folder);
       if (holder !== undefined)
-        throw new NexusError(
+        throw new LocalError(
           "ALREADY_EXISTS",
-          `the federation of ${folder.root} is up already (pid ${holder.pid}); change it with nexus apply, end it with nexus down`,
+          `the federation of ${folder.root} is up already, run by pid ${holder.pid}; see it with nexus status, change it with nexus apply, end it with nexus down`,
         );
       clearDead(folder);
     }
   } finally {
     rmSync(draft, { force: true });
   }
-  throw new NexusError("OVERLOADED", `${folder.claim}: others take and leave the folder all the time; try again`);
+  throw new LocalError("OVERLOADED", `${folder.claim}: others take and leave the folder all the time; try again`);
 }
 
 /** The living process that has the folder. */

@@ -1,12 +1,13 @@
 // The supervisor's door: a unix socket in the folder, one JSON value a line each way, open to the folder's owner only.
 import { createHash } from "node:crypto";
-import { chmodSync, rmSync } from "node:fs";
+import { chmodSync, existsSync, rmSync } from "node:fs";
 import { connect, createServer, type Socket } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { type ErrorCode, messageOf, NexusError } from "@nexus-federation/node/base/errors.ts";
 import type { LoadFault, SourceFile } from "../../api/load.ts";
 import type { Folder } from "./folder.ts";
+import { LocalError } from "./local-error.ts";
 import type { ApplyOutcome, LocalStatus } from "./status.ts";
 
 export type ControlRequest =
@@ -94,6 +95,12 @@ async function answer(line: string, handlers: ControlHandlers): Promise<ControlR
 /** Beyond what a call waits for by itself, a supervisor that is well answers within this, ms. */
 export const answerMs = 15_000;
 
+/** Nobody supervises the folder; with what was declared before, `up` needs no file. */
+export function notUp(folder: Folder): string {
+  const again = existsSync(folder.desired) ? `nexus up --dir ${folder.root}` : "nexus up -f FILE";
+  return `no federation is up in ${folder.root}; start it with ${again}`;
+}
+
 /** Asks the folder's supervisor. Throws its refusal, ZONE_UNAVAILABLE when none is running, DEADLINE when it hangs. */
 export function callSupervisor<R extends ControlRequest>(
   folder: Folder,
@@ -104,22 +111,17 @@ export function callSupervisor<R extends ControlRequest>(
     const socket = connect(socketPath(folder));
     socket.setTimeout(timeoutMs, () => {
       const text = `the supervisor of ${folder.root} did not answer within ${timeoutMs} ms; see ${folder.log("supervisor")}, or end it by its pid (in ${folder.claim})`;
-      reject(new NexusError("DEADLINE", text));
+      reject(new LocalError("DEADLINE", text));
       socket.destroy();
     });
-    const fail = (cause?: unknown) =>
-      reject(
-        new NexusError("ZONE_UNAVAILABLE", `no federation is up in ${folder.root}; start it with nexus up -f FILE`, {
-          cause,
-        }),
-      );
+    const fail = (cause?: unknown) => reject(new LocalError("ZONE_UNAVAILABLE", notUp(folder), { cause }));
     socket.once("error", fail);
     socket.once("close", fail);
     socket.once("connect", () => socket.write(`${JSON.stringify(request)}\n`));
     eachLine(socket, async (line) => {
       const reply = JSON.parse(line) as ControlReply;
       if (reply.ok) resolve(reply.value as ControlAnswers[R["verb"]]);
-      else reject(new NexusError(reply.code, reply.message));
+      else reject(new LocalError(reply.code, reply.message));
       socket.destroy();
     });
   });

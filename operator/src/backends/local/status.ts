@@ -125,7 +125,8 @@ export function localStatus(input: StatusInput): LocalStatus {
   };
 }
 
-function boxRow(name: string, { desired, observed, replies, children, silent }: StatusInput): BoxRow {
+function boxRow(name: string, input: StatusInput): BoxRow {
+  const { desired, observed, replies, children } = input;
   const { role, region } = desired.boxes.get(name)!;
   const child = children.get(name) ?? { pid: 0, running: false, restarts: 0, lastExit: "" };
   const workload = observed.workloads.get(name);
@@ -143,8 +144,20 @@ function boxRow(name: string, { desired, observed, replies, children, silent }: 
     peer: workload?.peerEndpoint ?? "",
     incarnation: reply ? hexOf(reply.incarnation) : "",
     version: reply?.version ?? "",
-    problems: reply?.problems ?? (child.running && silent.has(name) ? [`does not answer: ${silent.get(name)}`] : []),
+    problems: [...whyStays(name, input), ...problemsOf(name, input)],
   };
+}
+
+function problemsOf(name: string, { replies, children, silent }: StatusInput): string[] {
+  const reply = replies.get(name);
+  if (reply) return reply.problems;
+  return children.get(name)?.running && silent.has(name) ? [`does not answer: ${silent.get(name)}`] : [];
+}
+
+/** A box that is deleted and stays says what names it. */
+function whyStays(name: string, { observed }: StatusInput): string[] {
+  const ready = observed.conditions.get(`Box/${name}`)?.find((each) => each.type === "Ready");
+  return ready?.reason === "Deleted" ? [ready.message] : [];
 }
 
 function groupRows(replies: ReadonlyMap<string, StatusReply>): GroupRow[] {
@@ -196,7 +209,7 @@ function zoneRows(desired: Desired, observed: Observed): ZoneRow[] {
       name: zone.name,
       path: zone.pattern,
       mode,
-      wanted: mode === zone.policy.mode ? "" : zone.policy.mode,
+      wanted: mode === zone.policy.mode || zone.retired ? "" : zone.policy.mode,
       epoch: observed.epoch,
       ready: ready?.status === "True",
       reason: ready?.reason ?? "Unknown",

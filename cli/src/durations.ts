@@ -1,0 +1,27 @@
+// Numbers and durations as people type them.
+
+/** A wrong call of the command line itself: exit code 2. */
+export class UsageError extends Error {}
+
+/** What a timer can wait, ms: about 24 days. */
+const durationMsMax = 2 ** 31 - 1;
+
+/** What a duration looks like, for --help and the reference page. */
+export const durationHelp = "500ms, 1.5s, 10s, 2m, 1h; a bare number is seconds";
+
+/** Milliseconds of a duration; without a unit it is seconds. `name` is the option. */
+export function parseDuration(text: string, name: string): number {
+  const match = /^([0-9]{1,9}(?:\.[0-9]{1,6})?)(ms|s|m|h)?$/.exec(text);
+  if (!match) throw new UsageError(`${name}: expected a duration (${durationHelp}), got "${text}"`);
+  const unit = { ms: 1, s: 1000, m: 60_000, h: 3_600_000 }[match[2] ?? "s"]!;
+  const durationMs = Math.round(Number(match[1]) * unit);
+  if (durationMs > durationMsMax) throw new UsageError(`${name}: at most 596h, got "${text}"`);
+  return durationMs;
+}
+
+/** A whole number from `least` on. */
+export function parseCount(text: string, name: string, least = 0): number {
+  if (!/^[0-9]{1,9}$/.test(text) || Number(text) < least)
+    throw new UsageError(`${name}: expected a whole number${least > 0 ? ` from ${least} on` : ""}, got "${text}"`);
+  return Number(text);
+}
