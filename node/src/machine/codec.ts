@@ -85,6 +85,11 @@ export class ByteReader {
     return this.#at >= this.#bytes.length;
   }
 
+  /** Bytes read so far. */
+  get at(): number {
+    return this.#at;
+  }
+
   byte(): number {
     const value = this.#bytes[this.#at++];
     assert(value !== undefined, "a stored value is whole");

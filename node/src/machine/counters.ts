@@ -11,13 +11,18 @@ export interface Counters {
   nextId: number;
   /** Fence of the last grant. Invariant: never goes back; +1 a grant, so no two grants share one. */
   fence: number;
-  /** Remembered requests have the sequences [requestFirst, requestNext). */
+  /** Requests of entries below this index are forgotten. */
   requestFirst: number;
-  requestNext: number;
+  /** Remembered requests, and what they cost. */
+  requestCount: number;
   requestBytes: number;
   /** Events at or below this index are gone. */
   feedFloor: number;
   feedCount: number;
+  /** First index of the journal's block that is being filled. */
+  blockFirst: number;
+  /** Rows of the journal below this index are gone. */
+  journalFloor: number;
   /** Dropped chunks have the sequences [droppedFirst, droppedNext). */
   droppedFirst: number;
   droppedNext: number;
@@ -37,10 +42,12 @@ const fields: readonly (keyof Counters)[] = [
   "nextId",
   "fence",
   "requestFirst",
-  "requestNext",
+  "requestCount",
   "requestBytes",
   "feedFloor",
   "feedCount",
+  "blockFirst",
+  "journalFloor",
   "droppedFirst",
   "droppedNext",
   "droppedFloor",
@@ -56,10 +63,12 @@ export function newCounters(): Counters {
     nextId: 2,
     fence: 0,
     requestFirst: 0,
-    requestNext: 0,
+    requestCount: 0,
     requestBytes: 0,
     feedFloor: 0,
     feedCount: 0,
+    blockFirst: 0,
+    journalFloor: 0,
     droppedFirst: 0,
     droppedNext: 0,
     droppedFloor: 0,

@@ -1,7 +1,7 @@
 import { noBytes } from "../base/bytes.ts";
 import { type Refusal, refuse } from "../base/errors.ts";
 import { joinPath, nameOf, parentOf, pathProblem, segmentsOf, show } from "../tree/path.ts";
-import { decodeEntry, type Entry, noMetadata, rootEntry } from "./entry.ts";
+import { decodeEntry, type Entry, encodedIn, noMetadata, rootEntry } from "./entry.ts";
 import { after, binaryText, directoryPrefix } from "./keys.ts";
 import type { DirectoryRef, MachineState } from "./state.ts";
 
@@ -77,6 +77,7 @@ export function newEntry(state: MachineState, type: Entry["type"]): Entry {
     etag: noBytes,
     contentType: "",
     chunked: false,
+    beside: false,
     metadata: noMetadata,
     target: "",
   };
@@ -88,18 +89,25 @@ export interface Place {
   /** Key of the entry; empty for the root. */
   key: string;
   entry: Entry;
-  /** The entry as stored. */
+  /** The entry as events and answers have it. */
   bytes: Uint8Array;
+  /** The entry as stored, perhaps with its content. */
+  row: Uint8Array;
 }
 
 /** What stands at `path`; undefined when nothing. */
 export function findPlace(state: MachineState, path: string): Place | Refusal | undefined {
-  if (path.length === 1) return { path, key: "", entry: rootEntry, bytes: noBytes };
+  if (path.length === 1) return { path, key: "", entry: rootEntry, bytes: noBytes, row: noBytes };
   const parent = findDirectory(state, parentOf(path));
   if (parent === undefined || "code" in parent) return parent;
   const key = parent.prefix + binaryText(nameOf(path));
-  const bytes = state.overlay.get(key);
-  return bytes && { path, key, entry: decodeEntry(bytes), bytes };
+  const row = state.overlay.get(key);
+  return row && placeOf({ path, key, row });
+}
+
+export function placeOf({ path, key, row }: { path: string; key: string; row: Uint8Array }): Place {
+  const entry = decodeEntry(row);
+  return { path, key, entry, bytes: encodedIn(row, entry), row };
 }
 
 /** Refuses a path that breaks the grammar or that the zone does not own. Normal form (NFC) is the door's care. */

@@ -7,7 +7,10 @@ import { ByteReader, ByteWriter } from "./codec.ts";
 export type EntryType = "file" | "directory" | "mount";
 const types: readonly EntryType[] = ["file", "directory", "mount"];
 
-/** What stands under a name. Content and chunks have keys of their own, so that stat and list do not read them. */
+/** Content up to this size lies in the entry's row, behind it; larger has a key of its own, so that list does not read it. */
+export const besideBytesMax = 1024;
+
+/** What stands under a name. */
 export interface Entry {
   type: EntryType;
   /** Names the file's content or the directory's entries. Stays when the entry is renamed. */
@@ -24,20 +27,27 @@ export interface Entry {
   contentType: string;
   /** The content is a list of chunks, not inline. */
   chunked: boolean;
+  /** The content lies in the entry's row. Not in events and answers, which have the entry alone. */
+  beside: boolean;
   metadata: Readonly<Record<string, string>>;
   /** Mounts only: the zone whose root is shown here. */
   target: string;
 }
 
 const writer = new ByteWriter();
+/** Second byte of an encoded entry: where its content is. */
+const apart = 0;
+const inChunks = 1;
+const behind = 2;
 
+/** The entry without its content, as events and answers have it. */
 export function encodeEntry(entry: Entry): Uint8Array {
   const type = types.indexOf(entry.type);
   assert(type >= 0, "an entry has a known type");
   writer
     .reset()
     .byte(type)
-    .byte(entry.chunked ? 1 : 0);
+    .byte(entry.chunked ? inChunks : apart);
   writer
     .varint(entry.id)
     .varint(entry.revision)
@@ -52,7 +62,7 @@ export function decodeEntry(bytes: Uint8Array): Entry {
   const reader = new ByteReader(bytes);
   const type = types[reader.byte()];
   assert(type !== undefined, "a stored entry has a known type");
-  const chunked = reader.byte() === 1;
+  const place = reader.byte();
   const id = reader.varint();
   const revision = reader.varint();
   const createdMs = reader.varint();
@@ -61,15 +71,41 @@ export function decodeEntry(bytes: Uint8Array): Entry {
   const etag = reader.bytes();
   const contentType = reader.text();
   const target = reader.text();
-  const metadata = reader.done ? noMetadata : readPairs(reader);
-  return { type, id, revision, createdMs, modifiedMs, size, etag, contentType, chunked, metadata, target };
+  const beside = place === behind;
+  const end = beside ? bytes.length - size : bytes.length;
+  const metadata = reader.at >= end ? noMetadata : readPairs(reader, end);
+  const chunked = place === inChunks;
+  return { type, id, revision, createdMs, modifiedMs, size, etag, contentType, chunked, beside, metadata, target };
+}
+
+/** The row of an entry with its content behind it. */
+export function rowWith(encoded: Uint8Array, content: Uint8Array): Uint8Array {
+  const row = Buffer.allocUnsafe(encoded.length + content.length);
+  row.set(encoded, 0);
+  row[1] = behind;
+  row.set(content, encoded.length);
+  return row;
+}
+
+/** What `encodeEntry` made of the entry of a row. */
+export function encodedIn(row: Uint8Array, entry: Entry): Uint8Array {
+  if (!entry.beside) return row;
+  const encoded = Uint8Array.prototype.slice.call(row, 0, row.length - entry.size);
+  encoded[1] = apart;
+  return encoded;
+}
+
+/** The content in a row that has it. */
+export function contentIn(row: Uint8Array, entry: Entry): Uint8Array {
+  assert(entry.beside, "content is looked for where it is");
+  return row.subarray(row.length - entry.size);
 }
 
 export const noMetadata: Readonly<Record<string, string>> = Object.freeze({});
 
-function readPairs(reader: ByteReader): Record<string, string> {
+function readPairs(reader: ByteReader, end: number): Record<string, string> {
   const out: Record<string, string> = {};
-  while (!reader.done) {
+  while (reader.at < end) {
     const key = reader.text();
     out[key] = reader.text();
   }
@@ -105,6 +141,7 @@ export const rootEntry: Entry = Object.freeze({
   etag: noBytes,
   contentType: "",
   chunked: false,
+  beside: false,
   metadata: noMetadata,
   target: "",
 });

@@ -32,13 +32,18 @@ export function encodeEvent(event: StoredEvent): Uint8Array {
   return writer.finish();
 }
 
-export function decodeEvent(bytes: Uint8Array, at: { index: number; ordinal: number; generation: number }): Event {
+export function storedEvent(bytes: Uint8Array): StoredEvent {
   const reader = new ByteReader(bytes);
   const kind = eventKinds[reader.byte()];
   assert(kind !== undefined, "a stored event has a known kind");
   const logTimeMs = reader.varint();
   const path = reader.text();
   const fromPath = reader.text();
-  const info = reader.done ? undefined : infoOf(decodeEntry(reader.bytes()), path, at.generation);
+  return { kind, path, fromPath, logTimeMs, entry: reader.done ? undefined : reader.bytes() };
+}
+
+export function decodeEvent(bytes: Uint8Array, at: { index: number; ordinal: number; generation: number }): Event {
+  const { kind, path, fromPath, logTimeMs, entry } = storedEvent(bytes);
+  const info = entry && infoOf(decodeEntry(entry), path, at.generation);
   return { index: at.index, ordinal: at.ordinal, kind, path, fromPath, info, logTimeMs };
 }

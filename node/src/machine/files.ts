@@ -13,7 +13,7 @@ import {
   newEntry,
   notFound,
 } from "./directories.ts";
-import { decodeEntry, type Entry, encodeChunks, noMetadata } from "./entry.ts";
+import { besideBytesMax, contentIn, decodeEntry, type Entry, encodeChunks, noMetadata } from "./entry.ts";
 import { binaryText, chunkListKey, contentKey } from "./keys.ts";
 import { removeTree } from "./remove.ts";
 import type { MachineState } from "./state.ts";
@@ -22,7 +22,7 @@ import type { MachineState } from "./state.ts";
 export interface Done {
   path: string;
   entry: Entry;
-  /** The entry as stored. */
+  /** The entry as events and answers have it. */
   bytes: Uint8Array;
   /** Something stood at the path before. */
   existed: boolean;
@@ -51,9 +51,10 @@ export function writeFile(state: MachineState, operation: WriteFile): Done | Ref
   entry.contentType = operation.contentType;
   entry.metadata = operation.metadata;
   entry.chunked = operation.chunks.length > 0;
-  const lost = storeContent(state, operation, { id: entry.id, before });
+  entry.beside = !entry.chunked && entry.size > 0 && entry.size <= besideBytesMax;
+  const lost = storeContent(state, operation, { entry, before });
   if (lost) return lost;
-  const stored = state.putEntry(parent.prefix + name, entry);
+  const stored = state.putEntry(parent.prefix + name, entry, entry.beside ? operation.content : undefined);
   state.emit(before ? "modified" : "created", path, stored);
   return { path, entry, bytes: stored, existed: before !== undefined };
 }
@@ -61,20 +62,24 @@ export function writeFile(state: MachineState, operation: WriteFile): Done | Ref
 function storeContent(
   state: MachineState,
   operation: WriteFile,
-  file: { id: number; before: Entry | undefined },
+  file: { entry: Entry; before: Entry | undefined },
 ): Refusal | undefined {
-  const { id, before } = file;
+  const { before } = file;
+  const { id, beside } = file.entry;
   if (operation.chunks.length > 0) {
     const lost = referChunks(state, operation.chunks, operation.uploadIndex);
     if (lost) return lost;
   }
   if (before?.chunked) releaseChunks(state, id);
-  if (operation.chunks.length > 0) {
-    state.overlay.put(chunkListKey(id), encodeChunks(operation.chunks));
-    if (before && !before.chunked && before.size > 0) state.overlay.delete(contentKey(id));
-  } else if (operation.content.length > 0) state.overlay.put(contentKey(id), operation.content);
-  else if (before && !before.chunked && before.size > 0) state.overlay.delete(contentKey(id));
+  if (operation.chunks.length > 0) state.overlay.put(chunkListKey(id), encodeChunks(operation.chunks));
+  if (operation.content.length > 0 && !beside) state.overlay.put(contentKey(id), operation.content);
+  else if (before && hasContentKey(before)) state.overlay.delete(contentKey(id));
   return undefined;
+}
+
+/** The file's content lies under a key of its own. */
+export function hasContentKey(entry: Entry): boolean {
+  return !entry.chunked && !entry.beside && entry.size > 0;
 }
 
 function writeProblem(state: MachineState, operation: WriteFile): Refusal | undefined {
@@ -184,7 +189,7 @@ export function setMetadata(state: MachineState, operation: SetMetadata): Done |
   const entry = changed(state, place.entry);
   entry.metadata = Object.keys(metadata).length > 0 ? metadata : noMetadata;
   if (operation.contentType !== "") entry.contentType = operation.contentType;
-  const bytes = state.putEntry(place.key, entry);
+  const bytes = state.putEntry(place.key, entry, entry.beside ? contentIn(place.row, place.entry) : undefined);
   state.emit("metadata", path, bytes);
   return { path, entry, bytes, existed: true };
 }

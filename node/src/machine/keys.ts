@@ -1,12 +1,15 @@
 // Every key of the machine's state. Keys are binary strings (store.ts); numbers are ordered (a length byte, then big
 // endian), text is UTF-8. The first character is the table.
 //
-//   c  counters                       d{directory}{name}      directory entry
-//   o  ownership                      f{file}                 inline content
+//   c  counters                       d{directory}{name}      directory entry, small content behind it
+//   o  ownership                      f{file}                 other inline content
 //   p  policy                         k{file}                 list of chunks
 //                                     x{address}              references to a chunk
-//   e{index}{ordinal}  change feed    y{address}, z{sequence} dropped chunks, by address and in order
-//   l{path}            lock           r{id}, q{sequence}      remembered requests, by id and in order
+//   l{path}            lock           y{address}, z{sequence} dropped chunks, by address and in order
+//   e{index}           journal: an entry's first event, and its request's answer if that is remembered
+//   g{index}{ordinal}  journal: its further events
+//   q{index}           journal: the answer of an entry without events
+//   b{index}           journal: a full block that begins at this index
 //   s…                 system zone (s{b|t|l|z|d|m|p|u|v}…)
 import { utf8 } from "../base/bytes.ts";
 import type { StateKey } from "./store.ts";
@@ -23,9 +26,14 @@ export const contentKey = (file: number): StateKey => `f${ordered(file)}`;
 export const chunkListKey = (file: number): StateKey => `k${ordered(file)}`;
 
 export const eventPrefix: StateKey = "e";
-export const eventKey = (index: number, ordinal: number): StateKey => `e${ordered(index)}${ordered(ordinal)}`;
-export const indexOfEventKey = (key: StateKey): number => readOrdered(key, 1).value;
-export function ordinalOfEventKey(key: StateKey): number {
+export const eventKey = (index: number): StateKey => `e${ordered(index)}`;
+export const moreEventsKey = (index: number, ordinal: number): StateKey => `g${ordered(index)}${ordered(ordinal)}`;
+export const answerRowKey = (index: number): StateKey => `q${ordered(index)}`;
+export const blockPrefix: StateKey = "b";
+export const blockKey = (first: number): StateKey => `b${ordered(first)}`;
+/** Of any key of the journal. */
+export const indexOfJournalKey = (key: StateKey): number => readOrdered(key, 1).value;
+export function ordinalOfMoreEventsKey(key: StateKey): number {
   return readOrdered(key, readOrdered(key, 1).next).value;
 }
 
@@ -38,9 +46,6 @@ export const chunkKey = (address: Uint8Array): StateKey => `x${binaryBytes(addre
 export const addressOfChunkKey = (key: StateKey): Uint8Array => bytesOfBinary(key.slice(1));
 export const droppedKey = (address: Uint8Array): StateKey => `y${binaryBytes(address)}`;
 export const droppedOrderKey = (sequence: number): StateKey => `z${ordered(sequence)}`;
-
-export const requestKey = (id: Uint8Array): StateKey => `r${binaryBytes(id)}`;
-export const requestOrderKey = (sequence: number): StateKey => `q${ordered(sequence)}`;
 
 export const boxPrefix: StateKey = "sb";
 export const boxKey = (name: string): StateKey => `sb${binaryText(name)}`;

@@ -24,12 +24,10 @@ export interface MachineLimits {
   requestsMax: number;
   /** Bytes of remembered requests; above it OVERLOADED. */
   requestBytesMax: number;
-  /** Forgotten requests an apply: more than one, so that the table shrinks under load. */
-  requestsForgottenPerApply: number;
-  /** Events kept in the change feed. */
+  /** Events kept in the change feed at least; those of one or two blocks more may be. */
   feedEventsMax: number;
-  /** Events above feedEventsMax that may gather before the oldest are removed together. */
-  feedSlack: number;
+  /** Entries of the log whose events and requests are forgotten together. */
+  blockEntries: number;
   /** Dropped chunks remembered with their index; older ones raise the floor below which uploads are refused. */
   droppedChunksMax: number;
   /** Milliseconds a lock may be held without an extension. */
@@ -57,9 +55,8 @@ export const defaultLimits: MachineLimits = {
   requestAheadMsMax: 60_000,
   requestsMax: 24_000_000,
   requestBytesMax: 2 ** 31,
-  requestsForgottenPerApply: 4,
   feedEventsMax: 100_000,
-  feedSlack: 1024,
+  blockEntries: 4096,
   droppedChunksMax: 100_000,
   lockTtlMsMax: 86_400_000,
   lockSlotsMax: 1024,

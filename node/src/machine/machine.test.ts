@@ -174,7 +174,7 @@ describe("the machine as a whole", () => {
   it("the same log gives the same bytes, drained each time or once, and a snapshot gives them again", () => {
     fc.assert(
       fc.property(fc.array(step, { maxLength: 40 }), (steps) => {
-        const rig = new Rig({ limits: { feedEventsMax: 10, feedSlack: 3 } });
+        const rig = new Rig({ limits: { feedEventsMax: 10, blockEntries: 3 } });
         for (const one of steps) play(rig, one);
         const bytes = rig.bytes();
         expect(rig.replayed().bytes().equals(bytes)).toBe(true);
@@ -187,7 +187,7 @@ describe("the machine as a whole", () => {
   it("a member restored in the middle of the log ends with the same bytes", () => {
     fc.assert(
       fc.property(fc.array(step, { maxLength: 20 }), fc.array(step, { maxLength: 20 }), (before, after) => {
-        const rig = new Rig();
+        const rig = new Rig({ limits: { feedEventsMax: 4, blockEntries: 3 } });
         for (const one of before) play(rig, one);
         const other = rig.restored();
         for (const one of after) play(rig, one);

@@ -23,8 +23,8 @@ import type {
 import { survivesEncoding } from "./canonical.ts";
 import { chunkListOf, referencedChunks, refersToChunk } from "./chunks.ts";
 import { checkPath, findPlace, notFound } from "./directories.ts";
-import { infoOf } from "./entry.ts";
-import { eventsAfter, trimFeed } from "./feed.ts";
+import { contentIn, type Entry, infoOf } from "./entry.ts";
+import { eventsAfter } from "./feed.ts";
 import { wrongType } from "./files.ts";
 import { contentKey } from "./keys.ts";
 import { defaultLimits, type MachineLimits } from "./limits.ts";
@@ -32,7 +32,15 @@ import { listDirectory } from "./listing.ts";
 import { heldLocks, lockStateOf } from "./locks.ts";
 import { type Outcome, runOperation } from "./operations.ts";
 import { doneReply, emptyReply, failureReply, resultOf } from "./replies.ts";
-import { ageRequests, answerOf, checkRoom, forgetOld, isWorthRemembering, remember } from "./requests.ts";
+import {
+  ageRequests,
+  answerOf,
+  checkRoom,
+  encodeAnswer,
+  forgetOld,
+  isWorthRemembering,
+  type Remembered,
+} from "./requests.ts";
 import { MachineState } from "./state.ts";
 import type { StateStore, StateWrite } from "./store.ts";
 import { SystemReads } from "./system-reads.ts";
@@ -126,7 +134,7 @@ export class Machine {
     ageRequests(state, command.logTimeMs);
     state.counters.logTimeMs = command.logTimeMs;
     state.logTimeMs = command.logTimeMs;
-    forgetOld(state);
+    forgetOld(state, index);
     const answer = answerOf(state, command);
     if (answer) return { reply: answer, effects: [] };
     const full = command.requestId.length > 0 ? checkRoom(state) : undefined;
@@ -137,15 +145,19 @@ export class Machine {
     if (isRefusal(outcome)) {
       state.rollback();
       const reply = failureReply(outcome);
-      if (command.requestId.length > 0 && isWorthRemembering(outcome)) remember(state, command.requestId, { reply });
+      if (isWorthRemembering(outcome)) this.#record(command, { reply });
       return { reply, effects: [] };
     }
     settlePolicy(state);
-    trimFeed(state);
     const reply = this.#replyTo(outcome);
-    if (command.requestId.length > 0) remember(state, command.requestId, memoryOf(outcome, reply));
+    this.#record(command, memoryOf(outcome, reply));
     state.commit();
     return { reply, effects: state.effects };
+  }
+
+  #record({ requestId }: Command, answer: Remembered): void {
+    const state = this.#state;
+    state.record(requestId.length === 0 ? undefined : { id: requestId, answer: encodeAnswer(state, answer) });
   }
 
   #replyTo(outcome: Exclude<Outcome, Refusal>): Reply {
@@ -184,9 +196,13 @@ export class Machine {
       info.chunks = chunkListOf(this.#state, entry.id);
       return { info, content: noBytes, chunks: info.chunks };
     }
-    const content = entry.size > 0 ? this.#state.overlay.get(contentKey(entry.id)) : noBytes;
+    const content = entry.beside ? contentIn(place.row, entry) : this.#contentOf(entry);
     assert(content?.length === entry.size, "a file's stored content has the size that its entry says");
     return { info, content, chunks: [] };
+  }
+
+  #contentOf(entry: Entry): Uint8Array | undefined {
+    return entry.size > 0 ? this.#state.overlay.get(contentKey(entry.id)) : noBytes;
   }
 
   #place(path: string) {

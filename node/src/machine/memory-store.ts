@@ -26,7 +26,8 @@ export class MemoryStateStore implements StateStore {
   }
 
   write(batch: readonly StateWrite[]): void {
-    for (const { key, value } of batch) {
+    for (const { key, value, to } of batch) {
+      if (to !== undefined) continue;
       const known = this.#values.has(key);
       if (value === undefined) {
         if (known) this.#keys.delete(key);
@@ -35,6 +36,14 @@ export class MemoryStateStore implements StateStore {
         if (!known) this.#keys.add(key);
         this.#values.set(key, value);
       }
+    }
+    for (const { key, to } of batch) if (to !== undefined) this.#cut(key, to);
+  }
+
+  #cut(from: StateKey, to: StateKey): void {
+    for (const key of [...this.#keys.range(from, to)]) {
+      this.#keys.delete(key);
+      this.#values.delete(key);
     }
   }
 }

@@ -12,8 +12,8 @@ import {
   notFound,
   type Place,
 } from "./directories.ts";
-import type { Entry } from "./entry.ts";
-import { changed, type Done, wrongType } from "./files.ts";
+import { contentIn, type Entry } from "./entry.ts";
+import { changed, type Done, hasContentKey, wrongType } from "./files.ts";
 import { binaryText, chunkListKey, contentKey } from "./keys.ts";
 import { removeTree } from "./remove.ts";
 import type { MachineState } from "./state.ts";
@@ -46,7 +46,7 @@ export function renamePath(state: MachineState, operation: Rename): Done | Refus
   if ("code" in parent) return parent;
   const entry: Entry = { ...source.entry, revision: state.index };
   state.overlay.delete(source.key);
-  const bytes = state.putEntry(parent.prefix + binaryText(nameOf(operation.to)), entry);
+  const bytes = state.putEntry(parent.prefix + binaryText(nameOf(operation.to)), entry, besideOf(source));
   if (entry.type === "directory") state.directories.clear();
   state.emit("moved", operation.to, bytes, operation.from);
   return { path: operation.to, entry, bytes, existed: target !== undefined };
@@ -72,7 +72,7 @@ export function copyFile(state: MachineState, operation: CopyFile): Done | Refus
     modifiedMs: own.modifiedMs,
   };
   copyContent(state, source.entry, { id: own.id, before: target?.entry });
-  const bytes = state.putEntry(parent.prefix + binaryText(nameOf(operation.to)), entry);
+  const bytes = state.putEntry(parent.prefix + binaryText(nameOf(operation.to)), entry, besideOf(source));
   state.emit(target ? "modified" : "created", operation.to, bytes);
   return { path: operation.to, entry, bytes, existed: target !== undefined };
 }
@@ -85,9 +85,13 @@ function copyContent(state: MachineState, from: Entry, to: { id: number; before:
     const list = state.overlay.get(chunkListKey(from.id));
     if (list) state.overlay.put(chunkListKey(to.id), list);
   }
-  const content = from.chunked ? undefined : state.overlay.get(contentKey(from.id));
+  const content = hasContentKey(from) ? state.overlay.get(contentKey(from.id)) : undefined;
   if (content) state.overlay.put(contentKey(to.id), content);
-  else if (to.before && !to.before.chunked && to.before.size > 0) state.overlay.delete(contentKey(to.id));
+  else if (to.before && hasContentKey(to.before)) state.overlay.delete(contentKey(to.id));
+}
+
+function besideOf({ entry, row }: Place): Uint8Array | undefined {
+  return entry.beside ? contentIn(row, entry) : undefined;
 }
 
 function findEnds(state: MachineState, operation: Move, verb: string): Ends | Refusal {

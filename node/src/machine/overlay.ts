@@ -16,6 +16,7 @@ export class Overlay {
   #open = false;
   readonly #undoKeys: StateKey[] = [];
   readonly #undoValues: (Uint8Array | null | undefined)[] = [];
+  #cuts: StateWrite[] = [];
 
   constructor(base: StateStore) {
     this.#base = base;
@@ -37,6 +38,11 @@ export class Overlay {
 
   delete(key: StateKey): void {
     this.#set(key, null);
+  }
+
+  /** Removes rows that nobody asks for any more: until the drain they may still be seen. Not undone. */
+  cut(from: StateKey, to: StateKey): void {
+    this.#cuts.push({ key: from, value: undefined, to });
   }
 
   #set(key: StateKey, value: Uint8Array | null): void {
@@ -121,12 +127,22 @@ export class Overlay {
     return this.#sorted;
   }
 
-  /** Everything collected, and forgets it: the caller writes it to the base before the next read. */
+  /**
+   * Everything collected, and forgets it: the caller writes it to the base before the next read. Keys of one table follow
+   * each other, since a store takes neighbours more cheaply.
+   */
   drain(): StateWrite[] {
     assert(!this.#open, "nothing is drained inside a transaction");
-    const out: StateWrite[] = [];
-    for (const [key, value] of this.#writes) out.push({ key, value: value ?? undefined });
+    const tables: StateWrite[][] = [];
+    for (const [key, value] of this.#writes) {
+      const table = key.charCodeAt(0);
+      tables[table] ??= [];
+      tables[table].push({ key, value: value ?? undefined });
+    }
+    const out = tables.flat();
+    for (const cut of this.#cuts) out.push(cut);
     this.#writes = new Map();
+    this.#cuts = [];
     this.#sorted = undefined;
     return out;
   }

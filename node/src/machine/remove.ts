@@ -1,8 +1,9 @@
 import type { Refusal } from "../base/errors.ts";
 import { joinPath } from "../tree/path.ts";
 import { releaseChunks } from "./chunks.ts";
-import { type Place, tooMany } from "./directories.ts";
-import { decodeEntry, type Entry } from "./entry.ts";
+import { type Place, placeOf, tooMany } from "./directories.ts";
+import type { Entry } from "./entry.ts";
+import { hasContentKey } from "./files.ts";
 import { after, contentKey, directoryPrefix, textOfBinary } from "./keys.ts";
 import type { MachineState } from "./state.ts";
 
@@ -28,12 +29,7 @@ function gather(state: MachineState, place: Place): Place[] {
     const prefix = directoryPrefix(entry.id);
     for (const { key, value } of state.overlay.scan({ from: prefix, to: after(prefix) })) {
       if (++state.touched > state.limits.commandEntriesMax) return out;
-      out.push({
-        key,
-        path: joinPath(path, textOfBinary(key.slice(prefix.length))),
-        entry: decodeEntry(value),
-        bytes: value,
-      });
+      out.push(placeOf({ path: joinPath(path, textOfBinary(key.slice(prefix.length))), key, row: value }));
     }
   }
   return out;
@@ -41,5 +37,5 @@ function gather(state: MachineState, place: Place): Place[] {
 
 function forgetContent(state: MachineState, entry: Entry): void {
   if (entry.chunked) releaseChunks(state, entry.id);
-  else if (entry.size > 0) state.overlay.delete(contentKey(entry.id));
+  else if (hasContentKey(entry)) state.overlay.delete(contentKey(entry.id));
 }

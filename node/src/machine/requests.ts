@@ -5,8 +5,9 @@ import { errorKinds, type Refusal, refuse } from "../base/errors.ts";
 import { show } from "../tree/path.ts";
 import { ByteReader, ByteWriter } from "./codec.ts";
 import { decodeEntry, rootEntry } from "./entry.ts";
+import { storedEvent } from "./event.ts";
 import type { Done } from "./files.ts";
-import { requestKey, requestOrderKey } from "./keys.ts";
+import type { Row } from "./journal-rows.ts";
 import { grantOf, holderOf, readLock } from "./lock-record.ts";
 import { doneReply, failureReply } from "./replies.ts";
 import type { MachineState } from "./state.ts";
@@ -16,11 +17,13 @@ import type { MachineState } from "./state.ts";
 const asReply = 0;
 const asDone = 1;
 const asLock = 2;
+/** As asDone, with the path and the entry of the event beside it. */
+const asEvent = 3;
 
 export type Remembered = { reply: Reply } | { done: Done } | { lockPath: string; lockId: Uint8Array };
 
-/** Bytes that a remembered request costs beside its answer: two keys, its id and its numbers. */
-const overheadBytes = 64;
+const newAsEvent = Uint8Array.of(asEvent, 0);
+const existedAsEvent = Uint8Array.of(asEvent, 1);
 const writer = new ByteWriter();
 
 /** What a command whose request id is known, too old or malformed is answered; undefined = it may run. */
@@ -28,10 +31,10 @@ export function answerOf(state: MachineState, command: Command): Reply | undefin
   const { requestId, requestTimeMs } = command;
   if (requestId.length === 0) return undefined;
   if (requestId.length !== 16) return failureReply(refuse("INVALID", `requestId: 16 bytes, ${requestId.length} came`));
-  const mayBeKnown = state.requests.mayHave(requestId, state.counters.requestFirst);
-  const known = mayBeKnown ? state.overlay.get(requestKey(requestId)) : undefined;
-  if (known) return recall(state, known);
   const { requestWindowMs, requestAheadMsMax } = state.limits;
+  const found = state.journal.find(requestId);
+  const known = found && found.clockMs >= oldestMs(state) ? found : undefined;
+  if (known) return recall(state, known);
   if (requestTimeMs < state.logTimeMs - requestWindowMs) {
     const text = `the request is of log time ${requestTimeMs}, now is ${state.logTimeMs}: older than ${requestWindowMs} ms; it was not executed`;
     return failureReply(refuse("EXPIRED", text));
@@ -46,23 +49,11 @@ export function answerOf(state: MachineState, command: Command): Reply | undefin
 /** OVERLOADED when the table has no room for one more. */
 export function checkRoom(state: MachineState): Refusal | undefined {
   const { counters, limits } = state;
-  const count = counters.requestNext - counters.requestFirst;
+  const count = counters.requestCount;
   if (count < limits.requestsMax && counters.requestBytes < limits.requestBytesMax) return undefined;
-  const oldest = oldestRequest(state);
-  const freeAt = (oldest?.timeMs ?? 0) + limits.requestWindowMs + limits.requestAheadMsMax;
+  const freeAt = (state.journal.oldestMs ?? 0) + limits.requestWindowMs + limits.requestAheadMsMax;
   const text = `${count} requests of the last minutes are remembered, which is the most; retry later`;
   return refuse("OVERLOADED", text, { retryAfterMs: Math.max(1000, freeAt - counters.requestClockMs) });
-}
-
-export function remember(state: MachineState, requestId: Uint8Array, answer: Remembered): void {
-  const { counters, overlay } = state;
-  const value = encodeAnswer(answer);
-  overlay.put(requestKey(requestId), value);
-  const size = value.length + overheadBytes;
-  const order = writer.reset().varint(counters.requestClockMs).varint(size).bytes(requestId).finish();
-  state.requests.add(requestId, counters.requestNext);
-  overlay.put(requestOrderKey(counters.requestNext++), order);
-  counters.requestBytes += size;
 }
 
 /**
@@ -80,38 +71,27 @@ export function isWorthRemembering(refusal: Refusal): boolean {
 }
 
 /**
- * Forgets a few of those past their time. A request is remembered for the window plus how far its own time may lie
- * ahead of the log's: so whatever is forgotten is too old to be accepted.
+ * Where the requests' clock stood at the oldest request that is remembered. A request is remembered for the window plus how far its own time may
+ * lie ahead of the log's: so whatever is forgotten is too old to be accepted.
  */
-export function forgetOld(state: MachineState): void {
-  const { counters, limits, overlay } = state;
-  const before = counters.requestClockMs - limits.requestWindowMs - limits.requestAheadMsMax;
-  if (before <= 0) return;
-  for (let i = 0; i < limits.requestsForgottenPerApply; i++) {
-    if (state.oldestRequestMs !== undefined && state.oldestRequestMs >= before) return;
-    const oldest = oldestRequest(state);
-    state.oldestRequestMs = oldest?.timeMs;
-    if (!oldest || oldest.timeMs >= before) return;
-    state.oldestRequestMs = undefined;
-    overlay.delete(requestKey(oldest.id));
-    overlay.delete(requestOrderKey(counters.requestFirst++));
-    counters.requestBytes -= oldest.size;
-  }
+function oldestMs({ counters, limits }: MachineState): number {
+  return counters.requestClockMs - limits.requestWindowMs - limits.requestAheadMsMax;
 }
 
-function oldestRequest(state: MachineState): { timeMs: number; size: number; id: Uint8Array } | undefined {
-  const { counters } = state;
-  if (counters.requestFirst === counters.requestNext) return undefined;
-  const bytes = state.overlay.get(requestOrderKey(counters.requestFirst));
-  assert(bytes, "every sequence in the window of requests is stored");
-  const reader = new ByteReader(bytes);
-  return { timeMs: reader.varint(), size: reader.varint(), id: reader.bytes() };
+/** Gives room to what is past its time. `index`: of the entry being applied. */
+export function forgetOld(state: MachineState, index: number): void {
+  const before = oldestMs(state);
+  if (before > 0) state.journal.forget(before, index);
 }
 
-function encodeAnswer(answer: Remembered): Uint8Array {
+/** The answer as the journal keeps it. */
+export function encodeAnswer({ firstEvent }: MachineState, answer: Remembered): Uint8Array {
   writer.reset();
   if ("done" in answer) {
     const { path, bytes, existed } = answer.done;
+    if (firstEvent !== undefined && firstEvent.entry === bytes && firstEvent.path === path) {
+      return existed ? existedAsEvent : newAsEvent;
+    }
     return writer
       .byte(asDone)
       .byte(existed ? 1 : 0)
@@ -123,8 +103,9 @@ function encodeAnswer(answer: Remembered): Uint8Array {
   return writer.byte(asLock).bytes(answer.lockId).text(answer.lockPath).finish();
 }
 
-function recall(state: MachineState, bytes: Uint8Array): Reply {
-  const reader = new ByteReader(bytes);
+function recall(state: MachineState, { request, event }: Row): Reply {
+  assert(request, "a known request has its answer");
+  const reader = new ByteReader(request.answer);
   const kind = reader.byte();
   if (kind === asReply) return Reply.decode(reader.bytes());
   if (kind === asDone) {
@@ -134,6 +115,12 @@ function recall(state: MachineState, bytes: Uint8Array): Reply {
     // mkdir with parents may have answered with the root, which has no stored entry.
     const entry = stored.length > 0 ? decodeEntry(stored) : rootEntry;
     return doneReply({ path, existed, bytes: stored, entry }, state.generation);
+  }
+  if (kind === asEvent) {
+    assert(event, "an answer that is told by an event has it beside it");
+    const { path, entry } = storedEvent(event);
+    assert(entry, "such an event has an entry");
+    return doneReply({ path, existed: reader.byte() === 1, bytes: entry, entry: decodeEntry(entry) }, state.generation);
   }
   assert(kind === asLock, "a remembered answer has a known kind");
   const lockId = reader.bytes();

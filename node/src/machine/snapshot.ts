@@ -1,11 +1,13 @@
 import { assert } from "../base/assert.ts";
 import { ByteReader, ByteWriter } from "./codec.ts";
-import { binaryBytes, bytesOfBinary } from "./keys.ts";
+import { decodeCounters } from "./counters.ts";
+import { cutRanges } from "./journal.ts";
+import { binaryBytes, bytesOfBinary, countersKey } from "./keys.ts";
 import type { StatePair, StateStore, StateWrite } from "./store.ts";
 
 /** Bytes after which a piece is handed over; one large value may make it longer. */
 const pieceBytes = 256 * 1024;
-const format = 1;
+const format = 2;
 /** Pairs a batch of a restore. */
 const batchPairs = 1024;
 
@@ -14,7 +16,18 @@ const batchPairs = 1024;
  * replica makes them; the caller adds the digest. Drain the machine first.
  */
 export function snapshot(store: StateStore): Iterable<Uint8Array> {
-  return pieces(store.scan({ from: "" }));
+  return pieces(livePairs(store));
+}
+
+/** Rows whose cut a crash prevented are left out: another replica does not have them. */
+function* livePairs(store: StateStore): Generator<StatePair, void, void> {
+  const counters = store.get(countersKey);
+  const cut = counters === undefined ? [] : cutRanges(decodeCounters(counters));
+  let at = 0;
+  for (const pair of store.scan({ from: "" })) {
+    while (at < cut.length && pair.key >= cut[at]!.to) at++;
+    if (at === cut.length || pair.key < cut[at]!.from) yield pair;
+  }
 }
 
 function* pieces(pairs: Iterable<StatePair>): Generator<Uint8Array, void, void> {

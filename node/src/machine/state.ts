@@ -1,13 +1,15 @@
+import { assert } from "../base/assert.ts";
 import type { Effect } from "./api.ts";
 import { type Counters, decodeCounters, encodeCounters, newCounters } from "./counters.ts";
-import { type Entry, encodeEntry } from "./entry.ts";
+import { type Entry, encodeEntry, rowWith } from "./entry.ts";
 import { type EventKind, encodeEvent } from "./event.ts";
-import { countersKey, eventKey, ownershipKey, policyKey } from "./keys.ts";
+import { Journal } from "./journal.ts";
+import type { RequestPart } from "./journal-rows.ts";
+import { countersKey, moreEventsKey, ownershipKey, policyKey } from "./keys.ts";
 import type { MachineLimits } from "./limits.ts";
 import { Overlay } from "./overlay.ts";
 import { decodeOwnership, nothingOwned, OwnedPaths } from "./ownership.ts";
 import { decodePolicy, firstPolicy, type StoredPolicy } from "./policy.ts";
-import { RequestFilter } from "./request-filter.ts";
 import type { StateStore, StateWrite } from "./store.ts";
 
 /** Where a directory's entries lie. */
@@ -31,17 +33,17 @@ export class MachineState {
   /** Path -> directory. Dropped whole when a directory moves or goes. */
   readonly directories = new Map<string, DirectoryRef>();
 
-  /** Tells new requests from those that may be remembered. */
-  readonly requests: RequestFilter;
-
-  /** Log time of the oldest remembered request, once it was looked up: saves a read an apply. */
-  oldestRequestMs: number | undefined;
+  /** Read when the first command comes: a machine that is only read needs none. */
+  #journal: Journal | undefined;
 
   // The command being applied.
   index = 0;
   logTimeMs = 0;
   effects: Effect[] = [];
   #ordinal = 0;
+  /** The command's first event, and what it says of which path: an answer that says the same is not stored twice. */
+  #firstEvent: Uint8Array | undefined;
+  firstEvent: { path: string; entry: Uint8Array | undefined } | undefined;
   /** Entries made or removed beside the named ones. Bounded by commandEntriesMax. */
   touched = 0;
   #drainedIndex: number;
@@ -53,7 +55,6 @@ export class MachineState {
     this.limits = options.limits;
     const counters = store.get(countersKey);
     this.counters = counters ? decodeCounters(counters) : newCounters();
-    this.requests = new RequestFilter(this.counters.requestNext);
     this.#drainedIndex = this.counters.appliedIndex;
     const ownership = store.get(ownershipKey);
     this.owned = new OwnedPaths(ownership ? decodeOwnership(ownership) : nothingOwned);
@@ -61,11 +62,16 @@ export class MachineState {
     this.policy = policy ? decodePolicy(policy) : firstPolicy;
   }
 
+  get journal(): Journal {
+    this.#journal ??= new Journal(this);
+    return this.#journal;
+  }
+
   begin(index: number, logTimeMs: number): void {
     this.index = index;
     this.logTimeMs = logTimeMs;
     this.effects = [];
-    this.#ordinal = 0;
+    this.#forgetEvents();
     this.touched = 0;
     this.#before = { counters: { ...this.counters }, owned: this.owned, policy: this.policy };
     this.overlay.begin();
@@ -88,7 +94,20 @@ export class MachineState {
     }
     this.directories.clear();
     this.effects = [];
+    this.#forgetEvents();
+  }
+
+  #forgetEvents(): void {
     this.#ordinal = 0;
+    this.#firstEvent = undefined;
+    this.firstEvent = undefined;
+  }
+
+  /** What the command leaves in the journal, once it is known. */
+  record(request: RequestPart | undefined): void {
+    if (this.#ordinal === 0 && request === undefined) return;
+    const clockMs = this.counters.requestClockMs;
+    this.journal.record(this.index, { clockMs, event: this.#firstEvent, events: this.#ordinal, request });
   }
 
   /** Nothing when no entry was applied since the last drain. */
@@ -99,16 +118,22 @@ export class MachineState {
     return this.overlay.drain();
   }
 
-  putEntry(key: string, entry: Entry): Uint8Array {
+  /** Stores an entry, with its content when that lies beside it. Returns the entry as events and answers have it. */
+  putEntry(key: string, entry: Entry, content?: Uint8Array): Uint8Array {
     const bytes = encodeEntry(entry);
-    this.overlay.put(key, bytes);
+    assert(entry.beside === (content !== undefined), "an entry and its row agree on where the content is");
+    this.overlay.put(key, content === undefined ? bytes : rowWith(bytes, content));
     return bytes;
   }
 
   /** Appends to the change feed. `entry`: the stored bytes of what now stands (or stood) at `path`. */
   emit(kind: EventKind, path: string, entry: Uint8Array | undefined, fromPath = ""): void {
     const value = encodeEvent({ kind, path, fromPath, logTimeMs: this.logTimeMs, entry });
-    this.overlay.put(eventKey(this.index, this.#ordinal++), value);
-    this.counters.feedCount++;
+    if (this.#ordinal > 0) this.overlay.put(moreEventsKey(this.index, this.#ordinal), value);
+    else {
+      this.#firstEvent = value;
+      this.firstEvent = { path, entry };
+    }
+    this.#ordinal++;
   }
 }

@@ -1,7 +1,7 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { ByteReader, ByteWriter } from "./codec.ts";
-import { binaryText, eventKey, indexOfEventKey, ordinalOfEventKey, textOfBinary } from "./keys.ts";
+import { binaryText, indexOfJournalKey, moreEventsKey, ordinalOfMoreEventsKey, textOfBinary } from "./keys.ts";
 import { MemoryStateStore } from "./memory-store.ts";
 import { Overlay } from "./overlay.ts";
 import { SortedKeys } from "./sorted-keys.ts";
@@ -69,8 +69,8 @@ describe("stores", () => {
     const number = fc.nat(2 ** 31).map((n) => n * 1024);
     fc.assert(
       fc.property(number, number, number, number, (a, b, c, d) => {
-        const [x, y] = [eventKey(a, b), eventKey(c, d)];
-        expect([indexOfEventKey(x), ordinalOfEventKey(x)]).toEqual([a, b]);
+        const [x, y] = [moreEventsKey(a, b), moreEventsKey(c, d)];
+        expect([indexOfJournalKey(x), ordinalOfMoreEventsKey(x)]).toEqual([a, b]);
         expect(x < y).toBe(a < c || (a === c && b < d));
       }),
     );

@@ -11,6 +11,11 @@ export interface StateWrite {
   key: StateKey;
   /** undefined deletes. */
   value: Uint8Array | undefined;
+  /**
+   * A cut, when set: all keys from `key` up to, not including, this one are deleted, after all other writes of the batch.
+   * A crash of the process may come between: cut rows must not matter any more.
+   */
+  to?: StateKey;
 }
 
 export interface StatePair {

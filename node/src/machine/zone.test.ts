@@ -176,7 +176,7 @@ describe("change feed", () => {
   });
 
   it("keeps within its bound by whole entries, and says COMPACTED below its floor", () => {
-    const rig = new Rig({ limits: { feedEventsMax: 4, feedSlack: 2 } });
+    const rig = new Rig({ limits: { feedEventsMax: 4, blockEntries: 1 } });
     rig.put("/d/1");
     const first = rig.machine.appliedIndex;
     for (const name of ["2", "3", "4", "5"]) rig.put(`/d/${name}`);

@@ -115,11 +115,14 @@ test("a start drops states that were left beside the live one", async () => {
   expect(second.syncedAppliedIndex(second.live(7, 1))).toBe(1);
 });
 
-test("a newer format is refused with VERSION", async () => {
+test.each([
+  ["1", "start the older version again"],
+  ["3", "start the newer version again"],
+])("format %s, which is not this box's, is refused with VERSION and says what to do", async (format, how) => {
   const store = new MemoryDurableStore();
-  store.write([put(formatKey, "2")]);
+  store.write([put(formatKey, format)]);
 
-  await expect(openOn(store)).rejects.toMatchObject({ code: "VERSION" });
+  await expect(openOn(store)).rejects.toMatchObject({ code: "VERSION", message: expect.stringContaining(how) });
 });
 
 test("a background error ends the process: onFatal is called once and nothing counts as synced", async () => {

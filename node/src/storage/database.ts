@@ -11,7 +11,7 @@ import { utf8 } from "../base/bytes.ts";
 import type { Clock, Timer } from "../base/clock.ts";
 import { NexusError } from "../base/errors.ts";
 import type { StateKey, StateStore, StateWrite } from "../machine/store.ts";
-import type { DurableStore } from "./durable-store.ts";
+import type { DurableStore, WritePart } from "./durable-store.ts";
 import {
   afterPrefix,
   boxFormatVersion,
@@ -75,7 +75,7 @@ export class BoxDatabase {
     this.#settings = settings;
   }
 
-  /** Checks the format (VERSION when newer), drops states that are not live, makes what is there durable. */
+  /** Checks the format (VERSION when it is another), drops states that are not live, makes what is there durable. */
   static async open(needs: DatabaseNeeds, settings: Partial<DatabaseSettings> = {}): Promise<BoxDatabase> {
     const database = new BoxDatabase(needs, { ...defaultDatabaseSettings, ...settings });
     database.#checkFormat();
@@ -96,10 +96,14 @@ export class BoxDatabase {
       return;
     }
     const version = Number(Buffer.from(found).toString());
-    if (version <= boxFormatVersion) return;
+    if (version === boxFormatVersion) return;
+    const how =
+      version > boxFormatVersion
+        ? "start the newer version again"
+        : "start the older version again, or empty the box's folder so that it is filled from the other members";
     throw new NexusError(
       "VERSION",
-      `The state on this disk has format ${version}, this box knows up to ${boxFormatVersion}: start the newer version again.`,
+      `The state on this disk has format ${version}, this box reads format ${boxFormatVersion}: ${how}.`,
     );
   }
 
@@ -195,14 +199,15 @@ export class BoxDatabase {
 
   /** One batch for all: atomic, visible at once, not yet durable. */
   commit(changes: readonly StateChange[]): void {
-    const batch: StateWrite[] = [];
+    const parts: WritePart[] = [];
+    const positions: StateWrite[] = [];
     for (const { id, writes, position } of changes) {
-      const prefix = statePrefix(id);
-      for (const { key, value } of writes) batch.push({ key: prefix + key, value });
-      if (position !== undefined) batch.push({ key: positionKey(id), value: encodePosition(position) });
+      parts.push({ prefix: statePrefix(id), writes });
+      if (position !== undefined) positions.push({ key: positionKey(id), value: encodePosition(position) });
     }
+    parts.push({ prefix: "", writes: positions });
     try {
-      this.#needs.store.write(batch);
+      this.#needs.store.writeAll(parts);
     } catch (error) {
       this.#fatal(error);
       throw error;
@@ -210,7 +215,9 @@ export class BoxDatabase {
     for (const { id, position } of changes) {
       if (position !== undefined) this.#applied.set(positionKey(id), position.appliedIndex);
     }
-    for (const { key, value } of batch) this.#unflushedBytes += key.length + (value?.length ?? 0);
+    for (const { writes } of parts) {
+      for (const { key, value } of writes) this.#unflushedBytes += key.length + (value?.length ?? 0);
+    }
     this.#scheduleFlush();
   }
 

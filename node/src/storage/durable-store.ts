@@ -3,8 +3,21 @@ import type { Random } from "../base/clock.ts";
 import { MemoryStateStore } from "../machine/memory-store.ts";
 import type { ScanRange, StateKey, StatePair, StateStore, StateWrite } from "../machine/store.ts";
 
+/** Writes below one prefix. */
+export interface WritePart {
+  prefix: StateKey;
+  writes: readonly StateWrite[];
+}
+
+/** Reads below a prefix; as `get(prefix + key)`, without making that key where possible. */
+export interface PrefixedReads {
+  getIn(prefix: StateKey, key: StateKey): Uint8Array | undefined;
+}
+
 /** A StateStore whose writes outlive the process at once, and a power cut after `flush`. */
-export interface DurableStore extends StateStore {
+export interface DurableStore extends StateStore, PrefixedReads {
+  /** All parts as one batch. */
+  writeAll(parts: readonly WritePart[]): void;
   /** The keys alone; unlike a scan it does not stumble over a damaged value. */
   keys(range: ScanRange): StateKey[];
   /** Deletes all keys from `from` up to, not including, `to`. */
@@ -19,9 +32,14 @@ export interface DurableStore extends StateStore {
 }
 
 /** Reads of one moment; a write is a fault. */
-export interface FrozenStore extends StateStore {
+export interface FrozenStore extends StateStore, PrefixedReads {
   /** Gives back what holds the moment. Idempotent. */
   close(): void;
+}
+
+/** The same write with its keys below `prefix`. */
+export function prefixed(prefix: StateKey, { key, value, to }: StateWrite): StateWrite {
+  return to === undefined ? { key: prefix + key, value } : { key: prefix + key, value, to: prefix + to };
 }
 
 /** For tests and the simulator: a crash keeps what was flushed and any number of whole batches after it, in order. */
@@ -44,6 +62,9 @@ export class MemoryDurableStore implements DurableStore {
   get(key: StateKey): Uint8Array | undefined {
     return this.#now.get(key);
   }
+  getIn(prefix: StateKey, key: StateKey): Uint8Array | undefined {
+    return this.get(prefix + key);
+  }
   scan(range: ScanRange): Iterable<StatePair> {
     return this.#now.scan(range);
   }
@@ -54,6 +75,9 @@ export class MemoryDurableStore implements DurableStore {
     this.#now.write(batch);
     this.#unflushed.push([...batch]);
   }
+  writeAll(parts: readonly WritePart[]): void {
+    this.write(parts.flatMap(({ prefix, writes }) => writes.map((write) => prefixed(prefix, write))));
+  }
   deleteRange(from: StateKey, to: StateKey): void {
     this.write([...this.#now.scan({ from, to })].map(({ key }) => ({ key, value: undefined })));
   }
@@ -62,6 +86,7 @@ export class MemoryDurableStore implements DurableStore {
     copy.write([...this.#now.scan(range)]);
     return {
       get: (key) => copy.get(key),
+      getIn: (prefix, key) => copy.get(prefix + key),
       scan: (part) => copy.scan(part),
       write: () => assert(false, "a frozen state is not written"),
       close: () => undefined,

@@ -28,6 +28,10 @@ export class FrozenRows implements FrozenStore {
     return first?.key === key ? first.value : undefined;
   }
 
+  getIn(prefix: StateKey, key: StateKey): Uint8Array | undefined {
+    return this.get(prefix + key);
+  }
+
   *scan(range: ScanRange): Generator<StatePair, void, void> {
     assert(range.reverse !== true, "a frozen state is scanned forwards");
     let left = range.limit ?? Number.POSITIVE_INFINITY;

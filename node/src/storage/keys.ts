@@ -10,8 +10,8 @@
 import { assert } from "../base/assert.ts";
 import type { StateKey } from "../machine/store.ts";
 
-/** Raised when older code could not read what newer code writes. */
-export const boxFormatVersion = 1;
+/** Raised when older code could not read what newer code writes, or newer what older wrote. */
+export const boxFormatVersion = 2;
 
 export const formatKey: StateKey = "\x00format";
 export const identityKey: StateKey = "\x00identity";

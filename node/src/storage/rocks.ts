@@ -6,7 +6,7 @@ import type { RangeOptions, RocksLevel, SyncBatch } from "@nxtedition/rocksdb";
 import { assert } from "../base/assert.ts";
 import { messageOf, NexusError } from "../base/errors.ts";
 import type { ScanRange, StateKey, StatePair, StateWrite } from "../machine/store.ts";
-import type { DurableStore, FrozenStore } from "./durable-store.ts";
+import type { DurableStore, FrozenStore, WritePart } from "./durable-store.ts";
 import { FrozenRows } from "./frozen-rows.ts";
 import { ValueCache } from "./value-cache.ts";
 
@@ -41,6 +41,8 @@ export class RocksStore implements DurableStore {
   readonly #batch: SyncBatch;
   readonly #cache: ValueCache;
   readonly #keyScratch = Buffer.allocUnsafeSlow(scratchBytes);
+  /** Stands at the start of the scratch. */
+  #scratchPrefix: StateKey = "";
   readonly #valueScratch = Buffer.allocUnsafeSlow(scratchBytes);
 
   private constructor(db: RocksLevel, folder: string, settings: RocksSettings) {
@@ -82,12 +84,16 @@ export class RocksStore implements DurableStore {
   }
 
   get(key: StateKey): Uint8Array | undefined {
-    const cached = this.#cache.get(key);
+    return this.getIn("", key);
+  }
+
+  getIn(prefix: StateKey, key: StateKey): Uint8Array | undefined {
+    const cached = this.#cache.get(prefix, key);
     if (cached !== undefined) return cached;
-    const stored = this.#db._getManySync([bytesOf(key)], noOptions)[0];
+    const stored = this.#db._getManySync([bytesOf(prefix + key)], noOptions)[0];
     if (stored === undefined) return undefined;
-    const value = checked(key, stored);
-    this.#cache.set(key, value);
+    const value = checked(prefix + key, stored);
+    this.#cache.set(prefix, key, value);
     return value;
   }
 
@@ -141,28 +147,52 @@ export class RocksStore implements DurableStore {
   }
 
   write(batch: readonly StateWrite[]): void {
+    this.writeAll([{ prefix: "", writes: batch }]);
+  }
+
+  writeAll(parts: readonly WritePart[]): void {
     try {
-      for (const { key, value } of batch) {
-        if (value === undefined) this.#batch._del(this.#keyBytes(key));
-        else this.#batch._put(this.#keyBytes(key), this.#sealed(value));
+      for (const { prefix, writes } of parts) {
+        for (const { key, value, to } of writes) {
+          if (to !== undefined) continue;
+          if (value === undefined) this.#batch._del(this.#keyBytes(prefix, key));
+          else this.#batch._put(this.#keyBytes(prefix, key), this.#sealed(value));
+        }
       }
       this.#batch._writeSync(noOptions);
     } catch (error) {
-      for (const { key } of batch) this.#cache.delete(key);
+      this.#cache.clear();
       throw new NexusError("INTERNAL", `RocksDB refused a write: ${messageOf(error)}`, { cause: error });
     } finally {
       this.#batch._clear();
     }
-    for (const { key, value } of batch) {
-      if (value === undefined) this.#cache.delete(key);
-      else this.#cache.refresh(key, value);
+    for (const part of parts) this.#written(part);
+  }
+
+  /** The cache follows; cuts come last. */
+  #written({ prefix, writes }: WritePart): void {
+    for (const { key, value, to } of writes) {
+      if (to !== undefined) this.#cut(prefix, key, to);
+      else if (value === undefined) this.#cache.delete(prefix, key);
+      else this.#cache.refresh(prefix, key, value);
     }
   }
 
+  #cut(prefix: StateKey, from: StateKey, to: StateKey): void {
+    this.#cache.cut(prefix, from, to);
+    this.#clear(prefix + from, prefix + to);
+  }
+
   /** Valid until the next call, like the bytes of `#sealed`: the batch copies what it is given. */
-  #keyBytes(key: StateKey): Buffer {
-    if (key.length > this.#keyScratch.length) return bytesOf(key);
-    return this.#keyScratch.subarray(0, this.#keyScratch.write(key, 0, "latin1"));
+  #keyBytes(prefix: StateKey, key: StateKey): Buffer {
+    const length = prefix.length + key.length;
+    if (length > this.#keyScratch.length) return bytesOf(prefix + key);
+    if (prefix !== this.#scratchPrefix) {
+      this.#keyScratch.write(prefix, 0, "latin1");
+      this.#scratchPrefix = prefix;
+    }
+    this.#keyScratch.write(key, prefix.length, "latin1");
+    return this.#keyScratch.subarray(0, length);
   }
 
   /** The value followed by its checksum. */
@@ -182,6 +212,10 @@ export class RocksStore implements DurableStore {
   /** Rows behind a damaged block stay. */
   deleteRange(from: StateKey, to: StateKey): void {
     this.#cache.clear();
+    this.#clear(from, to);
+  }
+
+  #clear(from: StateKey, to: StateKey): void {
     this.#db._clear({ gte: bytesOf(from), lt: bytesOf(to) }, (error) => {
       if (error && !error.message.startsWith("Corruption:"))
         throw new NexusError("INTERNAL", `RocksDB refused a deletion: ${error.message}`, { cause: error });

@@ -33,6 +33,17 @@ export function testsOfStateStore(use: (body: (store: StateStore) => void | Prom
       expect(textOf(store, { from: "" })).toEqual(["a=3"]);
     }));
 
+  test("a cut deletes a range after all other writes of its batch", () =>
+    use((store) => {
+      store.write(["a", "b", "c", "d"].map((key) => put(key, "1")));
+      store.get("b");
+
+      store.write([{ key: "b", value: undefined, to: "d" }, put("c", "2"), put("d", "2"), put("e", "2")]);
+
+      expect(textOf(store, { from: "" })).toEqual(["a=1", "d=2", "e=2"]);
+      expect(store.get("b")).toBeUndefined();
+    }));
+
   test("a scan has inclusive start, exclusive end, limit and both directions", () =>
     use((store) => {
       store.write(["a", "b", "c", "d", "\u00ff"].map((key) => put(key, key.charCodeAt(0).toString())));

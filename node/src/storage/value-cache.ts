@@ -1,12 +1,15 @@
 import type { StateKey } from "../machine/store.ts";
 
+type Values = Map<StateKey, Uint8Array>;
+
 /**
- * Values read or written lately, bounded by bytes. Two maps: what is used moves to the young one; when that holds half
- * of the bytes it becomes the old one and the former old one is dropped. No list to keep, a hit costs one lookup.
+ * Values read or written lately, bounded by bytes. Two generations: what is used moves to the young one; when that holds
+ * half of the bytes it becomes the old one and the former old one is dropped. No list to keep, a hit costs two lookups.
+ * Keys come as prefix and rest: their owner keeps both as they are, so that neither is joined or hashed again.
  */
 export class ValueCache {
-  #young = new Map<StateKey, Uint8Array>();
-  #old = new Map<StateKey, Uint8Array>();
+  #young = new Map<StateKey, Values>();
+  #old = new Map<StateKey, Values>();
   #youngBytes = 0;
   readonly #halfBytes: number;
 
@@ -14,19 +17,24 @@ export class ValueCache {
     this.#halfBytes = bytesMax / 2;
   }
 
-  get(key: StateKey): Uint8Array | undefined {
-    const young = this.#young.get(key);
+  get(prefix: StateKey, key: StateKey): Uint8Array | undefined {
+    const young = this.#young.get(prefix)?.get(key);
     if (young !== undefined) return young;
-    const old = this.#old.get(key);
-    if (old !== undefined) this.set(key, old);
+    const old = this.#old.get(prefix)?.get(key);
+    if (old !== undefined) this.set(prefix, key, old);
     return old;
   }
 
-  /** What the old map holds of the key is hidden by the young one, and goes with it. */
-  set(key: StateKey, value: Uint8Array): void {
-    const known = this.#young.get(key);
+  /** What the old generation holds of the key is hidden by the young one, and goes with it. */
+  set(prefix: StateKey, key: StateKey, value: Uint8Array): void {
+    let values = this.#young.get(prefix);
+    if (values === undefined) {
+      values = new Map();
+      this.#young.set(prefix, values);
+    }
+    const known = values.get(key);
     this.#youngBytes += weight(key, value) - (known === undefined ? 0 : weight(key, known));
-    this.#young.set(key, value);
+    values.set(key, value);
     if (this.#youngBytes <= this.#halfBytes) return;
     this.#old = this.#young;
     this.#young = new Map();
@@ -37,17 +45,27 @@ export class ValueCache {
    * A value was written: most of what is written is not read soon, so only what was read before is kept, as a copy, since
    * it may be a view of a large network buffer.
    */
-  refresh(key: StateKey, value: Uint8Array): void {
-    if (this.#young.has(key) || this.#old.has(key)) this.set(key, Uint8Array.prototype.slice.call(value));
+  refresh(prefix: StateKey, key: StateKey, value: Uint8Array): void {
+    if (this.#young.get(prefix)?.has(key) || this.#old.get(prefix)?.has(key)) {
+      this.set(prefix, key, Uint8Array.prototype.slice.call(value));
+    }
   }
 
-  delete(key: StateKey): void {
-    const known = this.#young.get(key);
+  delete(prefix: StateKey, key: StateKey): void {
+    const values = this.#young.get(prefix);
+    const known = values?.get(key);
     if (known !== undefined) {
       this.#youngBytes -= weight(key, known);
-      this.#young.delete(key);
+      values?.delete(key);
     }
-    this.#old.delete(key);
+    this.#old.get(prefix)?.delete(key);
+  }
+
+  /** Forgets the keys from `from` up to, not including, `to`. */
+  cut(prefix: StateKey, from: StateKey, to: StateKey): void {
+    for (const values of [this.#young.get(prefix), this.#old.get(prefix)]) {
+      for (const key of values?.keys() ?? []) if (key >= from && key < to) this.delete(prefix, key);
+    }
   }
 
   clear(): void {

@@ -1,5 +1,6 @@
 import { NexusError } from "../base/errors.ts";
 import type { ScanRange, StateKey, StatePair, StateStore, StateWrite } from "../machine/store.ts";
+import { type PrefixedReads, prefixed } from "./durable-store.ts";
 import { afterPrefix, type StateId, statePrefix } from "./keys.ts";
 
 /**
@@ -8,12 +9,16 @@ import { afterPrefix, type StateId, statePrefix } from "./keys.ts";
  */
 export class StateView implements StateStore {
   readonly id: StateId;
-  readonly #store: StateStore;
+  readonly #store: StateStore & PrefixedReads;
   readonly #prefix: StateKey;
   readonly #end: StateKey;
   readonly #damaged: (id: StateId, error: NexusError) => void;
 
-  constructor(store: StateStore, id: StateId, damaged: (id: StateId, error: NexusError) => void = () => {}) {
+  constructor(
+    store: StateStore & PrefixedReads,
+    id: StateId,
+    damaged: (id: StateId, error: NexusError) => void = () => {},
+  ) {
     this.id = id;
     this.#store = store;
     this.#damaged = damaged;
@@ -22,7 +27,7 @@ export class StateView implements StateStore {
   }
 
   get(key: StateKey): Uint8Array | undefined {
-    return this.#reading(() => this.#store.get(this.#prefix + key));
+    return this.#reading(() => this.#store.getIn(this.#prefix, key));
   }
 
   scan(range: ScanRange): Iterable<StatePair> {
@@ -55,7 +60,7 @@ export class StateView implements StateStore {
 
   /** A batch of its own, without an applied index: for filling a state that is not live. */
   write(batch: readonly StateWrite[]): void {
-    this.#store.write(batch.map(({ key, value }) => ({ key: this.#prefix + key, value })));
+    this.#store.write(batch.map((write) => prefixed(this.#prefix, write)));
   }
 }
 
