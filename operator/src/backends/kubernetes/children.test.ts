@@ -28,7 +28,6 @@ function model(spec: object = {}, more: Partial<BoxModel> = {}): BoxModel {
     stopped: false,
     evictable: false,
     peers: [{ box: "nexus-2", endpoint: "nexus-2-peer.ns.svc:2027" }],
-    tokenAudience: "",
     ...more,
   };
 }

@@ -14,7 +14,7 @@ const anywhere = "0.0.0.0";
 
 /** The configuration file of the process (node/src/box/settings.ts, node/src/witness.ts). */
 export function configOf(box: BoxModel): Record<string, unknown> {
-  const { name, federation, spec, peers, tokenAudience } = box;
+  const { name, federation, spec, peers } = box;
   const common = {
     federation,
     box: name,
@@ -36,6 +36,5 @@ export function configOf(box: BoxModel): Record<string, unknown> {
     client: { host: anywhere, port: boxPorts.client },
     tokensFile: `${podPaths.access}/tokens.json`,
     peers: [...peers],
-    ...(tokenAudience === "" ? {} : { tokenReview: { audience: tokenAudience } }),
   };
 }

@@ -242,7 +242,6 @@ export class KubeFleet {
       stopped,
       evictable,
       peers: around.peers.filter((peer) => peer.box !== name),
-      tokenAudience: around.spec?.auth?.tokenReview?.audience ?? "",
     };
   }
 }

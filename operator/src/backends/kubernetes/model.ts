@@ -20,6 +20,4 @@ export interface BoxModel {
   evictable: boolean;
   /** Where other boxes are before any rule map is known. */
   peers: readonly { box: string; endpoint: string }[];
-  /** Audience of service account tokens that are accepted; empty: none are. */
-  tokenAudience: string;
 }

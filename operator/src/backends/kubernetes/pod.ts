@@ -1,4 +1,4 @@
-// The pod of a box: restricted Pod Security, read-only root, no token of a service account unless it reviews tokens.
+// The pod of a box: restricted Pod Security, read-only root, no token of a service account.
 import { createHash } from "node:crypto";
 import { apiGroup } from "../../api/kinds.ts";
 import { podPaths } from "./config.ts";
@@ -23,14 +23,14 @@ type Json = Record<string, unknown>;
 export const askedAnnotation = `${apiGroup}/asked`;
 
 export function askedOf(box: BoxModel): string {
-  const { federation, spec, image, pullPolicy, pullSecrets, volumeUid, tokenAudience } = box;
+  const { federation, spec, image, pullPolicy, pullSecrets, volumeUid } = box;
   const asked = [
     federation,
     image,
     pullPolicy,
     pullSecrets,
     volumeUid,
-    tokenAudience,
+
     spec.role,
     spec.podTemplate ?? {},
   ];
@@ -71,12 +71,10 @@ export function podTemplateOf(box: BoxModel): Json {
 }
 
 function podSpecOf(box: BoxModel): Json {
-  const reviews = box.tokenAudience !== "" && box.spec.role === "Data";
   return {
     terminationGracePeriodSeconds: graceSeconds,
-    automountServiceAccountToken: reviews,
+    automountServiceAccountToken: false,
     enableServiceLinks: false,
-    ...(reviews ? { serviceAccountName: "nexus-box" } : {}),
     securityContext: {
       runAsNonRoot: true,
       runAsUser: nonRoot,
