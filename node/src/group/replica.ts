@@ -255,8 +255,9 @@ export class Replica {
       if (response.to === this.id) this.node.step(response);
       else out.send(this, response);
     }
-    // Only now does the core count the snapshot as applied.
+    // Only now does the core count the snapshot as applied; before, who waited for it would be told of an older index.
     if (work.snapshot !== undefined) out.applied(this, 1);
+    this.appliedWaiters.settle((index) => index <= this.applied);
   }
 
   #installed(work: Message, out: TurnOutput): void {
@@ -267,7 +268,6 @@ export class Replica {
     this.appliedTerm = position.term;
     this.logTimeMs = Math.max(this.logTimeMs, this.state.logTimeMs);
     this.pending.skippedTo(position.index);
-    this.appliedWaiters.settle((index) => index <= position.index);
     out.membership(this);
   }
 

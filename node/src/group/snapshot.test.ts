@@ -51,3 +51,23 @@ test("listeners are told of the index that a snapshot brought", async () => {
   expect(told[0]).toBeGreaterThan(40);
   expect(told.at(-1)).toBe(b.view()?.applied);
 });
+
+test("who waits for an index that a snapshot brings is called when the replica stands there", async () => {
+  const cluster = await learning(Buffer.alloc(33, 1));
+  const b = cluster.box("b");
+  await addLearner(cluster);
+  await cluster.until(() => b.host.has(1), 5_000, "the replica is made");
+
+  let told = 0;
+  let seen: number | undefined;
+  b.host.onApplied((_log, { index }) => {
+    told = index;
+  });
+  const look = () => {
+    seen = Math.min(told, b.view()?.applied ?? 0);
+  };
+  b.host.whenApplied(1, 40, look, 5_000);
+  await cluster.until(() => seen !== undefined, 5_000, "the snapshot");
+
+  expect(seen).toBeGreaterThanOrEqual(40);
+});
