@@ -1,8 +1,8 @@
 import type { Operation } from "@nexus-federation/proto/command.ts";
 import type { LockGrant, Receipt } from "@nexus-federation/proto/records.ts";
 import type { Request, RequestOptions, Response } from "@nexus-federation/proto/request.ts";
-import { refusalIn } from "../box/ask.ts";
 import { decodeToken } from "../base/token.ts";
+import { refusalIn } from "../box/ask.ts";
 import type { Call, History, Outcome } from "./history.ts";
 import { deleteOp, etagOf, mutation, readOf, writeOp } from "./requests.ts";
 import { require } from "./violation.ts";
@@ -157,7 +157,7 @@ export class Client {
   /** `options` may allow staleness: then the call is checked by its receipt alone. */
   async read(path: string, box: string, options: Partial<RequestOptions>): Promise<Call> {
     const call = this.#begin("read", path, { stale: options.readPreference === "local" });
-    const heard = await this.#ask(box, readOf(path, { timeoutMs: 2_000, ...options }));
+    const heard = await this.ask(box, readOf(path, { timeoutMs: 2_000, ...options }));
     const { response, answeredMs } = heard;
     const code = response === undefined ? "" : (refusalIn(response)?.code ?? "");
     const found = response?.result?.$case === "read" ? response.result.value.info : undefined;
@@ -234,7 +234,7 @@ export class Client {
     for (let attempt = 1; ; attempt++) {
       const patience = timeoutMs ?? habits.timeoutMs.least + Math.floor(random.unit() * habits.timeoutMs.more);
       const box = this.someBox();
-      const { response, answeredMs } = await this.#ask(
+      const { response, answeredMs } = await this.ask(
         box,
         mutation(operation, { requestId, requestTimeMs, timeoutMs: patience, ...concern }),
       );
@@ -261,11 +261,11 @@ export class Client {
   #againLate(operation: Operation, options: Partial<RequestOptions>): void {
     const { clock, random } = this.world;
     clock.after(random.unit() * this.habits.lateMs, () => {
-      void this.#ask(this.someBox(), mutation(operation, { ...options, timeoutMs: 500 }));
+      void this.ask(this.someBox(), mutation(operation, { ...options, timeoutMs: 500 }));
     });
   }
 
-  #ask(box: string, request: Request): Promise<Heard> {
+  protected ask(box: string, request: Request): Promise<Heard> {
     const patienceMs = (request.options?.timeoutMs ?? 0) + 200;
     return new Promise((resolve) => {
       this.world.ask(box, request, patienceMs, resolve);

@@ -1,10 +1,11 @@
 import type { GroupConfig } from "@nexus-federation/proto/raft.ts";
+import type { GroupView } from "../group/api.ts";
 import type { DataBox } from "./data-box.ts";
 import { require } from "./violation.ts";
 
+/** What was certain when a leader was last looked at: all that it commits beyond is its own doing. */
 interface Seen {
-  /** The configuration under which the last commit index was looked at. */
-  configIndex: number;
+  config: GroupConfig;
   commit: number;
   term: number;
 }
@@ -21,35 +22,43 @@ export class CommitWatch {
     this.#box = box;
   }
 
-  /** An entry was applied here that nobody had applied before. */
-  applied(log: number, generation: number, index: number): void {
+  /** The box became leader, or ready. */
+  leads({ log, generation, config, commit, term }: GroupView): void {
     const key = `${log}/${generation}`;
-    const seen = this.#seen.get(key);
-    if (seen !== undefined && index <= seen.commit) return;
-    const view = this.#box.host?.view(log);
-    if (view === undefined || !view.isLeader || view.generation !== generation) return;
-    const { config, commit, term } = view;
-    this.#seen.set(key, { configIndex: config.configIndex, commit, term });
-    // What was committed before a change took effect is applied after it: the first look under a configuration, and of
-    // a term, tells nothing.
-    if (seen?.configIndex !== config.configIndex || seen.term !== term) return;
-    this.#check(log, generation, { config, commit, term });
+    if (this.#seen.get(key)?.term !== term) this.#seen.set(key, { config, commit, term });
   }
 
-  #check(log: number, generation: number, at: { config: GroupConfig; commit: number; term: number }): void {
-    const { config, commit, term } = at;
+  /** Entries were applied, or a configuration took effect. */
+  applied(log: number, generation: number, index?: number): void {
+    const key = `${log}/${generation}`;
+    const seen = this.#seen.get(key);
+    if (seen === undefined || (index !== undefined && index <= seen.commit)) return;
+    const view = this.#box.host?.view(log);
+    if (view === undefined || !view.isLeader || view.generation !== generation || view.term !== seen.term) return;
+    const { config, commit, term } = view;
+    this.#seen.set(key, { config, commit, term });
+    if (commit <= seen.commit) return;
+    // What was committed in the turn in which a configuration took effect may have been so by either.
+    const configs = config.configIndex === seen.config.configIndex ? [config] : [seen.config, config];
+    this.#check(log, generation, { configs, commit, term });
+  }
+
+  #check(log: number, generation: number, at: { configs: GroupConfig[]; commit: number; term: number }): void {
+    const { configs, commit, term } = at;
     const own = this.#box.watch.issued(log, generation)?.entryAt(commit);
     if (own === undefined) return;
     const who = `log ${log}: ${this.#box.name} commits ${commit} in term ${term}`;
     require(own.term === term, () => `${who}, which is of term ${own.term}`);
-    const holds = (replica: number) => this.#holds(replica, { log, generation, config, index: commit, ...own });
-    for (const half of [config.voters, config.votersOutgoing]) {
-      const holders = half.filter(holds);
-      require(half.length === 0 || holders.length > half.length / 2, () => {
-        const { witnesses, configIndex } = config;
-        return `${who} epoch ${own.epoch}, but of ${half} only ${holders} have it (witnesses ${witnesses}, configuration ${configIndex})`;
-      });
-    }
+    const lacks = configs.map((config) => {
+      const entry = { log, generation, config, index: commit, ...own };
+      return [config.voters, config.votersOutgoing]
+        .map((half) => ({ half, holders: half.filter((replica) => this.#holds(replica, entry)) }))
+        .find(({ half, holders }) => half.length > 0 && holders.length <= half.length / 2);
+    });
+    require(lacks.includes(undefined), () => {
+      const text = lacks.map((lack) => `of ${lack?.half} only ${lack?.holders} have it`).join("; ");
+      return `${who} epoch ${own.epoch}, but ${text} (witnesses ${configs[0]?.witnesses})`;
+    });
   }
 
   #holds(

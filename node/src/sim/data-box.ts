@@ -86,7 +86,7 @@ export class DataBox extends Process {
     const salt = this.incarnation.readUInt32BE(0);
     const opened = await SegmentLog.open(this.disk, { ...logSettings, salt });
     if (!life.alive) return;
-    this.watch.recovered(opened.groups.values());
+    this.watch.recovered(opened.groups.values(), opened.corrupt);
     const database = await BoxDatabase.open({ store: this.#store, clock, onFatal }, databaseSettings);
     if (!life.alive) return;
     this.states = new MachineStates(database);

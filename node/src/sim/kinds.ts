@@ -58,6 +58,11 @@ function habitsOf(draw: Draw): Habits {
   };
 }
 
+/** Who waits long for one answer sees little of a short run. */
+function impatient(draw: Draw): Habits["timeoutMs"] {
+  return { least: draw.of([20, 20, 100]), more: draw.of([60, 300]) };
+}
+
 function calmNet(draw: Draw): MemoryFaults {
   return {
     delayMinMs: 0.1,
@@ -113,8 +118,9 @@ const mixed: Kind = (draw) => {
 const partition: Kind = (draw) => {
   const plan = base(draw, "partition", draw.of([topologies.pairOnly, topologies.pairOnly, topologies.trioOnly]));
   plan.paths = ["/r0"];
-  plan.clients = 3;
-  plan.habits = { ...plan.habits, home: 1, reads: 0.6, stale: draw.of([0, 0.2]), pauseMs: 10 };
+  plan.clients = draw.between(3, 6);
+  const timeoutMs = { least: 20, more: 60 };
+  plan.habits = { ...plan.habits, home: 1, reads: 0.5, stale: draw.of([0, 0.2]), pauseMs: 8, timeoutMs };
   if (draw.chance(0.3)) plan.net = wildNet(draw);
   const makers = [
     make.isolateLeader,
@@ -143,7 +149,7 @@ const members: Kind = (draw) => {
   const plan = base(draw, "members", draw.of([topologies.spares, topologies.spares, topologies.learning]));
   plan.host = { ...plan.host, membershipMs: 20 };
   plan.spanMs = draw.between(700, 1_800);
-  plan.habits = { ...plan.habits, pauseMs: 15, home: 0.5 };
+  plan.habits = { ...plan.habits, pauseMs: 12, home: draw.of([0.5, 1]), timeoutMs: impatient(draw) };
   if (draw.chance(0.3)) plan.net = wildNet(draw);
   const makers = [
     make.crashAtChange,
@@ -162,7 +168,7 @@ const solo: Kind = (draw) => {
   const topology = draw.of([topologies.pairOnly, topologies.pairLearning, topologies.spares]);
   const plan = base(draw, "solo", topology);
   plan.spanMs = draw.between(700, 2_000);
-  plan.habits = { ...plan.habits, pauseMs: 12, home: draw.of([0.5, 1]) };
+  plan.habits = { ...plan.habits, pauseMs: 12, home: draw.of([0.5, 1]), timeoutMs: impatient(draw) };
   if (draw.chance(0.4)) plan.net = wildNet(draw);
   const makers = [
     make.slowWitness,
@@ -179,7 +185,8 @@ const solo: Kind = (draw) => {
 
 const locks: Kind = (draw) => {
   const plan = base(draw, "locks", draw.of([topologies.pairOnly, topologies.trioOnly]));
-  plan.clients = draw.below(2);
+  plan.clients = 1;
+  plan.watchers = draw.below(2);
   plan.lockClients = draw.between(2, 5);
   plan.spanMs = draw.between(700, 2_000);
   if (draw.chance(0.5)) plan.net = { ...wildNet(draw), lossRate: 0 };

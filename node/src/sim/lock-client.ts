@@ -1,8 +1,7 @@
 import type { LockGrant } from "@nexus-federation/proto/records.ts";
 import { parseFence, printFence } from "../base/fence.ts";
 import { Client, grantIn } from "./client.ts";
-import { slotsOf } from "./lock-model.ts";
-import { writeOp } from "./requests.ts";
+import { acquireOp, writeOp } from "./requests.ts";
 import { require } from "./violation.ts";
 
 /** A client that takes locks, writes under them, and sometimes sleeps longer than it may. */
@@ -19,9 +18,8 @@ export class LockClient extends Client {
     const ttlMs = 150 + this.below(700);
     const invokedMs = this.world.clock.now();
     const invoked = this.history.next();
-    const kind = path.includes("sem") ? "semaphore" : "mutex";
-    const value = { path, kind, slots: slotsOf(path), ttlMs, wait: this.below(2) === 0, owner: `client ${this.id}` };
-    const { response } = await this.change({ op: { $case: "acquire", value } }, 300 + this.below(1_500));
+    const operation = acquireOp(path, { ttlMs, wait: this.below(2) === 0, owner: `client ${this.id}` });
+    const { response } = await this.change(operation, 300 + this.below(1_500));
     const grant = grantIn(response);
     this.world.trace.note("lock", this.id, path, grant?.counter ?? 0);
     if (grant === undefined) return;

@@ -54,6 +54,7 @@ export class LogFacts {
   onMoment: (moment: Moment) => void = () => undefined;
   /** Entries that refer to chunks, in the order in which they were first written. */
   readonly #chunked: Chunked[] = [];
+  readonly #events: { index: number; count: number }[] = [];
   /** What was applied, kept when a template is made. */
   recorded: ApplyEvent[] | undefined;
   /** Highest index applied anywhere. */
@@ -115,6 +116,13 @@ export class LogFacts {
     if (chunks.length > 0) this.#chunked.push({ at: { index, term }, chunks });
   }
 
+  /** Index of every event above an index up to another, as often as it has events. */
+  eventsIn(after: number, upTo: number): number[] {
+    return this.#events.flatMap(({ index, count }) =>
+      index > after && index <= upTo ? Array.from({ length: count }, () => index) : [],
+    );
+  }
+
   /** Entries above an index that refer to chunks. */
   chunksAfter(index: number): Chunked[] {
     return this.#chunked.filter(({ at }) => at.index > index);
@@ -169,6 +177,9 @@ export class LogFacts {
     this.#applied.set(index, { term: entry.term, digest, reply, leaderTerm: term() });
     this.#note("apply", this.log, index, entry.term, digest, reply);
     const decoded = command ?? (entry.data.length > 0 ? Command.decode(entry.data) : undefined);
+    for (const effect of applied.effects) {
+      if (effect.kind === "events") this.#events.push({ index, count: effect.count });
+    }
     if (this.recorded !== undefined) {
       const known = term();
       this.recorded.push({ ...event, term: () => known });

@@ -7,7 +7,7 @@ import { Violation } from "./violation.ts";
 
 // npm run sim -- --seeds N --from S: runs seeds, stops at the first that fails and prints it with a shorter plan.
 // --replay SEED prints everything that happens in one run, twice run to see that the trace is the same. --keep goes on
-// after a failure. --shrink looks for a shorter failing plan. --trace FILE keeps the text of a replay.
+// after a failure. --kind NAME runs only the seeds of that kind. --shrink looks for a shorter failing plan. --trace FILE keeps the text of a replay.
 
 const { values } = parseArgs({
   options: {
@@ -17,6 +17,7 @@ const { values } = parseArgs({
     keep: { type: "boolean", default: false },
     shrink: { type: "boolean", default: false },
     trace: { type: "string" },
+    kind: { type: "string" },
   },
 });
 
@@ -25,8 +26,8 @@ function textOf(failure: unknown): string {
   return failure instanceof Error ? (failure.stack ?? failure.message) : String(failure);
 }
 
-function report({ seed, hash, failure }: RunResult): void {
-  console.log(`seed ${seed} (trace ${hash}): ${textOf(failure)}`);
+function report({ seed, kind, hash, failure }: RunResult): void {
+  console.log(`seed ${seed} (${kind}, trace ${hash}): ${textOf(failure)}`);
 }
 
 async function shorten(plan: Plan): Promise<void> {
@@ -55,6 +56,7 @@ async function sweep(from: number, count: number): Promise<boolean> {
   let [ran, failed, virtualMs, calls, holds] = [0, 0, 0, 0, 0];
   for (let seed = from; seed < from + count; seed++) {
     const plan = planOf(seed);
+    if (values.kind !== undefined && plan.kind !== values.kind) continue;
     const result = await run(plan);
     ran++;
     virtualMs += result.virtualMs;

@@ -1,18 +1,20 @@
 import { spawn } from "node:child_process";
-import { cp, mkdtemp, readFile, rm, symlink, writeFile } from "node:fs/promises";
+import { appendFile, cp, mkdtemp, readFile, rm, symlink, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { parseArgs } from "node:util";
 import { type Mutant, mutants } from "./mutants-list.ts";
 
 // Proves the simulator: each mutant is planted into a copy of the tree and must be found. A table says how fast.
+// --kind NAME: by seeds of that kind alone. --only TEXT: those whose name has it. --done FILE: results are kept there, and what it has is not tried again.
 
 const { values } = parseArgs({
   options: {
     seeds: { type: "string", default: "300" },
     from: { type: "string", default: "1" },
     only: { type: "string", default: "" },
-    skip: { type: "string", default: "0" },
+    done: { type: "string" },
+    kind: { type: "string" },
   },
 });
 
@@ -46,35 +48,47 @@ interface Found {
 /** Runs seeds in a process of their own until one fails. */
 async function hunt(copy: string): Promise<Found | undefined> {
   const main = join(copy, "node/src/sim/main.ts");
-  const child = spawn(process.execPath, [main, "--seeds", values.seeds, "--from", values.from], {
+  const kind = values.kind === undefined ? [] : ["--kind", values.kind];
+  const child = spawn(process.execPath, [main, "--seeds", values.seeds, "--from", values.from, ...kind], {
     stdio: ["ignore", "pipe", "pipe"],
   });
   let out = "";
   child.stdout.on("data", (data) => (out += data));
   child.stderr.on("data", (data) => (out += data));
   await new Promise((done) => child.on("close", done));
-  const found = /^seed (\d+) \(trace \w+\): (.*)$/m.exec(out);
+  const found = /^seed (\d+) \(\w+, trace \w+\): (.*)$/m.exec(out);
   if (found === null) return child.exitCode === 0 ? undefined : { seeds: 0, seed: "?", what: out.slice(0, 200) };
   const [, seed = "", what = ""] = found;
   return { seeds: Number(seed) - Number(values.from) + 1, seed, what };
 }
 
+async function lines(): Promise<string[]> {
+  if (values.done === undefined) return [];
+  const text = await readFile(values.done, "utf8").catch(() => "");
+  return text.split("\n");
+}
+
+async function tell(line: string): Promise<void> {
+  console.log(line);
+  if (values.done !== undefined) await appendFile(values.done, `${line}\n`);
+}
+
+const tried = await lines();
+const isTried = ({ name }: Mutant) => tried.some((line) => line.includes(`  ${name}: `));
 const copy = await copyTree();
 let missed = 0;
 try {
-  if (values.only === "" && values.skip === "0") {
+  if (values.only === "") {
     const sound = await hunt(copy);
     if (sound !== undefined) console.log(`WITHOUT ANY MUTANT seed ${sound.seed} fails: ${sound.what}`);
   }
-  for (const mutant of mutants.slice(Number(values.skip)).filter((one) => one.name.includes(values.only))) {
+  for (const mutant of mutants.filter((one) => one.name.includes(values.only) && !isTried(one))) {
     const restore = await plant(copy, mutant);
     const found = await hunt(copy);
     await restore();
     if (found === undefined) missed++;
     const seeds = found === undefined ? "NOT FOUND" : `${found.seeds} seeds`;
-    console.log(
-      `${seeds.padStart(10)}  ${mutant.name}\n            ${found?.what.slice(0, 140) ?? `in ${values.seeds} seeds`}`,
-    );
+    await tell(`${seeds.padStart(10)}  ${mutant.name}: ${found?.what.slice(0, 160) ?? `in ${values.seeds} seeds`}`);
   }
 } finally {
   await rm(copy, { recursive: true, force: true });

@@ -10,12 +10,17 @@ import type { DataBox } from "./data-box.ts";
 import { ShadowLog } from "./shadow.ts";
 import { require } from "./violation.ts";
 
+/** Writes under way at once (group/settings.ts appendsMax), and one more: what tells that a write was durable comes behind. */
+const newestMax = 5;
+
 /** Watches one disk through the ports of the host above it: what is written, what is durable, what is applied. */
 export class ReplicaWatch {
   readonly #box: DataBox;
   /** By log and generation: as handed to the log, and as known durable. */
   readonly #issued = new Map<string, ShadowLog>();
   readonly #durable = new Map<string, ShadowLog>();
+  /** The last writes that became durable: nothing behind them on the disk says that they did. */
+  #newest: (readonly LogWrite[])[] = [];
   readonly #states = new Map<string, ReplicaState>();
   /** Highest index applied in this life. */
   readonly #applied = new Map<string, number>();
@@ -34,7 +39,10 @@ export class ReplicaWatch {
       append: (writes) => {
         for (const write of writes) this.#issue(write);
         return inner.append(writes).then(() => {
-          if (life.alive) for (const write of writes) this.#shadow(this.#durable, write).write(write);
+          if (!life.alive) return;
+          for (const write of writes) this.#shadow(this.#durable, write).write(write);
+          this.#newest.push(writes);
+          if (this.#newest.length > newestMax) this.#newest.shift();
         });
       },
     };
@@ -64,11 +72,15 @@ export class ReplicaWatch {
   }
 
   /** What the next life found must hold all that was durable. */
-  recovered(groups: Iterable<RecoveredGroup>): void {
+  recovered(groups: Iterable<RecoveredGroup>, corrupt: string | undefined): void {
     this.#applied.clear();
     const found = new Map<string, RecoveredGroup>();
     for (const group of groups) found.set(`${group.group}/${group.generation}`, group);
-    for (const [key, shadow] of this.#durable) this.#compare(key, shadow, found.get(key));
+    for (const [key, shadow] of this.#durable) {
+      if (!this.damaged) this.#compare(key, shadow, found.get(key));
+      else if (corrupt === undefined) this.#compareDamaged(key, shadow, found.get(key));
+    }
+    this.#newest = [];
     this.#durable.clear();
     this.#issued.clear();
     for (const [key, group] of found) {
@@ -81,7 +93,6 @@ export class ReplicaWatch {
 
   #compare(key: string, shadow: ShadowLog, found: RecoveredGroup | undefined): void {
     const who = `${this.#box.name} log ${key}`;
-    if (this.damaged) return;
     require(found?.corrupt === undefined, () => `${who} counts as corrupt, but nothing was damaged: ${found?.corrupt}`);
     const empty = shadow.lastIndex === 0 && shadow.hard.term === 0;
     if (empty) return;
@@ -103,6 +114,23 @@ export class ReplicaWatch {
     });
   }
 
+  /** Data that a flipped bit took must be missed, unless it lay in the last writes and could be a torn tail. */
+  #compareDamaged(key: string, shadow: ShadowLog, found: RecoveredGroup | undefined): void {
+    if (found?.corrupt !== undefined) return;
+    let sure = shadow.lastIndex;
+    for (const write of this.#newest.flat()) {
+      if (`${write.group}/${write.generation}` !== key) continue;
+      const first = write.entries?.[0]?.index ?? sure + 1;
+      sure = write.reset === true || write.removeGroup === true ? 0 : Math.min(sure, first - 1);
+    }
+    if (sure <= 0) return;
+    const next = new ShadowLog();
+    if (found !== undefined) next.recovered(found);
+    const kept = next.start.index > sure || next.holds(sure, shadow.termAt(sure) ?? 0);
+    require(kept, () =>
+      `${this.#box.name} log ${key} ends at ${next.lastIndex} after damage, which it takes for its true end: ${sure} was durable long before`);
+  }
+
   states(inner: States): States {
     return {
       open: (log, generation) => this.#watched(log, generation, inner.open(log, generation)),
@@ -116,7 +144,7 @@ export class ReplicaWatch {
     let config: Uint8Array | undefined;
     state.setPosition = (position) => {
       setPosition(position);
-      if (config !== position.config) this.#reconfigured(log);
+      if (config !== position.config) this.#reconfigured(log, generation);
       config = position.config;
     };
     const apply = state.apply.bind(state);
@@ -132,7 +160,8 @@ export class ReplicaWatch {
     return state;
   }
 
-  #reconfigured(log: number): void {
+  #reconfigured(log: number, generation: number): void {
+    this.#commits.applied(log, generation);
     const view = this.#box.host?.view(log);
     if (view?.isLeader === true && view.config.votersOutgoing.length > 0) this.#box.world.moment("joint", log);
   }
@@ -148,6 +177,7 @@ export class ReplicaWatch {
   listen(host: GroupHost): void {
     host.onLeadership((log, view) => {
       if (!view.isLeader) return;
+      this.#commits.leads(view);
       const { generation, term } = view;
       const shadow = this.#shadow(this.#issued, { group: log, generation });
       this.#box.world.facts(log, generation).leads(this.#box, term, shadow);

@@ -1,7 +1,8 @@
 import { hash } from "node:crypto";
 import type { Operation, Precondition } from "@nexus-federation/proto/command.ts";
-import type { Request, RequestOptions } from "@nexus-federation/proto/request.ts";
+import type { FeedRead, Request, RequestOptions } from "@nexus-federation/proto/request.ts";
 import { noOptions } from "../box/ask.ts";
+import { slotsOf } from "./lock-model.ts";
 
 const none = Buffer.alloc(0);
 
@@ -49,4 +50,15 @@ export function readOf(path: string, options: Partial<RequestOptions>): Request 
     options: { ...noOptions, ...options },
     op: { $case: "read", value: { path, infoOnly: false } },
   };
+}
+
+/** A page of the feed of the zone at the root. */
+export function feedOf(at: Pick<FeedRead, "afterIndex" | "generation" | "limit" | "waitMs">): Request {
+  const options = { ...noOptions, timeoutMs: 1_000 };
+  return { id: 1, zone: "", options, op: { $case: "feed", value: { path: "/", fromNow: false, ...at } } };
+}
+
+export function acquireOp(path: string, how: { ttlMs: number; wait: boolean; owner: string }): Operation {
+  const kind = path.includes("sem") ? "semaphore" : "mutex";
+  return { op: { $case: "acquire", value: { path, kind, slots: slotsOf(path), ...how } } };
 }

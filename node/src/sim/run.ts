@@ -2,19 +2,21 @@ import { hash } from "node:crypto";
 import { refusalIn } from "../box/ask.ts";
 import type { GroupView } from "../group/api.ts";
 import { checkHistory } from "./checks.ts";
-import { Client } from "./client.ts";
+import { Client, grantIn } from "./client.ts";
 import type { DataBox } from "./data-box.ts";
 import { Faults } from "./faults.ts";
 import { History } from "./history.ts";
 import { LockClient } from "./lock-client.ts";
 import type { Plan } from "./plan.ts";
-import { mutation, writeOp } from "./requests.ts";
+import { acquireOp, mutation, writeOp } from "./requests.ts";
 import { startFounded, startNew } from "./template.ts";
 import { require } from "./violation.ts";
+import { Watcher } from "./watcher.ts";
 import { type Heard, World } from "./world.ts";
 
 export interface RunResult {
   seed: number;
+  kind: string;
   failure: unknown;
   hash: string;
   notes: number;
@@ -30,6 +32,7 @@ export interface RunResult {
 
 /** Once faults stop, everything must be available again within this, ms. */
 const recoveryMs = 20_000;
+const lockPaths = ["/l/mutex", "/l/sem2"];
 /** A quiet time in which a healthy pair must not bother its witness, ms. */
 const calmMs = 600;
 
@@ -51,7 +54,7 @@ export async function run(plan: Plan, options: { verbose?: boolean } = {}): Prom
   const done = calls.filter((call) => call.outcome === "ok").length;
   const { trace, clock } = world;
   const figures = { hash: trace.hash, notes: trace.count, virtualMs: clock.now(), calls: calls.length, done };
-  return { seed: plan.seed, failure, ...figures, holds: holds.length, world, history };
+  return { seed: plan.seed, kind: plan.kind, failure, ...figures, holds: holds.length, world, history };
 }
 
 async function play(world: World, history: History, plan: Plan): Promise<void> {
@@ -75,6 +78,7 @@ async function play(world: World, history: History, plan: Plan): Promise<void> {
   await recovered(world);
   for (const path of plan.paths)
     for (const box of plan.topology.boxes) await lastRead(world, clients[0] as Client, path, box);
+  if (plan.lockClients > 0) await locksEnd(world, clients[0] as Client);
   if (!world.lapsed) checkHistory(history);
   if (plan.calm) await calm(world);
 }
@@ -86,10 +90,37 @@ function clientsOf(world: World, history: History, plan: Plan): Client[] {
     clients.push(new Client(world, history, { id, habits, paths: registers }));
   }
   for (let id = 1; id <= plan.lockClients; id++) {
-    const paths = ["/l/mutex", "/l/sem2"];
-    clients.push(new LockClient(world, history, { id: 100 + id, habits: { ...habits, ids: 1, retry: 0.8 }, paths }));
+    clients.push(
+      new LockClient(world, history, { id: 100 + id, habits: { ...habits, ids: 1, retry: 0.8 }, paths: lockPaths }),
+    );
+  }
+  for (let id = 1; id <= plan.watchers; id++) {
+    clients.push(new Watcher(world, history, { id: 200 + id, habits, paths: [] }));
   }
   return clients;
+}
+
+/** Whoever held a lock and went away has lost it by now, or will. */
+async function locksEnd(world: World, client: Client): Promise<void> {
+  const operationOf = (path: string) => acquireOp(path, { ttlMs: 50, wait: true, owner: "the end" });
+  for (const path of lockPaths) {
+    let held = false;
+    const ask = async (): Promise<void> => {
+      const { response } = await client.change(operationOf(path), 2_000);
+      const refused = response && refusalIn(response)?.code;
+      // Changes of mode may have left a zone in which there are no locks.
+      held = refused === "CONSISTENCY" || grantIn(response) !== undefined;
+      if (held) return;
+      await client.pause(50);
+      await ask();
+    };
+    ask().catch((error: unknown) => world.fail(error));
+    await world.until(
+      () => held,
+      recoveryMs,
+      () => `lock ${path} can be had again`,
+    );
+  }
 }
 
 /** Every zone takes a write through every box, every replica comes to the same state. */
@@ -114,7 +145,7 @@ async function recovered(world: World): Promise<void> {
     }
   }
   await world.until(
-    () => world.boxes.every((box) => converged(world, box.host?.logs() ?? [])),
+    () => world.boxes.every((box) => hasMap(box) && converged(world, box.host?.logs() ?? [])),
     recoveryMs,
     () => `all replicas caught up\n${describe(world)}`,
   );
@@ -133,12 +164,25 @@ function converged(world: World, logs: readonly number[]): boolean {
     const leader = leaderOf(world, log);
     return (
       leader !== undefined &&
+      isDeclared(world, leader) &&
       membersOf(world, log).every((box) => {
         const view = box.host?.view(log);
         return view !== undefined && !view.needsReplication && view.applied === leader.commit;
       })
     );
   });
+}
+
+/** A box with a new disk is told the rules by another one. */
+function hasMap(box: DataBox): boolean {
+  return (box.node?.directory.map.rules.length ?? 0) > 0;
+}
+
+/** No member stands for a disk that is gone: whoever exchanged it is done with the repair. */
+function isDeclared(world: World, { config }: GroupView): boolean {
+  const full = config.members.filter((member) => member.role !== "witness");
+  const current = full.every((member) => world.process(member.box).incarnation.equals(member.incarnation));
+  return current && config.votersOutgoing.length === 0;
 }
 
 function leaderOf(world: World, log: number): GroupView | undefined {
