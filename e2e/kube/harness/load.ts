@@ -1,0 +1,118 @@
+// A load from inside the cluster, where names of Services mean something and clients follow leaders as users' do.
+import { resolve } from "node:path";
+import { build } from "esbuild";
+import type { Cluster, Forward } from "../../cluster/cluster.ts";
+
+export interface LoadNow {
+  acknowledged: number;
+  refused: Record<string, number>;
+  longestGapMs: number;
+}
+
+export interface LoadResult extends LoadNow {
+  /** Acknowledged writes that are gone or other than written. */
+  missing: string[];
+  /** Registers whose histories no order explains. */
+  wrong: string[];
+}
+
+const port = 8000;
+const banner =
+  'import { createRequire as nexusRequire } from "node:module"; const require = nexusRequire(import.meta.url);';
+
+/** One file; it fits a ConfigMap (1 MiB). */
+async function bundle(): Promise<string> {
+  const { outputFiles } = await build({
+    entryPoints: [resolve(import.meta.dirname, "loader.ts")],
+    bundle: true,
+    minify: true,
+    write: false,
+    platform: "node",
+    format: "esm",
+    target: "node24",
+    banner: { js: banner },
+  });
+  return outputFiles[0]!.text;
+}
+
+export class Load {
+  readonly #cluster: Cluster;
+  readonly #namespace: string;
+  readonly #name: string;
+  readonly #forward: Forward;
+
+  private constructor(cluster: Cluster, at: { namespace: string; name: string }, forward: Forward) {
+    this.#cluster = cluster;
+    this.#namespace = at.namespace;
+    this.#name = at.name;
+    this.#forward = forward;
+  }
+
+  /** Starts writing and reading in the federation of the namespace; the owner's token is its credential. */
+  static async start(cluster: Cluster, namespace: string, image = "nexus-operator:dev"): Promise<Load> {
+    // Never the name of one that still ends.
+    const name = `loader-${Date.now().toString(36)}`;
+    const manifest = [configMap(await bundle()), pod(name, image)];
+    await cluster.kubectl(["-n", namespace, "apply", "--server-side", "-f", "-"], JSON.stringify(list(manifest)));
+    await cluster.kubectl(["-n", namespace, "wait", "--for=condition=Ready", `pod/${name}`, "--timeout=60s"]);
+    return new Load(cluster, { namespace, name }, await cluster.forward(namespace, `pod/${name}`, port));
+  }
+
+  now(): Promise<LoadNow> {
+    return this.#ask("/now") as Promise<LoadNow>;
+  }
+
+  /** Ends it and reads back every acknowledged write. */
+  async stop(): Promise<LoadResult> {
+    const result = (await this.#ask("/stop")) as LoadResult;
+    this.#forward.stop();
+    await this.#cluster.kubectl([
+      "-n",
+      this.#namespace,
+      "delete",
+      "pod",
+      this.#name,
+      "--grace-period=0",
+      "--wait=false",
+    ]);
+    return result;
+  }
+
+  async #ask(path: string): Promise<unknown> {
+    // A connection for each question: the server closes those that rest.
+    const answer = await fetch(`http://127.0.0.1:${this.#forward.port}${path}`, { headers: { connection: "close" } });
+    return answer.json();
+  }
+}
+
+const list = (items: object[]) => ({ apiVersion: "v1", kind: "List", items });
+
+function configMap(script: string): object {
+  return { apiVersion: "v1", kind: "ConfigMap", metadata: { name: "loader" }, data: { "loader.mjs": script } };
+}
+
+function pod(name: string, image: string): object {
+  const mount = (name: string, mountPath: string) => ({ name, mountPath, readOnly: true });
+  return {
+    apiVersion: "v1",
+    kind: "Pod",
+    metadata: { name, labels: { app: "loader" } },
+    spec: {
+      restartPolicy: "Never",
+      containers: [
+        {
+          name: "loader",
+          image,
+          imagePullPolicy: "IfNotPresent",
+          command: ["/nodejs/bin/node", "/load/loader.mjs"],
+          readinessProbe: { httpGet: { path: "/now", port }, periodSeconds: 1 },
+          volumeMounts: [mount("load", "/load"), mount("token", "/etc/token")],
+        },
+      ],
+      volumes: [
+        { name: "load", configMap: { name: "loader" } },
+        { name: "token", secret: { secretName: "nexus-token" } },
+      ],
+    },
+  };
+}

@@ -1,0 +1,149 @@
+// One federation through its life on a real cluster, with clients that write and read all the while: what was acknowledged
+// must be read back at the end of each scenario, and every register must be linearizable.
+import { afterAll, beforeAll, describe, expect, inject, test } from "vitest";
+import type { Cluster } from "../cluster/cluster.ts";
+import { until } from "../cluster/programs.ts";
+import { Load, type LoadResult } from "./harness/load.ts";
+import { Federation, installOperator, operatorNamespace, operatorPods } from "./harness/operator.ts";
+
+const context = inject("cluster");
+
+describe.skipIf(context === undefined)("a federation of two boxes and a witness", () => {
+  let cluster: Cluster;
+  let federation: Federation;
+
+  beforeAll(async () => {
+    cluster = await installOperator(context!);
+    federation = await Federation.apply(cluster, "life");
+    await federation.settled();
+  });
+  afterAll(() => federation?.remove());
+
+  /** Runs `scenario` under load; a client may retry but not fail, unless the scenario says so. */
+  async function underLoad(scenario: () => Promise<void>): Promise<LoadResult> {
+    const load = await Load.start(cluster, federation.namespace, context!.images.operator);
+    await until("first writes", async () => (await load.now()).acknowledged > 20, { withinMs: 30_000, everyMs: 200 });
+    await scenario();
+    const before = (await load.now()).acknowledged;
+    await until("further writes", async () => (await load.now()).acknowledged > before + 20, {
+      withinMs: 60_000,
+      everyMs: 200,
+    });
+    const result = await load.stop();
+    const { PRECONDITION_FAILED: _lostRace, ...failed } = result.refused;
+    expect({ missing: result.missing, wrong: result.wrong, failed }).toEqual({ missing: [], wrong: [], failed: {} });
+    return result;
+  }
+
+  const patchBox = (box: string, spec: object) =>
+    federation.run(["patch", "box", box, "--type=merge", "-p", JSON.stringify({ spec })]);
+  const podUid = async (box: string) => (await federation.get(`pod/${box}-0`)).metadata.uid;
+
+  test("nothing is written while nothing happens", async () => {
+    const versions = async () =>
+      (await federation.all("boxes,raftgroups,consensuszones,statefulsets,services,secrets,configmaps")).map(
+        ({ kind, metadata }) => `${kind}/${metadata.name} ${metadata.resourceVersion}`,
+      );
+    const before = await versions();
+    const endMs = performance.now() + 15_000;
+    await until("fifteen quiet seconds", async () => performance.now() > endMs, { withinMs: 30_000, everyMs: 1_000 });
+
+    expect(await versions()).toEqual(before);
+  });
+
+  test("the leader's pod is killed", async () => {
+    const result = await underLoad(async () => {
+      const pod = `${await federation.leader()}-0`;
+      await federation.run(["delete", "pod", pod, "--grace-period=0", "--force"]);
+      await federation.settled();
+    });
+
+    expect(result.longestGapMs).toBeLessThan(15_000);
+  });
+
+  test("a changed template rolls through all pods, one at a time", async () => {
+    const boxes = ["nexus-1", "nexus-2", "witness-1"];
+    const before = await Promise.all(boxes.map(podUid));
+
+    await underLoad(async () => {
+      for (const box of boxes) await patchBox(box, { podTemplate: { metadata: { annotations: { rolled: "yes" } } } });
+      await until(
+        "three other pods",
+        async () => {
+          const now = await Promise.all(boxes.map((box) => podUid(box).catch(() => "")));
+          return now.every((uid, at) => uid !== "" && uid !== before[at]);
+        },
+        { withinMs: 180_000, everyMs: 500 },
+      );
+      await federation.settled();
+    });
+  });
+
+  test("an image that is not there leaves the group serving, and is left by naming a good one", async () => {
+    await underLoad(async () => {
+      await patchBox("nexus-2", { image: "nexus-node:absent" });
+      await until(
+        "a pod that cannot start",
+        async () => {
+          const { status } = await federation.get("box/nexus-2");
+          return status?.conditions?.some(({ type, status: is }) => type === "Available" && is === "False") === true;
+        },
+        { withinMs: 60_000, everyMs: 500 },
+      );
+      await patchBox("nexus-2", { image: null });
+      await federation.settled();
+    });
+  });
+
+  test("a lost volume is replaced by itself: another incarnation, taken in as a learner first", async () => {
+    const before = (await federation.get("box/nexus-2")).status?.incarnation;
+
+    await underLoad(async () => {
+      await federation.run(["delete", "pvc", "nexus-2-data", "--wait=false"]);
+      await federation.run(["delete", "pod", "nexus-2-0"]);
+      await until(
+        "another incarnation",
+        async () => {
+          const now = (await federation.get("box/nexus-2")).status?.incarnation;
+          return now !== undefined && now !== before;
+        },
+        { withinMs: 120_000, everyMs: 500 },
+      );
+      await federation.settled();
+    });
+  });
+
+  test("the operators are killed while the members change; the next one goes on", async () => {
+    const member = (box: string, role = "Voter") => ({ box, role });
+    const members = (list: object[]) =>
+      federation.run(["patch", "raftgroup", "main", "--type=merge", "-p", JSON.stringify({ spec: { members: list } })]);
+    const box = {
+      apiVersion: "federation.nexus.io/v1alpha1",
+      kind: "Box",
+      metadata: { name: "nexus-3" },
+      spec: { region: "local" },
+    };
+    await underLoad(async () => {
+      await federation.run(["apply", "-f", "-"], JSON.stringify(box));
+      await members([member("nexus-1"), member("nexus-2"), member("nexus-3")]);
+      for (const pod of await operatorPods(cluster))
+        await cluster.kubectl(["-n", operatorNamespace, "delete", pod, "--grace-period=0", "--force"]);
+      await federation.settled(180_000);
+      await members([member("nexus-1"), member("nexus-2"), member("witness-1", "Witness")]);
+      await federation.run(["delete", "box", "nexus-3", "--timeout=120s"]);
+      await federation.settled();
+    });
+
+    expect((await federation.all("statefulsets")).map(({ metadata }) => metadata.name)).not.toContain("nexus-3");
+    expect((await federation.all("pvc")).map(({ metadata }) => metadata.name)).toContain("nexus-3-data");
+  });
+
+  test("a box that is deleted while its group names it stays and serves", async () => {
+    await federation.run(["delete", "box", "nexus-2", "--wait=false"]);
+    const { status } = await federation.get("raftgroup/main");
+    expect(status).toBeDefined();
+    await underLoad(async () => undefined);
+
+    expect((await federation.get("pod/nexus-2-0")).metadata.name).toBe("nexus-2-0");
+  });
+});
