@@ -18,7 +18,7 @@ import { upDetached } from "../detach.ts";
 import { parseCount, parseDuration, UsageError } from "../durations.ts";
 import { untilServing } from "../serving.ts";
 import { type Tools, verb } from "../tools.ts";
-import { statusText } from "./status.ts";
+import { problemText, statusText } from "./status.ts";
 
 /** How long a supervisor may take to end, and how often it is looked at, ms. */
 const downMs = 10_000;
@@ -146,7 +146,7 @@ async function change(tools: Tools, kind: "apply" | "delete", flags: FileFlags):
     ...own.map(faultText),
     ...faults.filter((fault) => fault.old).map(({ object }) => `${object} is stalled as before: see nexus status`),
     ...(late === undefined ? [] : [late]),
-    ...(status === undefined || settled ? [] : ["still working on it: see nexus status"]),
+    ...(status === undefined || settled ? [] : [...status.problems.map(problemText), "not done yet: see nexus status"]),
   ];
   tools.print(text.join("\n"), { taken: outcome.taken, faults, settled, notes: outcome.notes });
   return own.length > 0 || (status !== undefined && !settled) ? 1 : 0;
