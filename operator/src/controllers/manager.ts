@@ -10,6 +10,7 @@ import type { RuntimeMetrics } from "../runtime/metrics.ts";
 import { WorkQueue } from "../runtime/work-queue.ts";
 import { Caches } from "./caches.ts";
 import { FederationController } from "./federation.ts";
+import { Finalizers } from "./finalizers.ts";
 
 export interface ManagerNeeds {
   client: RawClient;
@@ -113,6 +114,7 @@ export class Manager {
     const elector = new LeaderElector(init, { client, clock, random, metrics, log });
     this.#federations.set(namespace, { elector, office: undefined });
     elector.start();
+    this.#queue.add(namespace);
   }
 
   #takeOffice(namespace: string, leadership: Leadership): void {
@@ -150,7 +152,17 @@ export class Manager {
 
   async #reconcile(namespace: string, signal: AbortSignal): Promise<Outcome> {
     const office = this.#federations.get(namespace)?.office;
-    if (office === undefined || !office.leadership.held()) return { kind: "done" };
+    if (office === undefined || !office.leadership.held()) return this.#letGo(namespace);
     return office.controller.reconcile(AbortSignal.any([signal, office.leadership.signal]));
+  }
+
+  /**
+   * In a namespace that ends nobody can take a lease that is gone: an operator that comes then would hold its objects for
+   * ever. To let go of them needs no lease, since every replica does the same.
+   */
+  async #letGo(namespace: string): Promise<Outcome> {
+    const view = this.#cachesOf(namespace)?.view(namespace);
+    if (view?.terminating) await new Finalizers(this.#needs.client).releaseAll(view.own);
+    return { kind: "done" };
   }
 }
