@@ -2,7 +2,7 @@
 import { spawn } from "node:child_process";
 import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { join, relative } from "node:path";
 
 interface Step {
   suite: "check" | "unit" | "kube-api" | "e2e" | "sim";
@@ -38,6 +38,7 @@ const folder = mkdtempSync(join(tmpdir(), "nexus-test-"));
 let passed = 0;
 let failed = 0;
 let skipped = 0;
+const failures: string[] = [];
 for (const step of steps.filter((s) => wanted === undefined || s.suite === wanted)) {
   const started = performance.now();
   console.log(`\n== ${step.name}`);
@@ -48,23 +49,72 @@ for (const step of steps.filter((s) => wanted === undefined || s.suite === wante
     passed += counts.passed;
     failed += counts.failed;
     skipped += counts.skipped;
-    if (code !== 0 && counts.failed === 0) failed++;
+    failures.push(...counts.failures);
+    if (code !== 0 && counts.failed === 0) {
+      failed++;
+      failures.push(`${step.name}: every test passed, yet it ended with code ${code}`);
+    }
   } else if (code === 0 && !step.report) passed++;
-  else failed++;
+  else {
+    failed++;
+    failures.push(`${step.name}: ended with code ${code}`);
+  }
   console.log(
     `== ${step.name}: ${code === 0 ? "ok" : "FAILED"} in ${((performance.now() - started) / 1000).toFixed(0)} s`,
   );
 }
 rmSync(folder, { recursive: true, force: true });
 if (skipped > 0) console.log(`\n${skipped} skipped; each says why above`);
+if (failures.length > 0) console.log(`\nWhat failed:\n${failures.join("\n")}`);
 console.log(`\n${passed} passed, ${failed} failed`);
 process.exit(failed === 0 && passed > 0 ? 0 : 1);
 
-function readReport(path: string): { passed: number; failed: number; skipped: number } | undefined {
+interface Counts {
+  passed: number;
+  failed: number;
+  skipped: number;
+  /** Each failed test or file with the beginning of its reason: a log is often read from its end only. */
+  failures: string[];
+}
+
+function readReport(path: string): Counts | undefined {
   try {
-    const report = JSON.parse(readFileSync(path, "utf8"));
-    return { passed: report.numPassedTests, failed: report.numFailedTests, skipped: report.numPendingTests ?? 0 };
+    const report: VitestReport = JSON.parse(readFileSync(path, "utf8"));
+    return {
+      passed: report.numPassedTests,
+      failed: report.numFailedTests,
+      skipped: report.numPendingTests ?? 0,
+      failures: report.testResults.flatMap(failuresOf),
+    };
   } catch {
     return undefined;
   }
+}
+
+interface VitestReport {
+  numPassedTests: number;
+  numFailedTests: number;
+  numPendingTests?: number;
+  testResults: FileReport[];
+}
+
+interface FileReport {
+  name: string;
+  status: string;
+  message?: string;
+  assertionResults: { status: string; fullName: string; failureMessages?: string[] }[];
+}
+
+function failuresOf(file: FileReport): string[] {
+  const name = relative(process.cwd(), file.name);
+  const tests = file.assertionResults
+    .filter((test) => test.status === "failed")
+    .map((test) => `- ${name}: ${test.fullName}\n${shortened((test.failureMessages ?? []).join("\n"))}`);
+  if (tests.length > 0 || file.status !== "failed") return tests;
+  return [`- ${name}: the file itself failed\n${shortened(file.message ?? "")}`];
+}
+
+function shortened(text: string): string {
+  const most = 1_200;
+  return text.length <= most ? text : `${text.slice(0, most)}…`;
 }

@@ -43,7 +43,7 @@ test("a box that is asked whether it is there keeps its stream and its waiting c
     session.call({ id: 0, options, zone: "", op }, resolve);
   });
 
-  await drive(new Promise((go) => setTimeout(go, 600)));
+  await rig.inStep(600);
   expect({ closed: session.closed, silent: session.silent }).toEqual({ closed: false, silent: false });
 
   await drive(clientOf().release("/c/asked", holder.grant.lockId));
