@@ -27,6 +27,8 @@ export interface DeliveryHooks {
   hostMessage(from: Remote, wire: WireMessage): void;
   /** A mute replica was spoken to. */
   askReplacement(from: Remote, replica: Replica): void;
+  /** The replica acknowledged what it does not have any more. */
+  lost(replica: Replica, reason: string): void;
   wake(replica: Replica): void;
   quiesce(replica: Replica): void;
 }
@@ -103,7 +105,13 @@ export class Delivery {
     if (replica === undefined) return;
     const { message: m } = wire;
     // State travels as bulk; a snapshot in a frame has none.
-    if (m.type === "MsgSnap" || m.type === "MsgProp" || isBeyondLog(replica, m)) return;
+    if (m.type === "MsgSnap" || m.type === "MsgProp") return;
+    if (isBeyondLog(replica, m)) {
+      const last = replica.node.raft.log.lastIndex();
+      this.#hooks.lost(replica, `entries up to ${m.commit} were acknowledged, ${last} is the last`);
+      this.#hooks.askReplacement(from, replica);
+      return;
+    }
     if (!this.#leavesQuiet(replica, wire)) this.#hooks.wake(replica);
     if (this.#hold.holds(replica, m, from.box)) return;
     this.#step(replica, m);
@@ -148,6 +156,7 @@ export class Delivery {
   }
 
   #step(replica: Replica, m: Message): void {
+    if (replica.mute) return;
     replica.node.step(m);
     this.#core.turns.mark(replica);
   }
@@ -172,7 +181,11 @@ export class Delivery {
   }
 }
 
-/** A heartbeat for more than there is was meant for another life of this replica; the core would take it for damage. */
-function isBeyondLog(replica: Replica, m: Message): boolean {
-  return m.type === "MsgHeartbeat" && m.commit > replica.node.raft.log.lastIndex();
+/**
+ * A leader names in a heartbeat no commit beyond what this replica acknowledged to it, in its term, as durable. One that
+ * ends before that lost data which looked like a torn write at its start; nobody else can have been meant, since stream,
+ * incarnation, generation and replica id are checked. What an earlier leader speaks of may have been overwritten since.
+ */
+function isBeyondLog({ node: { raft } }: Replica, m: Message): boolean {
+  return m.type === "MsgHeartbeat" && m.term >= raft.term && m.commit > raft.log.lastIndex();
 }

@@ -106,6 +106,7 @@ export class GroupHost implements Groups {
       create: (wire) => this.#replicas.create(wire),
       hostMessage: (from, wire) => this.#hostMessage(from, wire),
       askReplacement: (from, replica) => this.#replacement.ask(replica, from.box),
+      lost: (replica, reason) => this.#replacement.lost(replica, reason),
       wake: (replica) => this.#ticker.wake(replica),
       quiesce: (replica) => this.#ticker.quiesce(replica),
     });
@@ -121,7 +122,11 @@ export class GroupHost implements Groups {
     for (const record of this.#core.records.all()) {
       if (record.initiated !== undefined && !record.removed) this.#bootstraps.resume(record.initiated, () => {});
     }
-    for (const replica of this.#core.replicas.values()) this.#core.turns.mark(replica);
+    for (const replica of this.#core.replicas.values()) {
+      this.#core.turns.mark(replica);
+      // Whoever serves reads from states must know it before the first one.
+      if (replica.mute) this.#leadership(replica);
+    }
   }
 
   /** Nothing is answered after this; callers that wait get UNKNOWN_OUTCOME or NO_LEADER. */
@@ -256,19 +261,9 @@ export class GroupHost implements Groups {
   }
 
   #hostMessage(from: Remote, wire: WireMessage): void {
-    switch (wire.host) {
-      case "HostBootstrap":
-        this.#bootstraps.receive(from, wire);
-        return;
-      case "HostBootstrapResp":
-        this.#bootstraps.receiveAnswer(from, wire);
-        return;
-      case "HostReseed":
-        this.#replacement.asked(from, wire);
-        return;
-      default:
-        return;
-    }
+    if (wire.host === "HostBootstrap") this.#bootstraps.receive(from, wire);
+    else if (wire.host === "HostBootstrapResp") this.#bootstraps.receiveAnswer(from, wire);
+    else if (wire.host === "HostReseed") this.#replacement.asked(from, wire);
   }
 
   receiveSnapshot(from: Remote, start: SnapshotStart, data: AsyncIterable<Uint8Array>): Promise<Refusal | undefined> {

@@ -53,4 +53,5 @@ const blank: HostRecord = {
   initiated: undefined,
   federationUid: "",
   stateGeneration: 0,
+  lost: "",
 };

@@ -1,6 +1,7 @@
 import { message } from "../raft/messages.ts";
 import type { Remote } from "../transport/ports.ts";
 import type { HostCore } from "./core.ts";
+import { notApplied } from "./pending.ts";
 import type { Replica } from "./replica.ts";
 import type { WireMessage } from "./wire.ts";
 
@@ -16,6 +17,21 @@ export class Replacement {
   constructor(core: HostCore, wake: (replica: Replica) => void) {
     this.#core = core;
     this.#wake = wake;
+  }
+
+  /**
+   * The replica misses what it acknowledged: it is mute from here on, and at every later start, until a leader calls for
+   * its successor. Not only for what it would acknowledge: with its vote, one without those entries could be elected.
+   */
+  lost(replica: Replica, reason: string): void {
+    const { records, turns, needs } = this.#core;
+    const { log, generation } = replica;
+    replica.mute = true;
+    replica.node.stepDown();
+    replica.abandon(notApplied(""));
+    turns.write([records.set({ ...records.of(log, generation), lost: reason })], () => {});
+    turns.leadership(replica);
+    needs.logger?.error?.(`log ${log}: needs replication: ${reason}`);
   }
 
   /** Asks every full member that is known, and whoever just spoke. */

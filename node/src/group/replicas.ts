@@ -1,4 +1,4 @@
-import { type BootstrapRecord, GroupConfig } from "@nexus-federation/proto/raft.ts";
+import { type BootstrapRecord, GroupConfig, type HostRecord } from "@nexus-federation/proto/raft.ts";
 import type { RecoveredGroup } from "../log/replay.ts";
 import { firstConfig, replicaOf } from "./config.ts";
 import type { HostCore } from "./core.ts";
@@ -35,9 +35,7 @@ export class Replicas {
     for (const record of this.#core.records.all()) {
       if (record.removed) continue;
       const { log, generation } = record;
-      const unknown = { group: log, generation, hardState: { term: 0, vote: 0, commit: 0 }, entries: [] };
-      const lost = corrupt === undefined ? undefined : { ...unknown, snapshotMeta: undefined, corrupt };
-      const group = groups.get(log) ?? lost;
+      const group = damaged(groups.get(log), record, corrupt);
       const state = this.#core.needs.states.open(log, generation, record.stateGeneration || generation);
       this.#open({ log, generation, replica: record.replica, group, state });
     }
@@ -73,7 +71,7 @@ export class Replicas {
     const replica = replicaOf(config, self.box, self.incarnation);
     const hardState = { term: 1, vote: 0, commit: 1 };
     const snapshotMeta = { index: 1, term: 1, epoch: 0, conf };
-    const remembered = { log, generation, replica, removed: false, federationUid, stateGeneration: 0 };
+    const remembered = { log, generation, replica, removed: false, federationUid, stateGeneration: 0, lost: "" };
     const known = records.set({ ...remembered, initiated: initiated ? record : undefined });
     turns.write([known, { group: log, generation, reset: true, hardState, snapshotMeta }], () => {
       const state = needs.states.open(log, generation);
@@ -127,7 +125,7 @@ export class Replicas {
       this.#forget(current);
       current.state.destroy();
     }
-    const begun = { generation, replica: to, removed: false, initiated: undefined, stateGeneration: 0 };
+    const begun = { generation, replica: to, removed: false, initiated: undefined, stateGeneration: 0, lost: "" };
     const record = records.set({ ...known, ...begun });
     const gone = [...new Set([generation, known.generation])].map((each) => ({
       group: log,
@@ -161,4 +159,16 @@ export class Replicas {
       });
     });
   }
+}
+
+/** What was found of a log, with the reason why it must not be used, if there is one. */
+function damaged(
+  found: RecoveredGroup | undefined,
+  { log: group, generation, lost }: HostRecord,
+  corrupt: string | undefined,
+): RecoveredGroup | undefined {
+  const reason = lost !== "" ? lost : found === undefined ? corrupt : undefined;
+  if (reason === undefined) return found;
+  const unknown = { group, generation, hardState: { term: 0, vote: 0, commit: 0 }, entries: [] };
+  return { ...(found ?? { ...unknown, snapshotMeta: undefined }), corrupt: reason };
 }

@@ -342,7 +342,7 @@ export class Turns implements TurnOutput {
   }
 
   send(replica: Replica, message: Message): void {
-    this.#hooks.route(replica, message);
+    if (!replica.mute) this.#hooks.route(replica, message);
   }
   answer(done: (outcome: Outcome) => void, outcome: Outcome): void {
     done(outcome);

@@ -201,6 +201,8 @@ export interface HostRecord {
   federationUid: string;
   /** generation under which the applied state is stored; 0 = the log's own (a recovery moves no state) */
   stateGeneration: number;
+  /** why the replica may not take part any more; "" = it may */
+  lost: string;
 }
 
 export interface HostRecords {
@@ -1966,6 +1968,7 @@ function createBaseHostRecord(): HostRecord {
     initiated: undefined,
     federationUid: "",
     stateGeneration: 0,
+    lost: "",
   };
 }
 
@@ -1991,6 +1994,9 @@ export const HostRecord: MessageFns<HostRecord> = {
     }
     if (message.stateGeneration !== 0) {
       writer.uint32(56).uint32(message.stateGeneration);
+    }
+    if (message.lost !== "") {
+      writer.uint32(66).string(message.lost);
     }
     return writer;
   },
@@ -2062,6 +2068,14 @@ export const HostRecord: MessageFns<HostRecord> = {
             }
 
             message.stateGeneration = reader.uint32();
+            continue;
+          }
+          case 8: {
+            if (tag !== 66) {
+              break;
+            }
+
+            message.lost = reader.string();
             continue;
           }
         }

@@ -1,0 +1,86 @@
+import { expect, test } from "vitest";
+import { must } from "../base/assert.ts";
+import { type Box, Cluster } from "./testing/cluster.ts";
+
+/** The bit that flips is in the last thing written: to the log it looks like a write that a power cut tore. */
+function flipLastByte(box: Box): void {
+  const name = must(
+    [...box.disk.files.keys()].toSorted().findLast((one) => lastByte(box, one) >= 0),
+    "a segment",
+  );
+  box.disk.flipBit(name, lastByte(box, name), 0);
+}
+
+function lastByte(box: Box, name: string): number {
+  return must(box.disk.files.get(name), name).findLastIndex((byte) => byte !== 0);
+}
+
+/** A follower that acknowledged a write and comes back without it, while it hears nobody. */
+async function withLostTail(names: string[]): Promise<{ cluster: Cluster; hurt: Box; others: string[] }> {
+  const cluster = new Cluster();
+  await cluster.start(...names);
+  await cluster.bootstrap(names);
+  await cluster.put("/x", "1");
+  const leader = await cluster.elected();
+  const hurt = must(
+    names.map((name) => cluster.box(name)).find((box) => box !== leader && !box.isWitness),
+    "follower",
+  );
+  const others = names.filter((name) => name !== hurt.name);
+  await cluster.until(() => hurt.content("/x") === "1");
+  hurt.crash();
+  flipLastByte(hurt);
+  return { cluster, hurt, others };
+}
+
+/** Replica ids of a box in the leader's configuration. */
+function idsOf(cluster: Cluster, { name }: Box): number[] {
+  const members = cluster.leader()?.view()?.config.members ?? [];
+  return members.filter(({ box }) => box === name).map(({ replica }) => replica);
+}
+
+test("a follower that lost what it had acknowledged is replaced as soon as its leader speaks of it", async () => {
+  const { cluster, hurt } = await withLostTail(["a", "b", "c"]);
+
+  await hurt.start();
+  await cluster.until(() => `${idsOf(cluster, hurt)}` === "4", 10_000, "its successor");
+
+  await cluster.put("/y", "2");
+  await cluster.until(() => hurt.content("/y") === "2" && hurt.content("/x") === "1", 10_000, "both writes");
+  expect(hurt.view()).toMatchObject({ needsReplication: false, role: "follower" });
+});
+
+test("a member of a pair that lost what it had acknowledged is replaced with the witness's help", async () => {
+  const { cluster, hurt } = await withLostTail(["a", "b", "w1"]);
+
+  await hurt.start();
+  await cluster.until(() => `${idsOf(cluster, hurt)}` === "4", 10_000, "its successor");
+  await cluster.until(() => cluster.leader()?.view()?.witnessMode === "PAIR", 10_000, "PAIR");
+
+  expect((await cluster.put("/y", "2")).copies).toBe(2);
+});
+
+test("who lost what it had acknowledged gives its vote to nobody, in this life and in later ones", async () => {
+  const { cluster, hurt, others } = await withLostTail(["a", "b", "c"]);
+  const [first, second] = others.map((name) => cluster.box(name)) as [Box, Box];
+  await hurt.start();
+  await cluster.until(() => hurt.view()?.needsReplication === true, 10_000, "the damage to be known");
+  const leader = first.view()?.isLeader === true ? first : second;
+  const other = leader === first ? second : first;
+
+  leader.crash();
+  await cluster.run(3_000);
+  expect(other.view()).toMatchObject({ isLeader: false });
+  hurt.crash();
+  await hurt.start();
+  await cluster.run(3_000);
+  expect(other.view()).toMatchObject({ isLeader: false });
+  expect(hurt.view()).toMatchObject({ needsReplication: true });
+
+  await leader.start();
+  await cluster.until(() => `${idsOf(cluster, hurt)}` === "4", 10_000, "its successor");
+  await cluster.until(() => hurt.content("/x") === "1", 10_000, "the write");
+  hurt.crash();
+  await hurt.start();
+  await cluster.until(() => hurt.view()?.role === "follower", 10_000, "a healthy replica after the next start");
+});
