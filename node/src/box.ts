@@ -3,8 +3,9 @@ import { createHash, hash } from "node:crypto";
 import { readFileSync } from "node:fs";
 import http from "node:http";
 import { dirname, join } from "node:path";
-import { isRefusal, messageOf, NexusError, refuse } from "./base/errors.ts";
+import { isRefusal, messageOf, NexusError, type Refusal, refuse } from "./base/errors.ts";
 import { LocalBlobs } from "./blobs/local-blobs.ts";
+import type { Caller } from "./box/api.ts";
 import { ChunkPuller } from "./box/chunk-keeper.ts";
 import { Gauges } from "./box/gauges.ts";
 import { defaultBoxLimits } from "./box/limits.ts";
@@ -19,9 +20,11 @@ import { GroupHost } from "./group/host.ts";
 import { MachineStates } from "./group/machine-states.ts";
 import { NodeDisk } from "./log/disk-node.ts";
 import { SegmentLog } from "./log/segment-log.ts";
+import { ApiServerReviews } from "./server/api-server-reviews.ts";
 import { TableAuthenticator } from "./server/authenticator.ts";
 import type { Authenticator } from "./server/callers.ts";
 import { adminOnPeerPort, clientDoors, type DoorsNeeds } from "./server/doors.ts";
+import { type ReviewOutcome, ServiceAccountAuthenticator } from "./server/service-account-authenticator.ts";
 import { BoxDatabase } from "./storage/database.ts";
 import { joinFederation, openIdentity } from "./storage/identity.ts";
 import { openChecked, suspect } from "./storage/repair.ts";
@@ -172,11 +175,10 @@ async function buildListeners(parts: Parts, { host, node }: ReturnType<typeof bu
     metrics.connectionsRefused.of(port).inc();
     logger.debug({ port, reason }, "connection refused");
   };
-  const table = () => surroundings.table;
   const needs: DoorsNeeds = {
     box: node.box,
     meter: (box, door) => meteredBox(box, new DoorMeter(metrics, door, clock)),
-    authenticator: meteredAuthenticator(new TableAuthenticator(table, () => clock.wallMs()), metrics),
+    authenticator: meteredAuthenticator(authenticatorOf(parts), metrics),
     audit: (principal, action) => logger.info({ principal, action }, "admin call"),
     metrics: async () => {
       gauges.read();
@@ -202,13 +204,30 @@ async function buildListeners(parts: Parts, { host, node }: ReturnType<typeof bu
   return { peer, client };
 }
 
+/** The table of tokens, and Kubernetes' API server behind it where there is one. */
+function authenticatorOf({ settings, surroundings, metrics, logger }: Parts): Authenticator {
+  const wallMs = () => clock.wallMs();
+  const table = new TableAuthenticator(() => surroundings.table, wallMs);
+  if (settings.tokenReview === undefined) return table;
+  const { audience, ...server } = settings.tokenReview;
+  const reviews = new ApiServerReviews(server);
+  const asked = (outcome: ReviewOutcome, reason?: string) => {
+    metrics.tokenReviews.of(outcome).inc();
+    if (reason !== undefined) logger.warn({ reason }, "the API server could not be asked about a token");
+  };
+  return new ServiceAccountAuthenticator({ table, reviews, wallMs, asked }, audience);
+}
+
 /** Refusals that come before a request reaches the box. */
 function meteredAuthenticator(authenticator: Authenticator, metrics: Metrics): Authenticator {
   return {
     authenticate(bearer, certificate) {
+      const counted = (caller: Caller | Refusal) => {
+        if (isRefusal(caller)) metrics.refused.of(caller.code).inc();
+        return caller;
+      };
       const caller = authenticator.authenticate(bearer, certificate);
-      if (isRefusal(caller)) metrics.refused.of(caller.code).inc();
-      return caller;
+      return caller instanceof Promise ? caller.then(counted) : counted(caller);
     },
   };
 }

@@ -59,6 +59,11 @@ export interface Caller {
   kind: "client" | "operator" | "box";
   /** Undefined when allowed. `path` is a federation path (or `/zone:{id}/p`); for admin it is "/". */
   check(right: Right, path: string): Refusal | undefined;
+  /**
+   * Whether the caller still is who it was when its connection was opened, which doors ask before each request of a long
+   * one: undefined when so, the reason when not, a promise while somebody else is asked. Absent: for the whole connection.
+   */
+  renewal?(): Refusal | undefined | Promise<Refusal | undefined>;
 }
 export type Right = "read" | "write" | "lock" | "admin";
 

@@ -27,6 +27,15 @@ export const boxSettings = z.strictObject({
     .strictObject({ ca: z.string(), cert: z.string(), key: z.string() })
     .describe("Files ca.crt, tls.crt and tls.key of one folder; looked at every 10 s."),
   tokensFile: z.string().default("").describe("Table of bearer tokens by hash; empty = certificates only."),
+  tokenReview: z
+    .strictObject({
+      url: z.string().startsWith("https://").max(512).describe("Root of the API server."),
+      caFile: z.string().min(1).describe("Authority (PEM) of its certificate."),
+      tokenFile: z.string().min(1).describe("Token that this box shows to it; read anew for each question."),
+      audience: z.string().min(1).max(253).describe("Audience that clients' tokens must carry."),
+    })
+    .optional()
+    .describe("Ask a Kubernetes API server about service account tokens. Rights are those of `users` in tokensFile."),
   peers: z
     .array(z.strictObject({ box: name, endpoint: z.string().min(3).max(255) }))
     .max(1_000)

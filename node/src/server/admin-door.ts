@@ -9,7 +9,8 @@ import type { AdminReply, AdminServer, BackupFrame, BackupRequest } from "@nexus
 import { isRefusal, messageOf } from "../base/errors.ts";
 import { failureOf } from "../base/failure.ts";
 import type { AdminApi, BoxApi, Caller } from "../box/api.ts";
-import { callerOf, type FilesDoorNeeds, grpcError, serverStream } from "./files-door.ts";
+import { grpcError } from "./callers.ts";
+import { type FilesDoorNeeds, serverStream, withCaller } from "./files-door.ts";
 
 /** Told of every admin call: who did what. */
 export type Audit = (principal: string, action: string, request: unknown) => void;
@@ -47,12 +48,13 @@ export function adminDoor(needs: Needs): AdminServer {
       return admin.backup(call.request, caller);
     }),
     restore(call: ServerReadableStream<BackupFrame, AdminReply>, done: sendUnaryData<AdminReply>) {
-      const caller = callerOf(needs, call);
-      if (isRefusal(caller)) return done(grpcError(caller));
-      const denied = caller.check("admin", "/");
-      if (denied) return done(null, replyOf(denied));
-      needs.audit(caller.principal, "restore", {});
-      answer(admin.restore(call as AsyncIterable<BackupFrame>, caller), done);
+      withCaller(needs, call, (caller) => {
+        if (isRefusal(caller)) return done(grpcError(caller));
+        const denied = caller.check("admin", "/");
+        if (denied) return done(null, replyOf(denied));
+        needs.audit(caller.principal, "restore", {});
+        answer(admin.restore(call as AsyncIterable<BackupFrame>, caller), done);
+      });
     },
   };
 }
@@ -74,25 +76,27 @@ type Change =
 function change<Method extends Change>(needs: Needs, method: Method): AdminServer[Method] {
   type In = Parameters<AdminApi[Method]>[0];
   const handler = (call: ServerUnaryCall<In, AdminReply>, done: sendUnaryData<AdminReply>) => {
-    const caller = callerOf(needs, call);
-    if (isRefusal(caller)) return done(grpcError(caller));
-    const denied = caller.check("admin", "/");
-    if (denied) return done(null, replyOf(denied));
-    needs.audit(caller.principal, method, call.request);
-    const act = needs.box.admin[method] as (request: In, caller: Caller) => Promise<AdminReply>;
-    answer(act.call(needs.box.admin, call.request, caller), done);
+    withCaller(needs, call, (caller) => {
+      if (isRefusal(caller)) return done(grpcError(caller));
+      const denied = caller.check("admin", "/");
+      if (denied) return done(null, replyOf(denied));
+      needs.audit(caller.principal, method, call.request);
+      const act = needs.box.admin[method] as (request: In, caller: Caller) => Promise<AdminReply>;
+      answer(act.call(needs.box.admin, call.request, caller), done);
+    });
   };
   return handler as AdminServer[Method];
 }
 
 function unary<In, Out>(needs: Needs, action: string, act: (request: In, caller: Caller) => Out) {
   return (call: ServerUnaryCall<In, Out>, done: sendUnaryData<Out>) => {
-    const caller = callerOf(needs, call);
-    if (isRefusal(caller)) return done(grpcError(caller));
-    const denied = caller.check("admin", "/");
-    if (denied) return done(grpcError(denied));
-    if (action !== "status") needs.audit(caller.principal, action, call.request);
-    done(null, act(call.request, caller));
+    withCaller(needs, call, (caller) => {
+      if (isRefusal(caller)) return done(grpcError(caller));
+      const denied = caller.check("admin", "/");
+      if (denied) return done(grpcError(denied));
+      if (action !== "status") needs.audit(caller.principal, action, call.request);
+      done(null, act(call.request, caller));
+    });
   };
 }
 

@@ -15,6 +15,10 @@ export class TableAuthenticator implements Authenticator {
     this.#wallMs = wallMs;
   }
 
+  get table(): AccessTable {
+    return this.#table();
+  }
+
   authenticate(bearer: string | undefined, certificate: Identity | undefined): Caller | Refusal {
     const needs = { table: this.#table(), hash: sha256, nowMs: this.#wallMs() };
     const principal = authenticate(needs, { bearer, identity: certificate });

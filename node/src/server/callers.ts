@@ -2,19 +2,25 @@
 // thin: routing, rights on paths, retries and receipts are the box's, so that every door has the same guarantees; a door
 // only decodes, authenticates, bounds what one connection may have under way, and shows refusals its own way.
 
-import type { Metadata } from "@grpc/grpc-js";
+import { type Metadata, status } from "@grpc/grpc-js";
 import type { Receipt } from "@nexus-federation/proto/records.ts";
 import type { RequestOptions, Response } from "@nexus-federation/proto/request.ts";
 import type { Identity } from "../auth/identities.ts";
 import { noBytes } from "../base/bytes.ts";
-import { isRefusal, type Refusal } from "../base/errors.ts";
+import { errorKinds, isRefusal, type Refusal } from "../base/errors.ts";
 import { failureOf } from "../base/failure.ts";
 import type { Caller } from "../box/api.ts";
 
 /** Decides who calls; the composition gives it the token table and the federation's name. */
 export interface Authenticator {
-  /** `bearer` without the word Bearer; `certificate` as verified by TLS. UNAUTHENTICATED says what is missing or wrong. */
-  authenticate(bearer: string | undefined, certificate: Identity | undefined): Caller | Refusal;
+  /**
+   * `bearer` without the word Bearer; `certificate` as verified by TLS. UNAUTHENTICATED says what is missing or wrong. A
+   * promise, which never rejects, while somebody else is asked.
+   */
+  authenticate(
+    bearer: string | undefined,
+    certificate: Identity | undefined,
+  ): Caller | Refusal | Promise<Caller | Refusal>;
 }
 
 export function bearerOf(header: string | undefined): string | undefined {
@@ -51,6 +57,11 @@ export function emptyOptions(): RequestOptions {
 
 export function refusedResponse(id: number, refusal: Refusal, receipt?: Receipt): Response {
   return { id, receipt, servedBy: "", result: { $case: "failure", value: failureOf(refusal) } };
+}
+
+export function grpcError(refusal: Refusal) {
+  const code = status[errorKinds[refusal.code].grpc as keyof typeof status];
+  return Object.assign(new Error(refusal.message), { code, details: `${refusal.code}: ${refusal.message}` });
 }
 
 export { isRefusal };

@@ -17,7 +17,7 @@ import type { LockRequest, LocksServer } from "@nexus-federation/proto/locks.ts"
 import type { Request, Response } from "@nexus-federation/proto/request.ts";
 import { isRefusal, messageOf, type Refusal, refuse } from "../base/errors.ts";
 import type { BoxApi, Caller } from "../box/api.ts";
-import { type Authenticator, bearerOfMetadata, ownOptions, refusedResponse } from "./callers.ts";
+import { type Authenticator, bearerOfMetadata, grpcError, ownOptions, refusedResponse } from "./callers.ts";
 import { SessionDoor } from "./session-door.ts";
 
 export interface FilesDoorNeeds {
@@ -28,31 +28,34 @@ export interface FilesDoorNeeds {
   defer: (fn: () => void) => void;
 }
 
-type Call = { metadata: Metadata };
+type Call = { metadata: Metadata; on(event: "error", listener: () => void): unknown };
 
 /** The Files service of proto/nexus/v1/files.proto. A caller that cannot be authenticated gets gRPC UNAUTHENTICATED. */
 export function filesDoor(needs: FilesDoorNeeds): FilesServer {
   const { box } = needs;
   return {
     session(stream) {
-      const caller = callerOf(needs, stream);
-      if (isRefusal(caller)) return void stream.emit("error", grpcError(caller));
-      new SessionDoor({ box, caller, stream, defer: needs.defer }).start();
+      withCaller(needs, stream, (caller) => {
+        if (isRefusal(caller)) return void stream.emit("error", grpcError(caller));
+        new SessionDoor({ box, caller, stream, defer: needs.defer }).start();
+      });
     },
     call(call, done) {
-      const caller = callerOf(needs, call);
-      if (isRefusal(caller)) return done(grpcError(caller));
-      const request = call.request;
-      request.options = ownOptions(request.options, caller);
-      box.handle(request, caller, (response) => done(null, response));
+      withCaller(needs, call, (caller) => {
+        if (isRefusal(caller)) return done(grpcError(caller));
+        const request = call.request;
+        request.options = ownOptions(request.options, caller);
+        box.handle(request, caller, (response) => done(null, response));
+      });
     },
     upload(call, done) {
-      const caller = callerOf(needs, call);
-      if (isRefusal(caller)) return done(grpcError(caller));
-      receiveUpload(box, caller, call).then(
-        (response) => done(null, response),
-        (error) => done({ code: status.INTERNAL, message: messageOf(error) }),
-      );
+      withCaller(needs, call, (caller) => {
+        if (isRefusal(caller)) return done(grpcError(caller));
+        receiveUpload(box, caller, call).then(
+          (response) => done(null, response),
+          (error) => done({ code: status.INTERNAL, message: messageOf(error) }),
+        );
+      });
     },
     download: serverStream(needs, (caller, call: ServerWritableStream<DownloadRequest, DownloadFrame>, signal) => {
       call.request.options = ownOptions(call.request.options, caller);
@@ -70,13 +73,14 @@ export function locksDoor(needs: FilesDoorNeeds): LocksServer {
   const method =
     (op: (request: LockRequest) => Request["op"]): LocksServer["acquire"] =>
     (call, done) => {
-      const caller = callerOf(needs, call);
-      if (isRefusal(caller)) return done(grpcError(caller));
-      const options = ownOptions(call.request.options, caller);
-      const request: Request = { id: 0, options, zone: call.request.zone, op: op(call.request) };
-      if (request.op === undefined)
-        return done(null, refusedResponse(0, refuse("INVALID", "the message of this lock method is missing")));
-      needs.box.handle(request, caller, (response) => done(null, response));
+      withCaller(needs, call, (caller) => {
+        if (isRefusal(caller)) return done(grpcError(caller));
+        const options = ownOptions(call.request.options, caller);
+        const request: Request = { id: 0, options, zone: call.request.zone, op: op(call.request) };
+        if (request.op === undefined)
+          return done(null, refusedResponse(0, refuse("INVALID", "the message of this lock method is missing")));
+        needs.box.handle(request, caller, (response) => done(null, response));
+      });
     };
   return {
     acquire: method(
@@ -90,13 +94,17 @@ export function locksDoor(needs: FilesDoorNeeds): LocksServer {
   };
 }
 
-export function callerOf(needs: Pick<FilesDoorNeeds, "authenticator" | "identityOf">, call: Call): Caller | Refusal {
-  return needs.authenticator.authenticate(bearerOfMetadata(call.metadata), needs.identityOf(call));
-}
-
-export function grpcError(refusal: Refusal) {
-  const code = refusal.code === "UNAUTHENTICATED" ? status.UNAUTHENTICATED : status.PERMISSION_DENIED;
-  return Object.assign(new Error(refusal.message), { code, details: `${refusal.code}: ${refusal.message}` });
+/** Goes on with who calls: at once unless somebody else must be asked. */
+export function withCaller(
+  needs: Pick<FilesDoorNeeds, "authenticator" | "identityOf">,
+  call: Call,
+  go: (caller: Caller | Refusal) => void,
+): void {
+  const caller = needs.authenticator.authenticate(bearerOfMetadata(call.metadata), needs.identityOf(call));
+  if (!(caller instanceof Promise)) return go(caller);
+  // A stream that breaks meanwhile has nobody else who listens yet.
+  call.on("error", () => {});
+  void caller.then(go);
 }
 
 async function receiveUpload(
@@ -130,23 +138,26 @@ export function serverStream<In, Out>(
   open: (caller: Caller, call: ServerWritableStream<In, Out>, signal: AbortSignal) => AsyncIterable<Out>,
 ): handleServerStreamingCall<In, Out> {
   return (call) => {
-    const caller = callerOf(needs, call);
-    if (isRefusal(caller)) return void call.emit("error", grpcError(caller));
     const gone = new AbortController();
     call.on("cancelled", () => gone.abort());
     call.on("error", () => gone.abort());
-    void pump(call, open(caller, call, gone.signal), gone.signal);
+    withCaller(needs, call, (caller) => {
+      if (isRefusal(caller)) return void call.emit("error", grpcError(caller));
+      void pump(call, open(caller, call, gone.signal), { signal: gone.signal, caller });
+    });
   };
 }
 
 async function pump<In, Out>(
   call: ServerWritableStream<In, Out>,
   source: AsyncIterable<Out>,
-  signal: AbortSignal,
+  { signal, caller }: { signal: AbortSignal; caller: Caller },
 ): Promise<void> {
   try {
     for await (const frame of source) {
       if (signal.aborted) return;
+      const refusal = await caller.renewal?.();
+      if (refusal) return void call.emit("error", grpcError(refusal));
       if (!call.write(frame)) await drained(call, signal);
     }
     call.end();

@@ -113,7 +113,7 @@ function openRoutes(app: FastifyInstance, needs: HttpDoorNeeds): void {
 function guardedRoutes(scope: FastifyInstance, needs: HttpDoorNeeds): void {
   const { box, authenticator } = needs;
   scope.addHook("onRequest", async (request, reply) => {
-    const caller = authenticator.authenticate(
+    const caller = await authenticator.authenticate(
       bearerOf(request.headers.authorization),
       needs.identityOf(request.raw.socket as TLSSocket),
     );

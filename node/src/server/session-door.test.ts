@@ -1,6 +1,7 @@
 import { EventEmitter } from "node:events";
 import type { Request, RequestFrame, Response, ResponseFrame } from "@nexus-federation/proto/request.ts";
 import { describe, expect, test } from "vitest";
+import { type Refusal, refuse } from "../base/errors.ts";
 import type { BoxApi, Caller } from "../box/api.ts";
 import { refusedResponse } from "./callers.ts";
 import { SessionDoor, sessionInFlightMax } from "./session-door.ts";
@@ -31,7 +32,7 @@ class Stream extends EventEmitter {
   }
 }
 
-function door() {
+function door(who: Caller = caller) {
   const stream = new Stream();
   const asked: { request: Request; done: (response: Response) => void }[] = [];
   const later: (() => void)[] = [];
@@ -40,7 +41,7 @@ function door() {
   };
   new SessionDoor({
     box: box as unknown as BoxApi,
-    caller,
+    caller: who,
     stream: stream as unknown as ConstructorParameters<typeof SessionDoor>[0]["stream"],
     defer: (fn) => void later.push(fn),
   }).start();
@@ -143,5 +144,54 @@ describe("a session", () => {
     stream.emit("data", { requests: [{ id: 1, options, zone: "", op: undefined }] });
 
     expect(asked[0]?.request.options).toMatchObject({ principal: "token:t", hops: [] });
+  });
+});
+
+describe("a caller who must be asked about again", () => {
+  const requests = (ids: number[]) => ids.map((id) => ({ id, options: undefined, zone: "", op: undefined }));
+  const waiting = () => {
+    const { promise, resolve } = Promise.withResolvers<Refusal | undefined>();
+    return { ...door({ ...caller, renewal: () => promise }), resolve, settled: () => promise.then(() => {}) };
+  };
+
+  test("is not read until the answer is there, and then served", async () => {
+    const { stream, asked, resolve, settled } = waiting();
+    stream.emit("data", { requests: requests([1, 2]) });
+    expect(stream.paused).toBe(true);
+    expect(asked).toHaveLength(0);
+
+    resolve(undefined);
+    await settled();
+
+    expect(asked.map(({ request }) => request.id)).toEqual([1, 2]);
+    expect(stream.paused).toBe(false);
+  });
+
+  test("and may not come in any more loses the connection", async () => {
+    const { stream, asked, resolve, settled } = waiting();
+    const errors: unknown[] = [];
+    stream.on("error", (error) => errors.push(error));
+    stream.emit("data", { requests: requests([1]) });
+
+    resolve(refuse("UNAUTHENTICATED", "gone"));
+    await settled();
+
+    expect(asked).toHaveLength(0);
+    expect(errors).toMatchObject([{ code: 16, details: "UNAUTHENTICATED: gone" }]);
+  });
+
+  test("and about whom nobody can be asked gets refusals that may pass", async () => {
+    const { stream, resolve, settled, turn } = waiting();
+    stream.emit("data", { requests: requests([7]) });
+    stream.emit("end");
+
+    resolve(refuse("ZONE_UNAVAILABLE", "away"));
+    await settled();
+    turn();
+
+    expect(stream.answers).toMatchObject([
+      { id: 7, result: { $case: "failure", value: { code: "ZONE_UNAVAILABLE" } } },
+    ]);
+    expect(stream.ended).toBe(true);
   });
 });

@@ -1,8 +1,8 @@
 import type { ServerDuplexStream } from "@grpc/grpc-js";
 import type { RequestFrame, Response, ResponseFrame } from "@nexus-federation/proto/request.ts";
-import { refuse } from "../base/errors.ts";
+import { type Refusal, refuse } from "../base/errors.ts";
 import type { BoxApi, Caller } from "../box/api.ts";
-import { ownOptions, refusedResponse } from "./callers.ts";
+import { grpcError, ownOptions, refusedResponse } from "./callers.ts";
 
 /** Requests of one stream that may wait for answers at once; the next one is refused with OVERLOADED. */
 export const sessionInFlightMax = 8192;
@@ -58,7 +58,29 @@ export class SessionDoor {
     this.#answers = [];
   }
 
+  /** A caller that has to be asked about again is not read until the answer is there. */
   #receive(frame: RequestFrame): void {
+    const renewal = this.#caller.renewal?.();
+    if (renewal === undefined) return this.#handle(frame);
+    this.#stream.pause();
+    this.#inFlight++;
+    void Promise.resolve(renewal).then((refusal) => {
+      this.#inFlight--;
+      if (this.#gone) return;
+      if (refusal === undefined) this.#handle(frame);
+      else this.#refuse(frame, refusal);
+      this.#stream.resume();
+      this.#endWhenAnswered();
+    });
+  }
+
+  /** Who may not come in any more begins anew, with newer credentials if it has them. */
+  #refuse(frame: RequestFrame, refusal: Refusal): void {
+    if (refusal.code === "UNAUTHENTICATED") return void this.#stream.emit("error", grpcError(refusal));
+    for (const { id } of frame.requests) this.#answer(refusedResponse(id, refusal));
+  }
+
+  #handle(frame: RequestFrame): void {
     for (const request of frame.requests) {
       const { id } = request;
       if (this.#inFlight >= sessionInFlightMax) {

@@ -186,6 +186,11 @@ export const metricList = {
     labels: ["port"],
     help: "Open connections of the client and the peer port.",
   }),
+  tokenReviews: counter("nexus_token_reviews_total", {
+    unit: "questions",
+    labels: ["outcome"],
+    help: "Questions to the Kubernetes API server about service account tokens by outcome: accepted, refused, failed.",
+  }),
   connectionsRefused: counter("nexus_connections_refused_total", {
     unit: "connections",
     labels: ["port"],
