@@ -21,13 +21,15 @@ test("a rule that would hide data is refused naming the count, and is installed 
   for (const name of ["a", "b", "c"]) await client.put(`/team/${name}`, name);
   await client.put("/other", "kept");
 
-  const refused = await federation.apply(team, 8000);
+  const more = zone("more", "/more/**", "mode: strong, authorityBox: n2");
+  const refused = await federation.apply(documents(team, more));
   expect(refused.code).toBe(1);
-  const status = await federation.status();
-  const said = JSON.stringify([status.problems, status.zones, status.conditions["ConsensusZone/team"]]);
-  expect(said).toMatch(/\b[34]\b/);
-  expect(said).toMatch(/ZONE_IN_USE|lie|files|objects/);
+  expect(refused.stdout).toMatch(/ConsensusZone\/team: RuleRefused: .*NOT_EMPTY.*3 files and 0 locks lie below \/team/);
   expect(Buffer.from((await client.get("/team/b")).content).toString()).toBe("b");
+  expect((await client.put("/more/x", "x")).receipt.zone).toBe("more");
+  const softer = zone("root", "/**", "mode: eventual, authorityBox: n1");
+  expect((await federation.apply(softer)).stdout).toMatch(/ConsensusZone\/team is stalled as before/);
+  expect((await client.put("/other", "x")).receipt.mode).toBe("eventual");
 
   await client.delete("/team", { recursive: true });
   await until("the rule is installed", async () =>
@@ -38,6 +40,23 @@ test("a rule that would hide data is refused naming the count, and is installed 
     return receipt.zone === "team";
   });
   expect((await client.put("/other2", "x")).receipt.zone).toBe("root");
+});
+
+test("of two zones of one pattern that are applied at the same time one is served, and the other names both", async () => {
+  federation = await Federation.up({ yaml: twoRegions([]) });
+  const files = ["beta", "alpha"].map((name) =>
+    federation!.file(`${name}.yaml`, zone(name, "/same/**", "mode: strong, authorityBox: n1")),
+  );
+  const ran = await Promise.all(files.map((file) => federation!.nexus(["apply", "-f", file, "--wait", "60s"])));
+
+  const { faults, zones } = await federation.settled();
+  expect(zones.filter((one) => one.ready)).toHaveLength(1);
+  expect(faults).toHaveLength(1);
+  const [winner, loser] = zones[0]?.ready ? zones : [...zones].reverse();
+  expect(faults[0]).toMatchObject({ object: `ConsensusZone/${loser?.name}`, reason: "PatternAmbiguous" });
+  expect(faults[0]?.message).toMatch(/zone alpha.*zone beta|zone beta.*zone alpha/);
+  expect(ran.some(({ code, stdout }) => code === 1 && stdout.includes("PatternAmbiguous"))).toBe(true);
+  expect((await federation.client().put("/same/x", "x")).receipt.zone).toBe(winner?.name);
 });
 
 test("a replica of an eventual zone answers locally with a true bound, and refuses when the authority is away for longer", async () => {

@@ -260,6 +260,7 @@ export class LocalRuntime {
       replies: this.#replies,
       knownFederation,
       conditions: this.#conditions,
+      refusedRules: this.#executor.refusedRules,
     });
     return this.#observed;
   }

@@ -278,7 +278,7 @@ export class AdminCalls {
 
 function beingRestored(zone: string): Refusal {
   const text = `zone ${zone} is being restored; wait for its end, or destroy it when its restore was given up`;
-  return refuse("ZONE_IN_USE", text);
+  return refuse("ZONE_IN_USE", text, { details: { rule: zone } });
 }
 function noSystem(): Refusal {
   return refuse("NO_LEADER", "this box does not know the system zone's state; call again");

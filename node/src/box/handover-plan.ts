@@ -8,6 +8,8 @@ import { exclusionsOf } from "../tree/rules.ts";
 export interface HandoverStep {
   zone: string;
   operation: Operation;
+  /** Zone whose rule asks for the step: when it is refused, that rule is what cannot be. */
+  cause: string;
 }
 
 interface Holding {
@@ -23,6 +25,7 @@ const nothing: Holding = { pattern: "", exclusions: [] };
 export function planHandover(active: readonly ZoneRule[], next: readonly ZoneRule[], epoch: number): HandoverStep[] {
   const lose: HandoverStep[] = [];
   const gain: HandoverStep[] = [];
+  const binds = zonesByPattern(next);
   for (const zone of zonesOf(active, next)) {
     const before = holdingOf(zone, active);
     const after = holdingOf(zone, next);
@@ -32,7 +35,8 @@ export function planHandover(active: readonly ZoneRule[], next: readonly ZoneRul
     }
     if (before.pattern !== "") {
       for (const pattern of after.exclusions) {
-        if (!before.exclusions.includes(pattern)) lose.push(cedeStep(zone, pattern, epoch));
+        if (!before.exclusions.includes(pattern))
+          lose.push({ ...cedeStep(zone, pattern, epoch), cause: binds.get(pattern) ?? zone });
       }
     }
     if (!sameHolding(before, after)) gain.push(ownStep(zone, after, epoch));
@@ -74,15 +78,20 @@ function holdingOf(zone: string, rules: readonly ZoneRule[]): Holding {
   return { pattern: isRefusal(pattern) ? rule.pattern : pattern.text, exclusions: exclusionsOf(rule, rules) };
 }
 
+/** Who binds what, by the patterns' normal spelling. */
+function zonesByPattern(rules: readonly ZoneRule[]): Map<string, string> {
+  return new Map(rules.map(({ zone }) => [holdingOf(zone, rules).pattern, zone]));
+}
+
 function sameHolding(a: Holding, b: Holding): boolean {
   return a.pattern === b.pattern && a.exclusions.join("\n") === b.exclusions.join("\n");
 }
 
 function ownStep(zone: string, { pattern, exclusions }: Holding, epoch: number): HandoverStep {
-  return { zone, operation: { op: { $case: "own", value: { pattern, exclusions, epoch } } } };
+  return { zone, cause: zone, operation: { op: { $case: "own", value: { pattern, exclusions, epoch } } } };
 }
 function cedeStep(zone: string, pattern: string, epoch: number): HandoverStep {
-  return { zone, operation: { op: { $case: "cede", value: { pattern, epoch } } } };
+  return { zone, cause: zone, operation: { op: { $case: "cede", value: { pattern, epoch } } } };
 }
 function policyStep(rule: ZoneRule): HandoverStep {
   const value = {
@@ -92,5 +101,5 @@ function policyStep(rule: ZoneRule): HandoverStep {
     acceptedRevision: 0,
     acceptedHash: "",
   };
-  return { zone: rule.zone, operation: { op: { $case: "setPolicy", value } } };
+  return { zone: rule.zone, cause: rule.zone, operation: { op: { $case: "setPolicy", value } } };
 }

@@ -17,12 +17,24 @@ test("a deeper rule takes over an empty subtree, and the zone that ceded it refu
   expect(await federation.read("c", "/other.txt")).toBe("stays");
 });
 
-test("a hand-over of a subtree that holds files is refused with their number and nothing changes", async () => {
+test("a hand-over of a subtree that holds files is refused with their number and the rule to blame, and nothing changes", async () => {
   const federation = await Federation.start([...trio, "c"], { system: 3 });
   await federation.zone({ zone: "all", pattern: "/**" }, trio);
   await federation.write("a", "/deep/x", "here");
 
-  await expect(federation.zone({ zone: "deep", pattern: "/deep/**" }, ["c"])).rejects.toThrow(/NOT_EMPTY/);
+  const { admin } = federation.node("a").box;
+  const made = await federation.admin(
+    admin.ensureZone(
+      { zone: "deep", members: [federation.declared("c")], timing: "region", group: "", rule: undefined },
+      anyone,
+    ),
+  );
+  const map = admin.status({ zones: false }, anyone).map;
+  const rules = [...(map?.rules ?? []), federation.rule({ zone: "deep", pattern: "/deep/*" }, made.log)];
+  const refused = admin.installRules({ expectedEpoch: map?.epoch ?? 0, rules }, anyone);
+  expect(await federation.cluster.settle(refused, 60_000)).toMatchObject({
+    failure: { code: "NOT_EMPTY", message: expect.stringContaining("1 files"), details: { rule: "deep" } },
+  });
 
   expect(await federation.read("b", "/deep/x")).toBe("here");
   expect(codeOf(await federation.write("b", "/deep/y", "still"))).toBe("");

@@ -99,7 +99,8 @@ export class Handover {
       if (errorKinds[refused.code].retryable) {
         return { ...refused, message: `map ${pending.epoch} stays pending, zone ${step.zone}: ${refused.message}` };
       }
-      return this.#abort(active, pending, { ...refused, message: `zone ${step.zone}: ${refused.message}` });
+      const details = { ...refused.details, rule: step.cause };
+      return this.#abort(active, pending, { ...refused, details, message: `zone ${step.zone}: ${refused.message}` });
     }
     const activated = await systemCommand(ask, { $case: "activateRules", value: { epoch: pending.epoch } });
     if (isRefusal(activated)) return activated;

@@ -16,7 +16,9 @@ export function memberOutside(
     if (role === "witness") continue;
     const region = boxes.find((one) => one.name === box)?.region ?? "";
     if (rule.regions.includes(region)) continue;
-    return refuse("INVALID", `members: box ${box} stands in region ${region || "unknown"}, ${allowed(rule)}`);
+    return refuse("INVALID", `members: box ${box} stands in region ${region || "unknown"}, ${allowed(rule)}`, {
+      details: { rule: rule.zone },
+    });
   }
   return undefined;
 }

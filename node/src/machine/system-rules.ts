@@ -39,14 +39,14 @@ function checkRules(reads: SystemReads, rules: readonly ZoneRule[]): Refusal | u
     return refuse("TOO_LARGE", `rules: at most ${rulesMax} make a map, ${rules.length} came`);
   const zones = new Set<string>();
   for (const rule of rules) {
-    if (zones.has(rule.zone)) return refuse("INVALID", `rules: zone ${rule.zone} has two rules; one rule binds a zone`);
+    const invalid = (why: string) =>
+      refuse("INVALID", `rules: zone ${rule.zone} ${why}`, { details: { rule: rule.zone } });
+    if (zones.has(rule.zone)) return invalid("has two rules; one rule binds a zone");
     zones.add(rule.zone);
     const log = reads.log(rule.log);
-    if (!log || log.zone !== rule.zone || log.state === "destroyed") {
-      return refuse("INVALID", `rules: zone ${rule.zone} does not have the log ${rule.log}; create it first`);
-    }
-    if (!modes.includes(rule.mode))
-      return refuse("INVALID", `rules: zone ${rule.zone} has no mode of ${modes.join(", ")}`);
+    if (!log || log.zone !== rule.zone || log.state === "destroyed")
+      return invalid(`does not have the log ${rule.log}; create it first`);
+    if (!modes.includes(rule.mode)) return invalid(`has no mode of ${modes.join(", ")}`);
   }
   return rulesProblem(rules);
 }

@@ -41,12 +41,14 @@ export function rulesProblem(rules: readonly ZoneRule[]): Refusal | undefined {
   for (const rule of rules) {
     if (rule.state === "detached") continue;
     const pattern = parsePattern(rule.pattern);
-    if (isRefusal(pattern)) return { ...pattern, message: `zone ${rule.zone}: ${pattern.message}` };
+    const details = { rule: rule.zone };
+    if (isRefusal(pattern)) return { ...pattern, details, message: `zone ${rule.zone}: ${pattern.message}` };
     const other = seen.get(pattern.text);
     if (other) {
       return refuse(
         "INVALID",
         `pattern ${rule.pattern} of zone ${rule.zone} and pattern ${other.pattern} of zone ${other.zone} tie on every path they match; change one of them`,
+        { details },
       );
     }
     seen.set(pattern.text, rule);

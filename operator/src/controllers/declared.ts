@@ -47,7 +47,9 @@ export function declarationsOf(view: NamespaceView, keepsake: Keepsake, nowMs: n
       found.federation = resource.spec;
       found.name = resource.spec.trustDomain;
     }
-    found.declared.push({ resource, deleted, endedAtMs: endOf(found, resource, { object, keepsake, nowMs }) });
+    const endedAtMs = endOf(found, resource, { object, keepsake, nowMs });
+    const createdAtMs = Date.parse(object.metadata.creationTimestamp ?? "") || 0;
+    found.declared.push({ resource, createdAtMs, deleted, endedAtMs });
   }
   for (const [name, { endedAtMs, spec }] of Object.entries(keepsake.retired)) {
     if (found.objects.has(`ConsensusZone/${name}`)) continue;

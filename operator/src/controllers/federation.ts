@@ -20,6 +20,7 @@ import { observedOf } from "../backends/shared/observe.ts";
 import type { Action } from "../planner/actions.ts";
 import { type Desired, type DesiredBox, desiredOf } from "../planner/desired.ts";
 import { blockedBy, zonesNeedingDisk } from "../planner/disruptions.ts";
+import { systemZone } from "../planner/names.ts";
 import type { Observed, ObservedWorkload } from "../planner/observed.ts";
 import { namedBoxes, plan } from "../planner/plan.ts";
 import type { EventSink, KubeClient, Log, Outcome } from "../runtime/api.ts";
@@ -115,7 +116,8 @@ export class FederationController {
     await this.#act(actions, { found, desired, observed, view, around });
     await this.#remember(found, observed);
     await this.#finalizers.keep({ found, desired, observed, view, named: namedBoxes(desired, observed) });
-    await this.#reporter.report({ found, desired, observed, view, replies, planned: this.#planned });
+    const federationUid = observed.logs.get(systemZone)?.uid ?? this.#keepsake.uids[systemZone] ?? "";
+    await this.#reporter.report({ found, desired, observed, view, replies, planned: this.#planned, federationUid });
     return { kind: "retry", afterMs: this.#pause(actions), reason: "the boxes are asked again" };
   }
 
@@ -203,7 +205,9 @@ export class FederationController {
     found: Declarations,
     { workloads, replies }: { workloads: ReadonlyMap<string, ObservedWorkload>; replies: Map<string, StatusReply> },
   ): Observed {
-    const seen = { workloads, replies, knownFederation: this.#keepsake.federation, conditions: this.#planned };
+    const refusedRules = this.#executor?.refusedRules;
+    const knownFederation = this.#keepsake.federation;
+    const seen = { workloads, replies, knownFederation, conditions: this.#planned, refusedRules };
     return { ...observedOf(seen), obstacles: obstaclesOf(found), waits: this.#waits };
   }
 

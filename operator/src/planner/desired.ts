@@ -35,6 +35,8 @@ export interface DesiredGroup {
 export interface DesiredZone {
   name: string;
   pattern: string;
+  /** Wall time at which it was declared first, 0 when that is not known. */
+  createdAtMs: number;
   retired: boolean;
   /** Wall time at which it was retired, 0 while active. */
   retiredAtMs: number;
@@ -84,6 +86,8 @@ export interface Desired {
 /** A resource with what happened to it: deletion does not remove it at once. */
 export interface Declared {
   resource: Resource;
+  /** Wall time at which it was declared first. */
+  createdAtMs?: number;
   /** Wall time of deletion or of the first sight of state: Retired; 0 while in force. */
   endedAtMs: number;
   deleted: boolean;
@@ -97,7 +101,7 @@ export function desiredOf(federation: string, declared: Iterable<Declared>, ownC
   const mounts = new Map<string, DesiredMount>();
   const recoveries = new Map<string, DesiredRecovery>();
   let clusters: string[] = [];
-  for (const { resource, endedAtMs, deleted } of declared) {
+  for (const { resource, createdAtMs = 0, endedAtMs, deleted } of declared) {
     const { name, annotations } = resource.metadata;
     const recovery = deleted ? undefined : recoveryOf(resource);
     if (recovery) recoveries.set(`${resource.kind}/${name}`, recovery);
@@ -121,7 +125,7 @@ export function desiredOf(federation: string, declared: Iterable<Declared>, ownC
         if (!deleted) groups.set(name, groupOf(name, resource.spec));
         break;
       case "ConsensusZone":
-        zones.set(name, zoneOf(name, resource.spec, { endedAtMs, deleted }));
+        zones.set(name, zoneOf(name, resource.spec, { createdAtMs, endedAtMs, deleted }));
         break;
       case "Mount":
         mounts.set(name, {
@@ -165,13 +169,14 @@ function roleOf(role: "Voter" | "Learner" | "Witness"): MemberRole {
 function zoneOf(
   name: string,
   spec: SpecOfKind<"ConsensusZone">,
-  end: { endedAtMs: number; deleted: boolean },
+  life: { createdAtMs: number; endedAtMs: number; deleted: boolean },
 ): DesiredZone {
   return {
     name,
     pattern: spec.pathPattern,
-    retired: end.deleted || spec.state === "Retired",
-    retiredAtMs: end.endedAtMs,
+    createdAtMs: life.createdAtMs,
+    retired: life.deleted || spec.state === "Retired",
+    retiredAtMs: life.endedAtMs,
     retentionMs: durationMs(spec.retention),
     policy: policyOf(spec),
     group: spec.raftGroup ?? "",

@@ -1,9 +1,9 @@
 import { expect, test } from "vitest";
 import { checkObject } from "../api/check.ts";
 import { apiVersion, type Resource } from "../api/kinds.ts";
-import type { MemberRole } from "./desired.ts";
+import { type Declared, desiredOf, type MemberRole } from "./desired.ts";
 import { referenceFaults } from "./faults.ts";
-import { box, desired, group, witness, zone } from "./testing/specs.ts";
+import { box, desired, group, inForce, witness, zone } from "./testing/specs.ts";
 
 const base = [box("a"), box("b"), witness("w"), group("main", ["a", "b"], { witness: "w", system: true })];
 
@@ -51,6 +51,18 @@ test("the second of two patterns that tie is refused, naming both", () => {
 
   expect([...faults.keys()]).toEqual(["ConsensusZone/two"]);
   expect(faults.get("ConsensusZone/two")![0]!.message).toMatch(/\/cn\/\*\*.*\/cn\/\*.*zone one/);
+});
+
+test("of zones that tie the older one stays, of equally old ones the first by name, whatever the order they come in", () => {
+  const spec = { pathPattern: "/cn/**", mode: "strong", authorityBox: "a" };
+  const aged = (name: string, createdAtMs: number) => ({ ...inForce(zone(name, spec)), createdAtMs });
+  const stalled = (...zones: Declared[]) =>
+    [zones, [...zones].reverse()].map((list) => [
+      ...referenceFaults(desiredOf("test", [...base.map(inForce), ...list])).keys(),
+    ]);
+
+  expect(stalled(aged("a", 2000), aged("b", 1000))).toEqual([["ConsensusZone/a"], ["ConsensusZone/a"]]);
+  expect(stalled(aged("b", 1000), aged("a", 1000))).toEqual([["ConsensusZone/b"], ["ConsensusZone/b"]]);
 });
 
 test("features that come later are one clear sentence", () => {

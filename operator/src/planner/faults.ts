@@ -203,28 +203,30 @@ export function normalPattern(text: string): string {
   return "text" in pattern ? pattern.text : text;
 }
 
-/** Patterns tie exactly when their normal spellings are equal. Who is installed, else declared, first stays. */
+/** Patterns tie exactly when their normal spellings are equal. Who is in force stays, else who was declared first, then by name. */
 function patternFaults(desired: Desired, installed: readonly ObservedRule[]): Map<string, Fault> {
   const faults = new Map<string, Fault>();
   const owners = new Map<string, { zone: string; pattern: string }>();
   for (const rule of installed)
-    if (!desired.zones.get(rule.zone)?.retired) owners.set(normalPattern(rule.pattern), rule);
-  for (const zone of desired.zones.values()) {
+    if (rule.state !== "detached" && !desired.zones.get(rule.zone)?.retired)
+      owners.set(normalPattern(rule.pattern), rule);
+  const path = ["spec", "pathPattern"];
+  for (const zone of [...desired.zones.values()].sort(olderFirst)) {
     if (zone.retired) continue;
     const pattern = parsePattern(zone.pattern);
     if (!("text" in pattern)) {
-      faults.set(zone.name, {
-        reason: "PatternInvalid",
-        message: `${pattern.message}.`,
-        path: ["spec", "pathPattern"],
-      });
+      faults.set(zone.name, { reason: "PatternInvalid", message: `${pattern.message}.`, path });
       continue;
     }
     const owner = owners.get(pattern.text);
     if (owner && owner.zone !== zone.name) {
-      const message = `Pattern ${zone.pattern} ties with ${owner.pattern} of zone ${owner.zone} on every path they match; retire one, or create it with another pattern.`;
-      faults.set(zone.name, { reason: "PatternAmbiguous", message, path: ["spec", "pathPattern"] });
+      const message = `Pattern ${zone.pattern} of zone ${zone.name} ties with ${owner.pattern} of zone ${owner.zone} on every path they match, and ${owner.zone} was first; retire one, or create it with another pattern.`;
+      faults.set(zone.name, { reason: "PatternAmbiguous", message, path });
     } else owners.set(pattern.text, { zone: zone.name, pattern: zone.pattern });
   }
   return faults;
+}
+
+function olderFirst(a: DesiredZone, b: DesiredZone): number {
+  return a.createdAtMs - b.createdAtMs || (a.name < b.name ? -1 : 1);
 }

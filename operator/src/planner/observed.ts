@@ -108,6 +108,16 @@ export interface ObservedRule {
   members: readonly string[];
 }
 
+/** What the boxes answered to a rule. */
+export interface RefusedRule {
+  /** The rule (ruleText); empty: that the zone has none. Another rule of the zone is not refused. */
+  text: string;
+  /** Why, one sentence. */
+  message: string;
+  /** It may be asked for again. */
+  due: boolean;
+}
+
 export interface Observed {
   workloads: ReadonlyMap<string, ObservedWorkload>;
   /** Boxes that answered in this round. */
@@ -122,6 +132,8 @@ export interface Observed {
   /** A rule change is on its way. */
   rulesPending: boolean;
   rules: readonly ObservedRule[];
+  /** By zone; absent: none was. */
+  refusedRules?: ReadonlyMap<string, RefusedRule> | undefined;
   registered: ReadonlyMap<string, RegisteredBox>;
   /** By zone name; the system zone is "system". */
   logs: ReadonlyMap<string, ObservedLog>;

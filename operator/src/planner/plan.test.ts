@@ -209,3 +209,50 @@ test("a draining box hands over what it leads", () => {
     { type: "transfer", zone: "root", from: "a", to: "b" },
   ]);
 });
+
+test("a rule that the boxes refuse is left out with its reason, and every other change goes on", () => {
+  const world = new World();
+  converge(world, desired(...quickstart, root({ mode: "strong", authorityBox: "a" })));
+  world.hiding.add("hidden");
+  const hidden = zone("hidden", { mode: "strong", authorityBox: "a" });
+  const other = zone("other", { mode: "strong", authorityBox: "a" });
+
+  converge(world, desired(...quickstart, root({ mode: "eventual", authorityBox: "a" }), hidden, other));
+
+  expect(world.rules.map((rule) => [rule.zone, rule.mode]).sort()).toEqual([
+    ["other", "strong"],
+    ["root", "eventual"],
+  ]);
+  expect(conditionOf(world, "ConsensusZone/hidden", "Stalled")).toMatchObject({
+    status: "True",
+    reason: "RuleRefused",
+  });
+  expect(conditionOf(world, "ConsensusZone/root", "Ready")).toMatchObject({ status: "True" });
+});
+
+test("a refused rule is asked for again when it is due, and installed once nothing is in its way", () => {
+  const world = new World();
+  const all = desired(...quickstart, zone("hidden", { mode: "strong", authorityBox: "a" }));
+  world.hiding.add("hidden");
+  converge(world, all);
+  const answer = world.refusedRules.get("hidden")!;
+
+  world.refusedRules.set("hidden", { ...answer, due: true });
+  expect(kinds(plan(all, world.observe(), 0))).toEqual(["installRules"]);
+  world.hiding.clear();
+  converge(world, all);
+
+  expect(world.rules).toMatchObject([{ zone: "hidden" }]);
+  expect(conditionOf(world, "ConsensusZone/hidden", "Ready")).toMatchObject({ status: "True" });
+});
+
+test("a rule that was refused as it was is not refused as it is now", () => {
+  const world = new World();
+  world.hiding.add("x");
+  converge(world, desired(...quickstart, zone("x", { mode: "strong", authorityBox: "a" })));
+  world.hiding.clear();
+
+  converge(world, desired(...quickstart, zone("x", { mode: "eventual", authorityBox: "a" })));
+
+  expect(world.rules).toMatchObject([{ zone: "x", mode: "eventual" }]);
+});

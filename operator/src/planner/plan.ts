@@ -12,7 +12,7 @@ import { systemZone } from "./names.ts";
 import type { Observed, ObservedRule } from "./observed.ts";
 import { recoveryActions } from "./recovery-plan.ts";
 import { conditionActions, type Progress } from "./report.ts";
-import { nextRules, sameRules } from "./rules-plan.ts";
+import { nextRules, sameRules, withoutRefused } from "./rules-plan.ts";
 import { entriesOf, type LogPlan, planSystemMembers, planZone } from "./zone-plan.ts";
 
 /** `nowMs` is wall time, for retention. */
@@ -31,7 +31,9 @@ export function plan(desired: Desired, observed: Observed, nowMs: number): Actio
   if (system && observed.systemServes) {
     actions.push(...registerActions(desired, observed, waiting));
     const { busy, ready } = zoneActions(desired, observed, { faults, waiting, system, actions });
-    const rules = nextRules(desired, observed, ready);
+    const { rules, refused } = withoutRefused(nextRules(desired, observed, ready), observed);
+    for (const [zone, { message }] of refused)
+      faults.set(`ConsensusZone/${zone}`, [{ reason: "RuleRefused", message, path: ["spec", "pathPattern"] }]);
     if (!observed.rulesPending && !sameRules(rules, observed.rules))
       actions.push({ type: "installRules", expectedEpoch: observed.epoch, rules });
     actions.push(...drainActions(desired, observed, busy));

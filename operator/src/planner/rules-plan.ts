@@ -1,6 +1,6 @@
 import { type Desired, type DesiredZone, membersOf } from "./desired.ts";
 import { normalPattern } from "./faults.ts";
-import type { Observed, ObservedRule } from "./observed.ts";
+import type { Observed, ObservedRule, RefusedRule } from "./observed.ts";
 
 /** The rule that a zone asks for. */
 export function ruleOf(zone: DesiredZone, desired: Desired, log: number): ObservedRule {
@@ -62,6 +62,36 @@ export function nextRules(
   }
   for (const [zone, rule] of ready) if (!placed.has(zone)) rules.push(rule);
   return rules;
+}
+
+export interface RulesPlan {
+  rules: ObservedRule[];
+  /** Zones whose rule stays as it is, since what they ask for was refused. */
+  refused: ReadonlyMap<string, RefusedRule>;
+}
+
+/**
+ * The wanted rules without those that were refused, so that one that cannot be keeps no other from being installed. A
+ * refused one is asked for again when it is due and nothing else is left to install, one at a time.
+ */
+export function withoutRefused(wanted: readonly ObservedRule[], observed: Observed): RulesPlan {
+  const refused = new Map<string, RefusedRule>();
+  for (const [zone, answer] of observed.refusedRules ?? [])
+    if (textIn(wanted, zone) === answer.text && textIn(observed.rules, zone) !== answer.text) refused.set(zone, answer);
+  const but = (allowed: string) => {
+    const held = (zone: string) => zone !== allowed && refused.has(zone);
+    const kept = observed.rules.filter((rule) => rule.state !== "detached" && held(rule.zone));
+    return [...wanted.filter((rule) => !held(rule.zone)), ...kept];
+  };
+  const rules = but("");
+  const due = [...refused].find(([, answer]) => answer.due);
+  return { rules: due && sameRules(rules, observed.rules) ? but(due[0]) : rules, refused };
+}
+
+/** Text of the zone's rule, empty when it has none. */
+export function textIn(rules: readonly ObservedRule[], zone: string): string {
+  const rule = rules.find((each) => each.zone === zone && each.state !== "detached");
+  return rule ? ruleText(rule) : "";
 }
 
 export function sameRules(a: readonly ObservedRule[], b: readonly ObservedRule[]): boolean {

@@ -23,8 +23,8 @@ test("what was applied is there after a restart, as readable YAML", () => {
   const again = open();
 
   expect(again.declared).toEqual([
-    { resource: resource("Box", "a", { region: "x" }, { note: "mine" }), endedAtMs: 0, deleted: false },
-    { resource: zone("Active"), endedAtMs: 0, deleted: false },
+    { resource: resource("Box", "a", { region: "x" }, { note: "mine" }), createdAtMs: 5, endedAtMs: 0, deleted: false },
+    { resource: zone("Active"), createdAtMs: 5, endedAtMs: 0, deleted: false },
   ]);
   expect(readFileSync(join(dir, "desired.yaml"), "utf8")).toContain("pathPattern: /z/**");
 });
@@ -36,6 +36,17 @@ test("the moment of retirement is kept, over restarts and repeated applies, unti
 
   open().apply([zone("Active")], 10);
   expect(ended(open())).toEqual([["z", 0, false]]);
+});
+
+test("a zone is as old as its first apply, and begins anew when it was deleted", () => {
+  const ages = () => open().declared.map((each) => each.createdAtMs);
+  open().apply([zone("Active")], 5);
+  open().apply([zone("Active")], 9);
+  expect(ages()).toEqual([5]);
+
+  open().delete([zone("Active")], 10);
+  open().apply([zone("Active")], 11);
+  expect(ages()).toEqual([11]);
 });
 
 test("a deleted zone stays until it is forgotten, and comes back when applied again", () => {

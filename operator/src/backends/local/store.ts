@@ -8,6 +8,7 @@ import { loadFiles, printFault, type SourceFile } from "../../api/load.ts";
 import type { Declared } from "../../planner/desired.ts";
 import { writePrivate } from "./folder.ts";
 
+const createdAnnotation = "federation.nexus.io/created-at-ms";
 const endedAnnotation = "federation.nexus.io/ended-at-ms";
 const deletedAnnotation = "federation.nexus.io/deleted";
 
@@ -53,8 +54,10 @@ export class DesiredStore {
       const key = keyOf(resource);
       const retired =
         (resource.kind === "ConsensusZone" || resource.kind === "Mount") && resource.spec.state === "Retired";
-      const endedAtMs = retired ? this.#declared.get(key)?.endedAtMs || nowMs : 0;
-      this.#declared.set(key, { resource, endedAtMs, deleted: false });
+      const known = this.#declared.get(key);
+      const endedAtMs = retired ? known?.endedAtMs || nowMs : 0;
+      const createdAtMs = known === undefined || known.deleted ? nowMs : known.createdAtMs;
+      this.#declared.set(key, { resource, createdAtMs, endedAtMs, deleted: false });
     }
     this.#save();
   }
@@ -78,7 +81,7 @@ export class DesiredStore {
       const kept = this.#declared.get(key);
       if (!kept) continue;
       if (kind === "RaftGroup" || kind === "Federation") this.#declared.delete(key);
-      else this.#declared.set(key, { resource: kept.resource, endedAtMs: kept.endedAtMs || nowMs, deleted: true });
+      else this.#declared.set(key, { ...kept, endedAtMs: kept.endedAtMs || nowMs, deleted: true });
     }
     this.#save();
   }
@@ -89,10 +92,11 @@ export class DesiredStore {
   }
 
   #save(): void {
-    const documents = this.declared.map(({ resource, endedAtMs, deleted }) => {
+    const documents = this.declared.map(({ resource, createdAtMs = 0, endedAtMs, deleted }) => {
       const { kind, metadata, spec } = resource;
       const annotations = {
         ...metadata.annotations,
+        ...(createdAtMs > 0 ? { [createdAnnotation]: String(createdAtMs) } : {}),
         ...(endedAtMs > 0 ? { [endedAnnotation]: String(endedAtMs) } : {}),
         ...(deleted ? { [deletedAnnotation]: "true" } : {}),
       };
@@ -103,7 +107,13 @@ export class DesiredStore {
 }
 
 function unstamped(resource: Resource): Declared {
-  const { [endedAnnotation]: ended, [deletedAnnotation]: deleted, ...annotations } = resource.metadata.annotations;
+  const {
+    [createdAnnotation]: created,
+    [endedAnnotation]: ended,
+    [deletedAnnotation]: deleted,
+    ...annotations
+  } = resource.metadata.annotations;
   const plain = { ...resource, metadata: { ...resource.metadata, annotations } } as Resource;
-  return { resource: plain, endedAtMs: Number(ended ?? 0), deleted: deleted === "true" };
+  const createdAtMs = Number(created ?? 0);
+  return { resource: plain, createdAtMs, endedAtMs: Number(ended ?? 0), deleted: deleted === "true" };
 }

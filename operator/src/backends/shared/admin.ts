@@ -1,6 +1,7 @@
 // Admin calls to boxes over the peer port with the operator's certificate. The box's own certificate must carry its name.
 import { type CallOptions, Metadata, type ServiceError } from "@grpc/grpc-js";
-import { type ErrorCode, errorCodes, messageOf, NexusError } from "@nexus-federation/node/base/errors.ts";
+import { messageOf, NexusError, type Refusal } from "@nexus-federation/node/base/errors.ts";
+import { refusalOfFailure } from "@nexus-federation/node/base/failure.ts";
 import { plainText } from "@nexus-federation/node/client/problems.ts";
 import { channelOptions, credentialsToBox } from "@nexus-federation/node/transport/channel.ts";
 import type { Credentials } from "@nexus-federation/node/transport/credentials.ts";
@@ -89,7 +90,7 @@ export class Admin {
       call.call(client, request, new Metadata(), { deadline: this.#wallMs() + timeoutsMs[name] }, (error, reply) => {
         if (error)
           reject(new NexusError("ZONE_UNAVAILABLE", `${target.box}: ${plainText(messageOf(error))}`, { cause: error }));
-        else if (reply.failure) reject(new NexusError(codeOf(reply.failure.code), reply.failure.message));
+        else if (reply.failure) reject(errorOf(refusalOfFailure(reply.failure)));
         else resolve(reply);
       });
     });
@@ -110,6 +111,6 @@ export class Admin {
   }
 }
 
-function codeOf(code: string): ErrorCode {
-  return (errorCodes as readonly string[]).includes(code) ? (code as ErrorCode) : "INTERNAL";
+function errorOf(refusal: Refusal): NexusError {
+  return new NexusError(refusal.code, refusal.message, { refusal });
 }

@@ -8,8 +8,9 @@ import type { BoxRecord, ZoneRule } from "@nexus-federation/proto/records.ts";
 import { type Action, subjectOf } from "../../planner/actions.ts";
 import type { Desired } from "../../planner/desired.ts";
 import { systemZone } from "../../planner/names.ts";
-import type { Observed, ObservedRule } from "../../planner/observed.ts";
+import type { Observed, ObservedRule, RefusedRule } from "../../planner/observed.ts";
 import type { Admin } from "./admin.ts";
+import { RefusedRules } from "./refused-rules.ts";
 
 export interface World {
   desired: Desired;
@@ -45,7 +46,7 @@ export function isAdminAction(action: Action): action is AdminAction {
 const disruptionTtlMs = 15 * 60_000;
 
 export interface ExecutorNeeds {
-  admin: Admin;
+  admin: Pick<Admin, "change">;
   clock: Clock;
   random: Random;
   report: (line: string) => void;
@@ -56,13 +57,15 @@ export interface ExecutorNeeds {
 }
 
 export class Executor {
-  readonly #admin: Admin;
+  readonly #admin: Pick<Admin, "change">;
   readonly #clock: Clock;
   readonly #random: Random;
   readonly #report: (line: string) => void;
   readonly #holder: string;
   readonly #done: NonNullable<ExecutorNeeds["done"]>;
   readonly #pace = new Map<string, { notBeforeMs: number; backoff: Backoff; problem: string }>();
+
+  readonly #refused: RefusedRules;
 
   /** `report` is told each deed as it is done or refused. */
   constructor(needs: ExecutorNeeds) {
@@ -72,6 +75,12 @@ export class Executor {
     this.#report = needs.report;
     this.#holder = needs.holder ?? "";
     this.#done = needs.done ?? (() => {});
+    this.#refused = new RefusedRules(needs.clock, needs.random);
+  }
+
+  /** Rules that the boxes refused, by zone. */
+  get refusedRules(): ReadonlyMap<string, RefusedRule> {
+    return this.#refused.view;
   }
 
   /** Deeds that were refused or failed and are still wanted. */
@@ -83,6 +92,7 @@ export class Executor {
   async run(actions: readonly Action[], world: World): Promise<void> {
     const wanted = actions.filter(isAdminAction);
     const subjects = new Set(wanted.map(subjectOf));
+    this.#refused.keep(world.desired.zones);
     for (const subject of this.#pace.keys()) if (!subjects.has(subject)) this.#pace.delete(subject);
     const phases: AdminAction[][] = [[], [], []];
     for (const action of wanted) phases[phaseOf(action)]!.push(action);
@@ -100,9 +110,11 @@ export class Executor {
       await this.#execute(action, world);
       this.#report(subject);
       this.#done(action, undefined);
+      if (action.type === "installRules") this.#refused.installed(action);
       pace.problem = "";
       pace.notBeforeMs = this.#clock.now() + settleMs;
     } catch (error) {
+      if (action.type === "installRules") this.#refused.failed(action, error, world.observed.rules);
       if (pace.problem !== messageOf(error)) {
         this.#report(`${subject}: ${messageOf(error)}`);
         this.#done(action, messageOf(error));

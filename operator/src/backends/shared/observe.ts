@@ -12,6 +12,7 @@ import type {
   ObservedMember,
   ObservedRule,
   ObservedWorkload,
+  RefusedRule,
   RegisteredBox,
 } from "../../planner/observed.ts";
 
@@ -21,6 +22,8 @@ export interface Seen {
   replies: ReadonlyMap<string, StatusReply>;
   knownFederation: string;
   conditions: ReadonlyMap<string, readonly Condition[]>;
+  /** Of the executor. */
+  refusedRules?: ReadonlyMap<string, RefusedRule> | undefined;
 }
 
 export function observedOf(seen: Seen): Observed {
@@ -39,6 +42,7 @@ export function observedOf(seen: Seen): Observed {
     epoch: authority?.map?.epoch ?? authority?.epoch ?? 0,
     rulesPending: authority?.pending !== undefined,
     rules: (authority?.map?.rules ?? []).map(observedRule),
+    refusedRules: seen.refusedRules,
     registered: new Map((authority?.boxes ?? []).map((box) => [box.name, registeredBox(box)])),
     logs,
     disruption: authority?.disruptionBox

@@ -3,7 +3,8 @@
 import type { Condition } from "../../api/conditions.ts";
 import type { Action, MemberEntry } from "../actions.ts";
 import type { MemberRole } from "../desired.ts";
-import type { Observed, ObservedLog, ObservedMember, ObservedRule, RegisteredBox } from "../observed.ts";
+import type { Observed, ObservedLog, ObservedMember, ObservedRule, RefusedRule, RegisteredBox } from "../observed.ts";
+import { textIn } from "../rules-plan.ts";
 
 interface ModelLog {
   log: number;
@@ -28,6 +29,9 @@ export class World {
   epoch = 0;
   known = "";
   next = 2;
+  /** Zones whose rule the boxes refuse, and what was refused. */
+  readonly hiding = new Set<string>();
+  readonly refusedRules = new Map<string, RefusedRule>();
   /** Actions that a box would refuse: the planner must not make any. */
   readonly refused: string[] = [];
 
@@ -53,6 +57,7 @@ export class World {
       registered: this.registered,
       logs: new Map([...this.logs].map(([zone, log]) => [zone, observedLog(log)])),
       conditions: this.conditions,
+      refusedRules: this.refusedRules,
     };
   }
 
@@ -98,6 +103,7 @@ export class World {
         return;
       case "installRules":
         if (action.expectedEpoch !== this.epoch) this.refused.push("epoch");
+        if (this.#isHiding(action.rules)) return;
         for (const rule of action.rules) this.#setPolicy(rule.zone, rule);
         this.rules = action.rules;
         this.epoch++;
@@ -120,6 +126,12 @@ export class World {
         this.conditions.set(action.object, [...others, action.condition]);
       }
     }
+  }
+
+  #isHiding(rules: readonly ObservedRule[]): boolean {
+    const zone = [...this.hiding].find((each) => textIn(rules, each) !== textIn(this.rules, each));
+    if (zone !== undefined) this.refusedRules.set(zone, { text: textIn(rules, zone), message: "No.", due: false });
+    return zone !== undefined;
   }
 
   /** Pending membership changes complete. */
