@@ -11,6 +11,7 @@ import type { LogStates } from "../zones/log-state.ts";
 import { modeOf, modeTraits, planRead } from "../zones/options.ts";
 import type { Caller } from "./api.ts";
 import type { Directory } from "./directory.ts";
+import { isInternal } from "./operations.ts";
 import type { Forward, ForwardOutcome } from "./ports.ts";
 import { readOutside } from "./residency.ts";
 import type { RoundTrips } from "./round-trips.ts";
@@ -255,7 +256,7 @@ export class Flight {
     if (response.receipt !== undefined && response.receipt.epoch > this.#needs.directory.epoch) {
       this.#needs.refreshMap(response.receipt.epoch);
     }
-    if (failure !== undefined && retried.has(failure.code)) {
+    if (failure !== undefined && retried.has(failure.code) && !isOfPlan(routed, response)) {
       if (failure.code === "UNKNOWN_OUTCOME") this.#maybeApplied = true;
       return this.#refused(refusalOfFailure(failure), response);
     }
@@ -342,6 +343,15 @@ export class Flight {
 function saysNothingOfBefore({ code, applied }: Failure, { receipt }: Response): boolean {
   if (applied || code === "LOCKED") return false;
   return receipt === undefined || errorKinds[code as ErrorCode].retryable || code === "EXPIRED";
+}
+
+/**
+ * True when a box's own command names an epoch that is past: the state machine said so, and would again. Who planned it
+ * has to plan anew, not to look for another route.
+ */
+function isOfPlan({ work }: Routed, response: Response): boolean {
+  if (failureIn(response)?.code !== "STALE_EPOCH" || work.kind !== "mutate") return false;
+  return isInternal(work.operation) && response.receipt !== undefined;
 }
 
 function unreachable(routed: Routed, why: string): Refusal {

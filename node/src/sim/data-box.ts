@@ -3,6 +3,7 @@ import type { Request, Response } from "@nexus-federation/proto/request.ts";
 import { hexOf } from "../base/bytes.ts";
 import type { Caller } from "../box/api.ts";
 import { ChunkPuller } from "../box/chunk-keeper.ts";
+import { systemLog } from "../box/directory.ts";
 import { defaultBoxLimits } from "../box/limits.ts";
 import { BoxNode } from "../box/node.ts";
 import type { ChunkStore, Hashing } from "../box/ports.ts";
@@ -200,6 +201,11 @@ export class DataBox extends Process {
         }),
       get: async (address) => held.get(hexOf(address)),
     };
+  }
+
+  /** A hand-over is under way, as far as this box knows. */
+  get pendingMap(): boolean {
+    return this.states?.machine(systemLog)?.system.pendingMap() !== undefined;
   }
 
   holdsChunk(address: Uint8Array): boolean {

@@ -256,9 +256,11 @@ export class Faults {
   /** Every log that the box has is whole on other voters, and led by one that knows it. */
   #isSpare(box: DataBox): boolean {
     for (const log of box.host?.logs() ?? []) {
-      const leader = this.#world.boxes.find((other) => other !== box && other.host?.view(log)?.isLeader === true);
-      const view = leader?.host?.view(log);
+      const awake = this.#world.boxes.filter((other) => other !== box && !other.life.paused);
+      const view = awake.flatMap((other) => other.host?.view(log) ?? []).find((one) => one.isLeader);
       if (view === undefined || view.witnessMode === "SOLO") return false;
+      // Who slept may still think that it leads.
+      if (this.#world.boxes.some((other) => (other.host?.view(log)?.term ?? 0) > view.term)) return false;
       const { voters, votersOutgoing } = view.config;
       if (voters.length < 3 || votersOutgoing.length > 0) return false;
       const behind = view.progress.some(

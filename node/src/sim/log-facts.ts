@@ -15,6 +15,8 @@ interface AppliedFact {
   term: number;
   digest: number;
   reply: number;
+  /** It changed files: what it refers to became part of the state. */
+  changed: boolean;
   /** Term of the replica that applied it first: at least that of the leader that committed it. */
   leaderTerm: number;
 }
@@ -128,9 +130,10 @@ export class LogFacts {
     return this.#chunked.filter(({ at }) => at.index > index);
   }
 
-  /** Chunks that the entry applied at an index refers to. */
+  /** Chunks that the state has since the entry at an index: what was refused, or executed before, brings none. */
   chunksAt(index: number): Uint8Array[] {
-    const term = this.termOf(index);
+    const { term, changed } = this.#applied.get(index) ?? { term: 0, changed: false };
+    if (!changed) return [];
     return this.#chunked.find(({ at }) => at.index === index && at.term === term)?.chunks ?? [];
   }
 
@@ -174,7 +177,8 @@ export class LogFacts {
     }
     require(index > this.appliedIndex, () => `log ${this.log}: ${box} applied ${index}, which was passed over before`);
     this.appliedIndex = index;
-    this.#applied.set(index, { term: entry.term, digest, reply, leaderTerm: term() });
+    const changed = applied.effects.some(({ kind }) => kind === "events");
+    this.#applied.set(index, { term: entry.term, digest, reply, changed, leaderTerm: term() });
     this.#note("apply", this.log, index, entry.term, digest, reply);
     const decoded = command ?? (entry.data.length > 0 ? Command.decode(entry.data) : undefined);
     for (const effect of applied.effects) {

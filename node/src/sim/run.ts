@@ -1,5 +1,6 @@
 import { hash } from "node:crypto";
 import { refusalIn } from "../box/ask.ts";
+import { systemLog } from "../box/directory.ts";
 import type { GroupView } from "../group/api.ts";
 import { checkHistory } from "./checks.ts";
 import { Client, grantIn } from "./client.ts";
@@ -123,8 +124,13 @@ async function locksEnd(world: World, client: Client): Promise<void> {
   }
 }
 
-/** Every zone takes a write through every box, every replica comes to the same state. */
+/** No hand-over is under way, every zone takes a write through every box, every replica comes to the same state. */
 async function recovered(world: World): Promise<void> {
+  await world.until(
+    () => leaderOf(world, systemLog) !== undefined && membersOf(world, systemLog).every((box) => !box.pendingMap),
+    recoveryMs,
+    () => `the pending map became active or was given up\n${describe(world)}`,
+  );
   for (const { zone, path } of zonesOf(world)) {
     for (const { name } of world.boxes) {
       let heard: Heard | undefined;

@@ -166,6 +166,7 @@ export class World {
       this.box(name).handle(request, (response) => {
         const answeredMs = this.clock.now();
         if (response.receipt !== undefined) this.#checkCopies(response.receipt);
+        checkRevision(response);
         this.#carry(() => once({ response, answeredMs }));
       });
     });
@@ -204,4 +205,12 @@ export class World {
     if (this.clientLoss > 0 && this.random.unit() < this.clientLoss) return;
     this.clock.after(clientDelayMs.least + this.random.unit() * clientDelayMs.more, deliver);
   }
+}
+
+/** Nothing is shown that is newer than its receipt says: with its token, a later read could be older. */
+function checkRevision({ result, receipt }: Response): void {
+  if (result?.$case !== "read" || receipt === undefined) return;
+  const { revision, generation } = result.value.info ?? { revision: 0, generation: 0 };
+  require(generation !== receipt.generation || revision <= receipt.index, () =>
+    `a read of ${receipt.zone} shows revision ${revision}, its receipt says ${receipt.index}`);
 }

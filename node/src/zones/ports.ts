@@ -11,6 +11,8 @@ export interface ZoneReader {
   /** Events with a larger index, whole entries, about `limit`. COMPACTED below the floor. */
   eventsAfter(index: number, limit: number): FeedOutcome | Refusal;
   readonly feedFloor: number;
+  /** Index of the last command in what is shown; the log's own count lags while a batch or a snapshot is being applied. */
+  readonly appliedIndex: number;
   readonly locksHeld: number;
   readonly policy: ZonePolicy;
   readonly ownership: Ownership;

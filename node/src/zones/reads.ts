@@ -50,7 +50,7 @@ export class Reads {
       if (read.kind === "feed" && !read.fromNow) return this.#feed(call, state, read, done);
       this.#whenFreshEnough(call, state, plan, (unfit, stalenessMs) => {
         if (unfit !== undefined) return done(refusal(unfit));
-        if (read.kind === "feed") return this.#feed(call, state, { ...read, afterIndex: state.applied }, done);
+        if (read.kind === "feed") return this.#feed(call, state, { ...read, afterIndex: this.#shown(state) }, done);
         this.#serve(call, { state, stalenessMs }, read, done);
       });
     });
@@ -139,8 +139,13 @@ export class Reads {
     );
   }
 
+  /** Never less than what was read: a later read with its token must not be older. */
+  #shown(state: LogState): number {
+    return Math.max(state.applied, this.#needs.states.reader(state.log)?.appliedIndex ?? 0);
+  }
+
   #receipt(call: ZoneCall, state: LogState, stalenessMs: number) {
-    const index = state.applied;
+    const index = this.#shown(state);
     const boxes = state.holders(index);
     // Only a leader knows of others: elsewhere the count is a lower bound and says nothing about those missing.
     const boxesAreAll = state.isLeader;
