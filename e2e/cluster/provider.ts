@@ -22,6 +22,7 @@ export interface ClusterProvider {
   up(settings: ClusterSettings): Promise<Cluster>;
 }
 
+/** NEXUS_E2E_CONTAINERS: the containers that are its nodes, where they are such, for scenarios that stop nodes. */
 const kubeconfigProvider: ClusterProvider = {
   name: "kubeconfig",
   async whyNot() {
@@ -30,7 +31,8 @@ const kubeconfigProvider: ClusterProvider = {
   async up() {
     const kubectl = (await run(["kubectl", "version", "--client"])).code === 0 ? "kubectl" : undefined;
     if (!kubectl) throw new Error("kubectl is not in PATH");
-    return new Cluster({ provider: "kubeconfig", kubeconfig: process.env["KUBECONFIG"]!, nodes: [], kubectl });
+    const nodes = process.env["NEXUS_E2E_CONTAINERS"]?.split(",") ?? [];
+    return new Cluster({ provider: "kubeconfig", kubeconfig: process.env["KUBECONFIG"]!, nodes, kubectl });
   },
 };
 

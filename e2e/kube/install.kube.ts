@@ -43,7 +43,7 @@ describe.skipIf(context === undefined)("the chart, from installation to a second
     federation = await Federation.apply(cluster, namespace);
     await federation.settled();
 
-    load = await Load.start(cluster, namespace, context!.images.operator);
+    load = await Load.start(cluster, namespace, { image: context!.images.operator });
     await goesOn();
   });
 

@@ -3,8 +3,9 @@
 import { afterAll, beforeAll, describe, expect, inject, test } from "vitest";
 import type { Cluster } from "../cluster/cluster.ts";
 import { until } from "../cluster/programs.ts";
-import { Load, type LoadResult } from "./harness/load.ts";
+import type { LoadResult } from "./harness/load.ts";
 import { Federation, installOperator, operatorNamespace, operatorPods } from "./harness/operator.ts";
+import { underLoad as loaded } from "./harness/scenario.ts";
 
 const context = inject("cluster");
 
@@ -19,21 +20,8 @@ describe.skipIf(context === undefined)("a federation of two boxes and a witness"
   });
   afterAll(() => federation?.remove());
 
-  /** Runs `scenario` under load; a client may retry but not fail, unless the scenario says so. */
-  async function underLoad(scenario: () => Promise<void>): Promise<LoadResult> {
-    const load = await Load.start(cluster, federation.namespace, context!.images.operator);
-    await until("first writes", async () => (await load.now()).acknowledged > 20, { withinMs: 30_000, everyMs: 200 });
-    await scenario();
-    const before = (await load.now()).acknowledged;
-    await until("further writes", async () => (await load.now()).acknowledged > before + 20, {
-      withinMs: 60_000,
-      everyMs: 200,
-    });
-    const result = await load.stop();
-    const { PRECONDITION_FAILED: _lostRace, ...failed } = result.refused;
-    expect({ missing: result.missing, wrong: result.wrong, failed }).toEqual({ missing: [], wrong: [], failed: {} });
-    return result;
-  }
+  const underLoad = (scenario: () => Promise<void>): Promise<LoadResult> =>
+    loaded(federation, { image: context!.images.operator }, scenario);
 
   const patchBox = (box: string, spec: object) =>
     federation.run(["patch", "box", box, "--type=merge", "-p", JSON.stringify({ spec })]);

@@ -49,10 +49,10 @@ export class Load {
   }
 
   /** Starts writing and reading in the federation of the namespace; the owner's token is its credential. */
-  static async start(cluster: Cluster, namespace: string, image = "nexus-operator:dev"): Promise<Load> {
+  static async start(cluster: Cluster, namespace: string, use: { image: string; node?: string }): Promise<Load> {
     // Never the name of one that still ends.
     const name = `loader-${Date.now().toString(36)}`;
-    const manifest = [configMap(await bundle()), pod(name, image)];
+    const manifest = [configMap(await bundle()), pod(name, use)];
     await cluster.kubectl(["-n", namespace, "apply", "--server-side", "-f", "-"], JSON.stringify(list(manifest)));
     await cluster.kubectl(["-n", namespace, "wait", "--for=condition=Ready", `pod/${name}`, "--timeout=60s"]);
     return new Load(cluster, { namespace, name }, await cluster.forward(namespace, `pod/${name}`, port));
@@ -91,7 +91,7 @@ function configMap(script: string): object {
   return { apiVersion: "v1", kind: "ConfigMap", metadata: { name: "loader" }, data: { "loader.mjs": script } };
 }
 
-function pod(name: string, image: string): object {
+function pod(name: string, { image, node }: { image: string; node?: string }): object {
   const mount = (name: string, mountPath: string) => ({ name, mountPath, readOnly: true });
   return {
     apiVersion: "v1",
@@ -99,6 +99,7 @@ function pod(name: string, image: string): object {
     metadata: { name, labels: { app: "loader" } },
     spec: {
       restartPolicy: "Never",
+      ...(node === undefined ? {} : { nodeSelector: { "kubernetes.io/hostname": node } }),
       containers: [
         {
           name: "loader",

@@ -70,11 +70,25 @@ export async function operatorPods(cluster: Cluster): Promise<string[]> {
 
 export const operatorNamespace = system;
 
+/** So many replicas of the operator, and no others any more. */
+export async function scaleOperator(cluster: Cluster, replicas: number): Promise<void> {
+  await cluster.kubectl(["-n", system, "scale", "deployment/nexus-operator", `--replicas=${replicas}`]);
+  const scaled = async () => (await operatorPods(cluster)).length === replicas;
+  await until(`${replicas} replicas of the operator`, scaled, { withinMs: 90_000 });
+  await cluster.kubectl(["-n", system, "rollout", "status", "deployment/nexus-operator", "--timeout=120s"]);
+}
+
 interface Object_ {
   kind: string;
   metadata: { name: string; uid: string; resourceVersion: string };
   spec: Record<string, unknown>;
-  status?: { leader?: string; incarnation?: string; conditions?: { type: string; status: string }[] };
+  status?: {
+    leader?: string;
+    incarnation?: string;
+    uid?: string;
+    state?: string;
+    conditions?: { type: string; status: string; reason: string; message: string }[];
+  };
 }
 
 /** One federation in a namespace of its own, made of an example. */
@@ -130,6 +144,22 @@ export class Federation {
         why: () => JSON.stringify(left.map(({ metadata, status }) => [metadata.name, status])),
       },
     );
+  }
+
+  /** What the object says of one condition, such as `Ready=False NotRunning: Its process does not run.` */
+  async says(name: string, type: string): Promise<string> {
+    const found = (await this.get(name)).status?.conditions?.find((each) => each.type === type);
+    return found === undefined ? "" : `${type}=${found.status} ${found.reason}: ${found.message}`;
+  }
+
+  /** Resolves once the object says something like that. */
+  async saying(name: string, type: string, like: RegExp, withinMs = 120_000): Promise<string> {
+    let said = "";
+    const heard = async () => {
+      said = await this.says(name, type);
+      return like.test(said) && said;
+    };
+    return until(`${name} saying ${like}`, heard, { withinMs, everyMs: 500, why: () => said });
   }
 
   async leader(zone = "root"): Promise<string> {

@@ -62,6 +62,11 @@ export class Caches {
     return [...this.#own, ...Object.values(this.#children)];
   }
 
+  /** The cache of a type that is written here; undefined where there is none. */
+  informerOf(type: ResourceType): Informer | undefined {
+    return this.#namespaced.find((informer) => informer.type === type);
+  }
+
   /** `changed` is told the namespace of each change; "" when it may concern every one. */
   start(changed: (namespace: string) => void): void {
     for (const informer of this.#namespaced) {

@@ -30,6 +30,7 @@ import { type Declarations, declarationsOf } from "./declared.ts";
 import { Finalizers } from "./finalizers.ts";
 import { type Keepsake, KeepsakeStore } from "./keepsake.ts";
 import { aboutOf, noteOf } from "./notes.ts";
+import { obstaclesOf } from "./obstacles.ts";
 import { Reporter } from "./reporter.ts";
 
 export interface FederationNeeds {
@@ -110,7 +111,7 @@ export class FederationController {
     const workloads = this.#workloads(found, desired, { view, around });
     const replies = await this.#ask(desired, workloads);
     signal.throwIfAborted();
-    const observed = this.#observe(found, { workloads, replies });
+    const observed = this.#observe({ found, desired, view }, { workloads, replies });
     const actions = this.#isPaused(found) ? [] : plan(desired, observed, this.#needs.clock.wallMs());
     this.#note(actions, found);
     await this.#act(actions, { found, desired, observed, view, around });
@@ -202,13 +203,14 @@ export class FederationController {
   }
 
   #observe(
-    found: Declarations,
+    { found, desired, view }: { found: Declarations; desired: Desired; view: NamespaceView },
     { workloads, replies }: { workloads: ReadonlyMap<string, ObservedWorkload>; replies: Map<string, StatusReply> },
   ): Observed {
     const refusedRules = this.#executor?.refusedRules;
     const knownFederation = this.#keepsake.federation;
     const seen = { workloads, replies, knownFederation, conditions: this.#planned, refusedRules };
-    return { ...observedOf(seen), obstacles: obstaclesOf(found), waits: this.#waits };
+    const obstacles = obstaclesOf({ found, desired, view, knownFederation });
+    return { ...observedOf(seen), obstacles, waits: this.#waits };
   }
 
   async #act(
@@ -268,7 +270,7 @@ export class FederationController {
       if (asked === undefined) continue;
       if (observed.workloads.get(box)?.running && observed.bootstrapped) {
         const replies = await this.#ask(desired, observed.workloads);
-        const now = this.#observe(found, { workloads: observed.workloads, replies });
+        const now = this.#observe(world, { workloads: observed.workloads, replies });
         const blocked = blockedBy(box, now);
         if (blocked !== "") {
           this.#needs.log.info({ namespace: view.namespace, box, blocked }, "a pod stays for now");
@@ -348,22 +350,4 @@ function wishOf(
   const usable = refused ? { ...spec, podTemplate: undefined } : spec;
   const { annotations } = resource.metadata;
   return { name, uid: object.metadata.uid ?? "", spec: usable, annotations, ...flags };
-}
-
-function obstaclesOf(found: Declarations): Map<string, { reason: string; message: string }> {
-  const obstacles = new Map(found.misread);
-  const { tokenReview, oidc } = found.federation?.auth ?? {};
-  if (tokenReview !== undefined || oidc !== undefined) {
-    const message =
-      "spec.auth is not built yet in this version: clients come in with the token of Secret nexus-token or a certificate. Everything else is as declared.";
-    obstacles.set("Federation/federation", { reason: "NotBuiltYet", message });
-  }
-  for (const [key, resource] of found.resources) {
-    if (resource.kind !== "Box") continue;
-    const refused = refusedFields(resource.spec.podTemplate ?? {});
-    if (refused.length === 0) continue;
-    const message = `spec.podTemplate sets ${refused.join(", ")}, which the operator decides; take that out. Until then the pod is made without the template.`;
-    obstacles.set(key, { reason: "PodTemplateRefused", message });
-  }
-  return obstacles;
 }

@@ -5,10 +5,14 @@ import { leaseName } from "../backends/kubernetes/names.ts";
 import type { EventSink, Leadership, Log, Outcome } from "../runtime/api.ts";
 import type { Applier } from "../runtime/applier.ts";
 import type { RawClient } from "../runtime/client.ts";
+import { Expectations } from "../runtime/expectations.ts";
+import { isKubeError } from "../runtime/kube-error.ts";
 import { LeaderElector } from "../runtime/leader-elector.ts";
 import type { RuntimeMetrics } from "../runtime/metrics.ts";
+import { resourceTypes } from "../runtime/resource-types.ts";
 import { WorkQueue } from "../runtime/work-queue.ts";
 import { Caches } from "./caches.ts";
+import { ExpectingClient } from "./expecting-client.ts";
 import { FederationController } from "./federation.ts";
 import { Finalizers } from "./finalizers.ts";
 
@@ -34,6 +38,8 @@ export interface ManagerSettings {
 
 /** Changes that come together are looked at together, ms. */
 const gatherMs = 30;
+/** Between two looks at a namespace that another operator leads and that may be ending, ms. */
+const lookAgainMs = 10_000;
 
 interface Federation {
   elector: LeaderElector;
@@ -47,6 +53,7 @@ export class Manager {
   readonly #caches = new Map<string, Caches>();
   readonly #federations = new Map<string, Federation>();
   readonly #queue: WorkQueue;
+  readonly #ledger: Expectations;
   readonly #stopping = new AbortController();
 
   constructor(settings: ManagerSettings, needs: ManagerNeeds) {
@@ -54,6 +61,7 @@ export class Manager {
     this.#needs = needs;
     for (const namespace of settings.namespaces) this.#caches.set(namespace, new Caches(needs, namespace));
     if (settings.namespaces.length === 0) this.#caches.set("", new Caches(needs, undefined));
+    this.#ledger = new Expectations(needs);
     const reconcile = (namespace: string, signal: AbortSignal) => this.#reconcile(namespace, signal);
     this.#queue = new WorkQueue({ name: "federation", reconcile }, needs);
   }
@@ -122,10 +130,16 @@ export class Manager {
     if (federation === undefined) return;
     const { client, applier, clock, random, events, log } = this.#needs;
     const { images, cluster } = this.#settings;
+    const expecting = new ExpectingClient({
+      client: client.bound(leadership.signal),
+      ledger: this.#ledger,
+      key: namespace,
+      informerOf: (type) => this.#cachesOf(namespace)?.informerOf(type),
+    });
     const controller = new FederationController({
       namespace,
-      client: client.bound(leadership.signal),
-      applier: applier.bound(leadership.signal),
+      client: expecting,
+      applier: applier.through(expecting),
       view: () => this.#cachesOf(namespace)!.view(namespace),
       clock,
       random,
@@ -147,12 +161,15 @@ export class Manager {
     federation.office = undefined;
     office.controller.close();
     await office.controller.idle();
+    this.#ledger.forget(namespace);
     this.#needs.log.info({ namespace }, "leads the federation no more");
   }
 
   async #reconcile(namespace: string, signal: AbortSignal): Promise<Outcome> {
     const office = this.#federations.get(namespace)?.office;
     if (office === undefined || !office.leadership.held()) return this.#letGo(namespace);
+    const written = this.#ledger.check(namespace);
+    if (written.kind === "pending") return { kind: "retry", afterMs: written.retryAfterMs, reason: written.what };
     return office.controller.reconcile(AbortSignal.any([signal, office.leadership.signal]));
   }
 
@@ -162,7 +179,22 @@ export class Manager {
    */
   async #letGo(namespace: string): Promise<Outcome> {
     const view = this.#cachesOf(namespace)?.view(namespace);
-    if (view?.terminating) await new Finalizers(this.#needs.client).releaseAll(view.own);
+    if (view === undefined || !view.own.some(({ metadata }) => metadata.deletionTimestamp !== undefined))
+      return { kind: "done" };
+    if (!view.terminating && !(await this.#isEnding(namespace)))
+      return { kind: "retry", afterMs: lookAgainMs, reason: "another operator may hold what is deleted here" };
+    await new Finalizers(this.#needs.client).releaseAll(view.own);
     return { kind: "done" };
+  }
+
+  /** A live look, for an operator that may not watch namespaces. */
+  async #isEnding(namespace: string): Promise<boolean> {
+    try {
+      const found = await this.#needs.client.get(resourceTypes.namespace, { name: namespace });
+      return found?.metadata.deletionTimestamp !== undefined;
+    } catch (error) {
+      if (isKubeError(error, "FORBIDDEN")) return false;
+      throw error;
+    }
   }
 }

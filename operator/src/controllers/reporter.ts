@@ -12,6 +12,7 @@ import type { KubeObject } from "../runtime/objects.ts";
 import { ownTypes } from "../runtime/resource-types.ts";
 import { conditionsFor } from "./conditions.ts";
 import type { Declarations } from "./declared.ts";
+import { RuleEpochs } from "./rule-epochs.ts";
 import { statusOf } from "./status.ts";
 
 export interface ReportWorld {
@@ -21,6 +22,8 @@ export interface ReportWorld {
   view: NamespaceView;
   replies: ReadonlyMap<string, StatusReply>;
   planned: ReadonlyMap<string, readonly Condition[]>;
+  /** Of the federation, drawn at its bootstrap; empty before. */
+  federationUid: string;
 }
 
 /** Statuses that are written at once. */
@@ -29,6 +32,7 @@ const parallelWrites = 8;
 /** Writes each object's status when it says something else than before. */
 export class Reporter {
   readonly #needs: { applier: Applier; clock: Clock };
+  readonly #epochs = new RuleEpochs();
 
   constructor(needs: { applier: Applier; clock: Clock }) {
     this.#needs = needs;
@@ -48,10 +52,11 @@ export class Reporter {
     const generation = object.metadata.generation ?? 0;
     const before = (object.status as { conditions?: StatusCondition[] } | undefined)?.conditions;
     const { applier, clock } = this.#needs;
+    const epochOf = (zone: string, of: KubeObject) => this.#epochs.of(zone, of, world.observed);
     const status = {
       observedGeneration: generation,
       conditions: mergeConditions(before, wanted, { wallMs: clock.wallMs(), generation }),
-      ...(resource === undefined ? {} : statusOf(resource, object, world)),
+      ...(resource === undefined ? {} : statusOf(resource, object, { ...world, epochOf })),
     };
     const { name, namespace, uid } = object.metadata;
     const intent = { apiVersion, kind, metadata: { name, namespace, uid }, status } as KubeObject;

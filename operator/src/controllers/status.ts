@@ -15,6 +15,10 @@ export interface StatusWorld {
   desired: Desired;
   observed: Observed;
   replies: ReadonlyMap<string, StatusReply>;
+  /** Of the federation, drawn at its bootstrap; empty before. */
+  federationUid: string;
+  /** In which map a zone's rule was installed last; 0: in none. */
+  epochOf: (zone: string, object: KubeObject) => number;
 }
 
 /** Members of a log that are shown when there are more. */
@@ -28,13 +32,13 @@ export function statusOf(resource: Resource, object: KubeObject, world: StatusWo
   const { observed } = world;
   switch (resource.kind) {
     case "Federation":
-      return { ...some("uid", observed.knownFederation), ...(observed.epoch > 0 ? { epoch: observed.epoch } : {}) };
+      return { ...some("uid", world.federationUid), ...(observed.epoch > 0 ? { epoch: observed.epoch } : {}) };
     case "Box":
       return boxStatus(name, object, world);
     case "RaftGroup":
       return groupStatus(name, world);
     case "ConsensusZone":
-      return zoneStatus(name, world);
+      return zoneStatus(name, object, world);
     case "Mount":
       return {};
   }
@@ -69,14 +73,16 @@ function groupStatus(name: string, { desired, observed }: StatusWorld): Json {
   };
 }
 
-function zoneStatus(name: string, { observed }: StatusWorld): Json {
+function zoneStatus(name: string, object: KubeObject, { observed, epochOf }: StatusWorld): Json {
   const log = observed.logs.get(name);
   const rule = observed.rules.find((each) => each.zone === name);
+  const epoch = epochOf(name, object);
   return {
     ...some("uid", log?.uid),
     ...some("mode", rule?.mode),
     ...some("leader", log?.leader),
     ...some("witnessMode", log?.witnessMode),
+    ...(epoch > 0 ? { epoch } : {}),
     acceptedRevision: log?.acceptedRevision ?? 0,
     members: log ? worst([log]) : [],
   };

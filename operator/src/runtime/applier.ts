@@ -39,9 +39,9 @@ export class Applier {
     this.#remembered = remembered;
   }
 
-  /** The same memory, through a client that ends with `signal`. */
-  bound(signal: AbortSignal): Applier {
-    return new Applier({ client: this.#client.bound(signal), metrics: this.#metrics }, this.#remembered);
+  /** The same memory, through another client. */
+  through(client: KubeClient): Applier {
+    return new Applier({ client, metrics: this.#metrics }, this.#remembered);
   }
 
   /** `current` is the object as the cache shows it; undefined when it shows none, and always applies. */
