@@ -1,5 +1,5 @@
 import * as z from "zod";
-import { mapList, resourceName, text } from "./fields.ts";
+import { accountName, mapList, pathPrefix, resourceName, setList, text } from "./fields.ts";
 
 const template = (what: string) =>
   text(253)
@@ -21,6 +21,24 @@ const cluster = z
       ),
   })
   .describe("One Kubernetes cluster of the federation.");
+
+const serviceAccount = z
+  .strictObject({
+    account: accountName().describe("NAMESPACE/NAME of the service account, or NAMESPACE/* for all of a namespace."),
+    grants: z
+      .array(
+        z.strictObject({
+          prefix: pathPrefix().describe("Path that the rights cover with everything below it; / is the whole tree."),
+          rights: setList(z.enum(["read", "write", "lock", "admin"]), { min: 1, max: 4 }).describe(
+            "What may be done. admin includes the others; on / it opens the admin service.",
+          ),
+        }),
+      )
+      .min(1)
+      .max(32)
+      .describe("Rights by path; those of several grants, and of NAMESPACE/*, add up."),
+  })
+  .describe("Rights of a service account.");
 
 export const federationSpec = z.strictObject({
   trustDomain: resourceName().describe(
@@ -70,10 +88,15 @@ export const federationSpec = z.strictObject({
         .strictObject({
           audience: text(253)
             .default("nexus")
-            .describe("Audience that service account tokens must carry. Default nexus."),
+            .describe("Audience that service account tokens must carry; any other token is refused. Default nexus."),
+          accounts: mapList(serviceAccount, "account", { max: 256 })
+            .default([])
+            .describe("Who may do what, in force within seconds. Default: nobody anything; a known account is DENIED."),
         })
         .optional()
-        .describe("Accept Kubernetes service account tokens. Default: not accepted."),
+        .describe(
+          "Accept Kubernetes service account tokens: boxes ask the API server (TokenReview) and keep its answer for a minute. Setting or removing it restarts the boxes one by one. Local processes ignore it. Default: not accepted.",
+        ),
       oidc: mapList(
         z.strictObject({
           issuer: text(512).describe("URL of the issuer, as in its tokens."),

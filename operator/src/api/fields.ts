@@ -10,6 +10,9 @@ const durationPattern = /^([0-9]{1,12}(\.[0-9]{1,9})?(ns|us|ms|s|m|h))+$/;
 const quantityPattern = /^[0-9]{1,12}(\.[0-9]{1,6})?(Ki|Mi|Gi|Ti|Pi|k|M|G|T|P)?$/;
 const endpointPattern = /^(\[[0-9a-fA-F:.]{2,45}\]|[A-Za-z0-9]([-A-Za-z0-9.]*[A-Za-z0-9])?):[0-9]{1,5}$/;
 const mountPathPattern = /^(\/[^/*]+)+$/;
+/** No segment is . or .. */
+const prefixPattern = /^(\/|(\/([^/.][^/]*|\.[^/.][^/]*|\.\.[^/]+))+)$/;
+const accountPattern = /^[a-z0-9]([-a-z0-9]*[a-z0-9])?\/(\*|[a-z0-9]([-a-z0-9.]*[a-z0-9])?)$/;
 const pathPatternPattern = /^(\/([^/*]+|\*))*\/\*\*?$/;
 
 /** A string of at most `max` characters. */
@@ -43,6 +46,16 @@ export function pathPattern(): z.ZodString {
     pathPatternPattern,
     "is not a pattern: literal segments or *, and a last /* or /** for the whole subtree, such as /cn/**",
   );
+}
+
+/** A path and all below it. */
+export function pathPrefix(): z.ZodString {
+  return text(1024).regex(prefixPattern, 'is not "/" or a path without a slash at its end, such as /shop/orders');
+}
+
+/** A service account, or all of a namespace. */
+export function accountName(): z.ZodString {
+  return text(317).regex(accountPattern, "is not NAMESPACE/NAME, or NAMESPACE/* for all of a namespace");
 }
 
 /** Revision of a declaration, for several clusters that read the same Git. */

@@ -3,7 +3,7 @@ import { checkObject, printPath } from "./check.ts";
 import { apiVersion, type Kind, kinds } from "./kinds.ts";
 import { accepted, refused, zone } from "./testing/table.ts";
 
-function faults(kind: Kind, spec: unknown, name = "x"): string[] {
+function faults(kind: Kind, spec: unknown, name = kind === "Federation" ? "federation" : "x"): string[] {
   const checked = checkObject({ apiVersion, kind, metadata: { name }, spec });
   return "faults" in checked ? checked.faults.map((fault) => printPath(fault.path)) : [];
 }

@@ -220,7 +220,7 @@ export class FederationController {
     const { found, desired, observed, view, around } = world;
     if (this.#isPaused(found)) return;
     const fleet = this.#fleet!;
-    await fleet.ensureShared(view, this.#name);
+    await fleet.ensureShared(view, around);
     const boxesOf = (type: Action["type"]) =>
       new Set(actions.flatMap((action) => (action.type === type && "box" in action ? [action.box] : [])));
     const [removed, stopped, evictable] = [

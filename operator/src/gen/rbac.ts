@@ -51,7 +51,17 @@ export const federationRights: readonly Right[] = [
     verbs: ["get", ...watch, "delete"],
     why: "Pods are replaced one by one (backends/kubernetes/fleet.ts).",
   },
+  {
+    types: [resourceTypes.serviceAccount],
+    verbs: ["create"],
+    why: "Only with auth.tokenReview: the account of boxes (backends/kubernetes/fleet.ts).",
+  },
   { types: [resourceTypes.lease], verbs: ["get", "create", "update"], why: "Who acts (runtime/leader-elector.ts)." },
+  {
+    types: [resourceTypes.namespace],
+    verbs: ["get"],
+    why: "Whether the namespace ends, where namespaces may not be watched (controllers/manager.ts).",
+  },
   { types: [resourceTypes.event], verbs: [...apply], why: "What was done (runtime/events.ts)." },
   {
     types: [resourceTypes.certificate],

@@ -37,7 +37,7 @@ export const chartValues = z.strictObject({
   }),
   tokenReview: z.strictObject({
     enabled: onOff(
-      "Makes the account `nexus-box` in `namespaces` (none: in the release's own), which may do nothing but ask whether a service account token is genuine. Boxes of a federation with auth.tokenReview run under it.",
+      "Lets the account `nexus-box` of `namespaces` (none: of the release's own) ask the API server whether a service account token is genuine, and nothing else. Boxes of a federation with auth.tokenReview run under it; the operator makes it.",
     ),
   }),
   confirmDelete: z.strictObject({

@@ -25,6 +25,7 @@ export const resourceTypes = {
   persistentVolumeClaim: type("v1", "PersistentVolumeClaim", "persistentvolumeclaims"),
   statefulSet: type("apps/v1", "StatefulSet", "statefulsets"),
   podDisruptionBudget: type("policy/v1", "PodDisruptionBudget", "poddisruptionbudgets"),
+  serviceAccount: type("v1", "ServiceAccount", "serviceaccounts"),
   lease: type("coordination.k8s.io/v1", "Lease", "leases"),
   event: type("events.k8s.io/v1", "Event", "events"),
   namespace: clusterWide(type("v1", "Namespace", "namespaces")),

@@ -2,6 +2,7 @@
 import { type Kind, kinds } from "../kinds.ts";
 
 export const zone = (more: object) => ({ pathPattern: "/a/**", ...more });
+const tokenReview = (account: object) => ({ trustDomain: "acme", auth: { tokenReview: { accounts: [account] } } });
 const group = (...roles: string[]) => ({ members: roles.map((role, index) => ({ box: `b${index}`, role })) });
 
 export const accepted: [string, Kind, object][] = [
@@ -29,6 +30,16 @@ export const accepted: [string, Kind, object][] = [
     "explicit timing",
     "RaftGroup",
     { ...group("Voter"), timing: { electionTimeout: "1s", heartbeatInterval: "100ms" } },
+  ],
+  [
+    "service accounts with rights",
+    "Federation",
+    tokenReview({ account: "shop/app", grants: [{ prefix: "/shop/..x/.y", rights: ["read", "write"] }] }),
+  ],
+  [
+    "all service accounts of a namespace",
+    "Federation",
+    tokenReview({ account: "shop/*", grants: [{ prefix: "/", rights: ["admin"] }] }),
   ],
   ["mount", "Mount", { path: "/global/shared", zone: "shared" }],
   ["witness box", "Box", { role: "Witness", region: "eu-west" }],
@@ -142,6 +153,30 @@ export const refused: [string, Kind, object, string[]][] = [
     ["spec.timing.heartbeatInterval"],
   ],
   ["box without region", "Box", {}, ["spec.region"]],
+  [
+    "an account without its namespace",
+    "Federation",
+    tokenReview({ account: "app", grants: [{ prefix: "/", rights: ["read"] }] }),
+    ["spec.auth.tokenReview.accounts[0].account"],
+  ],
+  [
+    "an account without rights",
+    "Federation",
+    tokenReview({ account: "shop/app", grants: [] }),
+    ["spec.auth.tokenReview.accounts[0].grants"],
+  ],
+  ...["/a/", "/a/../b", "/./a", "a", "//"].map((prefix): [string, Kind, object, string[]] => [
+    `rights on ${prefix}`,
+    "Federation",
+    tokenReview({ account: "shop/app", grants: [{ prefix, rights: ["read"] }] }),
+    ["spec.auth.tokenReview.accounts[0].grants[0].prefix"],
+  ]),
+  [
+    "a right that does not exist",
+    "Federation",
+    tokenReview({ account: "shop/app", grants: [{ prefix: "/", rights: ["fly"] }] }),
+    ["spec.auth.tokenReview.accounts[0].grants[0].rights[0]"],
+  ],
   ["relative mount", "Mount", { path: "a", zone: "b" }, ["spec.path"]],
 ];
 

@@ -27,6 +27,7 @@ function model(spec: object = {}, more: Partial<BoxModel> = {}): BoxModel {
     volumeUid: "volume-uid",
     stopped: false,
     evictable: false,
+    audience: undefined,
     peers: [{ box: "nexus-2", endpoint: "nexus-2-peer.ns.svc:2027" }],
     ...more,
   };
@@ -112,4 +113,20 @@ test("a pod template is merged by name: containers and volumes are added, the bo
   expect(podOf(box)).toMatchObject({ nodeSelector: { disk: "fast" } });
   expect(containerOf(box)).toMatchObject({ image: "nexus-node:1", resources: { limits: { cpu: "2", memory: "4Gi" } } });
   expect(at(podOf(box), "containers", 1)).toEqual({ name: "sidecar", image: "x" });
+});
+
+test("a data box that checks service account tokens has an account and a token of its own, nobody else has", () => {
+  const asking = model({}, { audience: "nexus" });
+  const api = "/var/run/secrets/kubernetes.io/serviceaccount";
+
+  expect(podOf(asking)).toMatchObject({ serviceAccountName: "nexus-box", automountServiceAccountToken: false });
+  expect(containerOf(asking)["volumeMounts"]).toContainEqual({ name: "api", mountPath: api, readOnly: true });
+  expect(JSON.parse((configMapOf(asking)["data"] as Record<string, string>)["config.json"]!)).toMatchObject({
+    tokenReview: { url: "https://kubernetes.default.svc", caFile: `${api}/ca.crt`, audience: "nexus" },
+  });
+  expect(askedOf(asking)).not.toBe(askedOf(model()));
+  for (const other of [model(), model({ role: "Witness" }, { audience: "nexus" })]) {
+    expect(JSON.stringify(podOf(other))).not.toContain("serviceaccount");
+    expect(podOf(other)).not.toHaveProperty("serviceAccountName");
+  }
 });

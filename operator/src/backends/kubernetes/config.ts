@@ -7,6 +7,7 @@ export const podPaths = {
   tls: "/etc/nexus/tls",
   access: "/etc/nexus/access",
   data: "/var/lib/nexus",
+  api: "/var/run/secrets/kubernetes.io/serviceaccount",
 } as const;
 
 /** Every address of the pod. */
@@ -35,6 +36,17 @@ export function configOf(box: BoxModel): Record<string, unknown> {
     ...common,
     client: { host: anywhere, port: boxPorts.client },
     tokensFile: `${podPaths.access}/tokens.json`,
+    ...(box.audience === undefined ? {} : { tokenReview: tokenReviewOf(box.audience) }),
     peers: [...peers],
+  };
+}
+
+/** The API server as every pod finds it. */
+function tokenReviewOf(audience: string): Record<string, string> {
+  return {
+    url: "https://kubernetes.default.svc",
+    caFile: `${podPaths.api}/ca.crt`,
+    tokenFile: `${podPaths.api}/token`,
+    audience,
   };
 }

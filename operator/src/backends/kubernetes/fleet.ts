@@ -25,6 +25,7 @@ import type { Identities } from "./identities.ts";
 import type { BoxModel } from "./model.ts";
 import {
   accessName,
+  boxAccountName,
   boxLabel,
   budgetName,
   certificateName,
@@ -32,6 +33,7 @@ import {
   configName,
   federationServiceName,
   inNamespace,
+  labelsOf,
   peerServiceName,
   pinnedImageAnnotation,
   podName,
@@ -80,6 +82,7 @@ export class KubeFleet {
   readonly #applier: Applier;
   readonly #identities: Identities;
   readonly #images: Images;
+  #hasAccount = false;
 
   constructor(needs: { client: KubeClient; applier: Applier; identities: Identities; images: Images }) {
     this.#client = needs.client;
@@ -89,11 +92,28 @@ export class KubeFleet {
   }
 
   /** What all boxes share. */
-  async ensureShared(view: NamespaceView, federation: string): Promise<void> {
+  async ensureShared(view: NamespaceView, { federation, spec }: Surroundings): Promise<void> {
     const { secrets, services, namespace } = view;
-    await this.#identities.token({ token: secrets.get(tokenName), access: secrets.get(accessName) });
+    const review = spec?.auth?.tokenReview;
+    await this.#identities.token({ token: secrets.get(tokenName), access: secrets.get(accessName) }, review?.accounts);
+    if (review !== undefined && !this.#hasAccount) await this.#ensureAccount(namespace, federation);
     const manifest = federationServiceOf(namespace, federation);
     await this.#applier.apply(resourceTypes.service, manifest, services.get(federationServiceName));
+  }
+
+  /** Account of boxes that ask about tokens; once a term of office. Somebody else's under that name serves as well. */
+  async #ensureAccount(namespace: string, federation: string): Promise<void> {
+    try {
+      await this.#client.create(resourceTypes.serviceAccount, {
+        apiVersion: "v1",
+        kind: "ServiceAccount",
+        metadata: { name: boxAccountName, namespace, labels: labelsOf(federation) },
+        automountServiceAccountToken: false,
+      });
+    } catch (error) {
+      if (!isKubeError(error, "ALREADY_EXISTS")) throw error;
+    }
+    this.#hasAccount = true;
   }
 
   /** Everything of one box as it is asked for now. Idempotent. */
@@ -241,6 +261,7 @@ export class KubeFleet {
       volumeUid: around.volumeUid,
       stopped,
       evictable,
+      audience: around.spec?.auth?.tokenReview?.audience,
       peers: around.peers.filter((peer) => peer.box !== name),
     };
   }

@@ -52,6 +52,7 @@ export interface IdentityNeeds {
   isFixed: () => boolean;
 }
 
+type ServiceAccountRights = NonNullable<NonNullable<FederationSpec["auth"]>["tokenReview"]>["accounts"][number];
 type Tls = NonNullable<FederationSpec["tls"]>;
 export interface CertificateWish {
   box: { name: string; uid: string; role: string };
@@ -122,8 +123,11 @@ export class Identities {
     return undefined;
   }
 
-  /** The owner's token and the table of hashes, drawn on first use. Both outlive every box. */
-  async token(cached: { token: KubeObject | undefined; access: KubeObject | undefined }): Promise<void> {
+  /** The owner's token, drawn on first use, and the table of hashes and rights. Both outlive every box. */
+  async token(
+    cached: { token: KubeObject | undefined; access: KubeObject | undefined },
+    accounts: readonly ServiceAccountRights[] = [],
+  ): Promise<void> {
     const { client, applier, random, namespace, federation } = this.#needs;
     const metadata = (name: string) => ({ name, namespace, labels: labelsOf(federation) });
     const fresh = (): KubeObject => ({
@@ -145,7 +149,7 @@ export class Identities {
       grants: [{ prefix: "/", rights: ["admin"] }],
     };
     // Further tokens may be added by hand under other keys of the same Secret; the table is the operator's.
-    const table = `${JSON.stringify({ tokens: [entry] }, null, 2)}\n`;
+    const table = `${JSON.stringify({ tokens: [entry], users: usersOf(accounts) }, null, 2)}\n`;
     const access: KubeObject = {
       apiVersion: "v1",
       kind: "Secret",
@@ -242,6 +246,15 @@ export class Identities {
       },
     });
   }
+}
+
+/** As the API server names accounts, and the group of all of a namespace. */
+function usersOf(accounts: readonly ServiceAccountRights[]) {
+  return accounts.map(({ account, grants }) => {
+    const [namespace, name] = account.split("/");
+    const user = name === "*" ? `system:serviceaccounts:${namespace}` : `system:serviceaccount:${namespace}:${name}`;
+    return { name: user, grants };
+  });
 }
 
 function isOwn(tls: Tls | undefined): boolean {

@@ -18,6 +18,8 @@ export interface BoxModel {
   stopped: boolean;
   /** Its pod may be evicted now. */
   evictable: boolean;
+  /** Audience of service account tokens that it is to accept; undefined: none are. */
+  audience: string | undefined;
   /** Where other boxes are before any rule map is known. */
   peers: readonly { box: string; endpoint: string }[];
 }

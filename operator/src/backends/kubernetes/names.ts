@@ -56,6 +56,9 @@ export function inNamespace(namespace: string, name: string): ObjectName {
   return { namespace, name };
 }
 
+/** Account of boxes that ask the API server about tokens. The chart lets it do that and nothing else. */
+export const boxAccountName = "nexus-box";
+
 /** As pods of any namespace resolve it. */
 export function serviceHost(service: string, namespace: string): string {
   return `${service}.${namespace}.svc`;

@@ -31,7 +31,7 @@ const containerFields = [
   "startupProbe",
   "lifecycle",
 ];
-const ownVolumes = ["config", "tls", "access", "data", "identity"];
+const ownVolumes = ["config", "tls", "access", "data", "api", "identity"];
 const ownPrefix = "federation.nexus.io/";
 
 interface Given {

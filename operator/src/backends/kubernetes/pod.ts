@@ -1,10 +1,11 @@
-// The pod of a box: restricted Pod Security, read-only root, no token of a service account.
+// The pod of a box: restricted Pod Security, read-only root, no token of a service account unless it checks those of others.
 import { createHash } from "node:crypto";
 import { apiGroup } from "../../api/kinds.ts";
 import { podPaths } from "./config.ts";
 import type { BoxModel } from "./model.ts";
 import {
   accessName,
+  boxAccountName,
   boxPorts,
   certificateName,
   configName,
@@ -33,6 +34,7 @@ export function askedOf(box: BoxModel): string {
 
     spec.role,
     spec.podTemplate ?? {},
+    ...(box.audience === undefined ? [] : [{ audience: box.audience }]),
   ];
   return createHash("sha256").update(JSON.stringify(asked)).digest("hex").slice(0, 16);
 }
@@ -74,6 +76,7 @@ function podSpecOf(box: BoxModel): Json {
   return {
     terminationGracePeriodSeconds: graceSeconds,
     automountServiceAccountToken: false,
+    ...(asksTheApi(box) ? { serviceAccountName: boxAccountName } : {}),
     enableServiceLinks: false,
     securityContext: {
       runAsNonRoot: true,
@@ -140,16 +143,36 @@ function containerOf(box: BoxModel): Json {
       { name: "tls", mountPath: podPaths.tls, readOnly: true },
       ...(witness ? [] : [{ name: "access", mountPath: podPaths.access, readOnly: true }]),
       { name: "data", mountPath: podPaths.data },
+      ...(asksTheApi(box) ? [{ name: "api", mountPath: podPaths.api, readOnly: true }] : []),
     ],
   };
 }
 
-function volumesOf({ name, spec }: BoxModel): Json[] {
+/** A witness serves no clients. */
+function asksTheApi({ audience, spec }: BoxModel): boolean {
+  return audience !== undefined && spec.role === "Data";
+}
+
+/** What automountServiceAccountToken would mount, readable by the container's user, and only that. */
+const apiVolume = {
+  name: "api",
+  projected: {
+    defaultMode: 0o440,
+    sources: [
+      { serviceAccountToken: { path: "token", expirationSeconds: 3607 } },
+      { configMap: { name: "kube-root-ca.crt", items: [{ key: "ca.crt", path: "ca.crt" }] } },
+    ],
+  },
+};
+
+function volumesOf(box: BoxModel): Json[] {
+  const { name, spec } = box;
   const defaultMode = 0o440;
   return [
     { name: "config", configMap: { name: configName(name), defaultMode } },
     { name: "tls", secret: { secretName: certificateName(name), defaultMode } },
     ...(spec.role === "Witness" ? [] : [{ name: "access", secret: { secretName: accessName, defaultMode } }]),
     { name: "data", persistentVolumeClaim: { claimName: volumeClaimName(name) } },
+    ...(asksTheApi(box) ? [apiVolume] : []),
   ];
 }
