@@ -1,7 +1,7 @@
 // `npm run build`: one file of JavaScript for each program, in dist/. Containers and packages carry these instead of
 // sources and node_modules: they start faster, hold nothing that is not used, and the witness needs no type stripping,
 // which lite mode cannot do. Native code cannot be bundled: the box's RocksDB goes beside it as dist/node_modules.
-import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync } from "node:fs";
+import { chmodSync, cpSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync } from "node:fs";
 import { dirname, join, resolve } from "node:path";
 import { build } from "esbuild";
 import { billOf, packageOf, wholeBill, writeBill } from "./sbom.ts";
@@ -19,19 +19,23 @@ export const programs = {
 
 /** Loaded at run time where they are: native code, and what only a checkout's `nexus up` needs. */
 const external = ["@nxtedition/rocksdb", "esbuild"];
+/** What a person runs is a program by itself. */
+const interpreter = "#!/usr/bin/env -S node --disable-warning=ExperimentalWarning\n";
 /** CommonJS packages inside an ES module ask for `require`. */
-const banner = {
-  js: 'import { createRequire as nexusRequire } from "node:module"; const require = nexusRequire(import.meta.url);',
-};
+const banner =
+  'import { createRequire as nexusRequire } from "node:module"; const require = nexusRequire(import.meta.url);';
 
-/** Bundles the programs, each with a list of what it consists of beside it; answers their files in dist/. */
-export async function bundle(names = Object.keys(programs) as (keyof typeof programs)[]): Promise<string[]> {
-  mkdirSync(dist, { recursive: true });
-  const native = copyRocksdb();
+/** Bundles the programs, each with a list of what it consists of beside it; answers their files. */
+export async function bundle(
+  names = Object.keys(programs) as (keyof typeof programs)[],
+  folder = dist,
+): Promise<string[]> {
+  mkdirSync(folder, { recursive: true });
+  const native = copyRocksdb(join(folder, "node_modules"));
   const whole = await wholeBill();
   const files: string[] = [];
   for (const name of names) {
-    const outfile = join(dist, `${name}.mjs`);
+    const outfile = join(folder, `${name}.mjs`);
     const made = await build({
       entryPoints: [join(root, programs[name])],
       outfile,
@@ -43,20 +47,20 @@ export async function bundle(names = Object.keys(programs) as (keyof typeof prog
       legalComments: "linked",
       logLevel: "warning",
       external,
-      banner,
+      banner: { js: name === "nexus" ? `${interpreter}${banner}` : banner },
       metafile: true,
     });
     const packages = Object.keys(made.metafile.inputs).map(packageOf);
     const used = new Set([...packages, ...(name === "box" ? native : [])].filter((found) => found !== undefined));
-    writeBill(join(dist, `${name}.sbom.json`), billOf(whole, name, used));
+    writeBill(join(folder, `${name}.sbom.json`), billOf(whole, name, used));
+    if (name === "nexus") chmodSync(outfile, 0o755);
     files.push(outfile);
   }
   return files;
 }
 
-/** What `@nxtedition/rocksdb` loads when it runs, its prebuilt code for Linux among it; not its C++ sources. Their names. */
-function copyRocksdb(): Set<string> {
-  const target = join(dist, "node_modules");
+/** What `@nxtedition/rocksdb` loads when it runs, its prebuilt code for Linux among it; not its C++ sources. Answers the names. */
+function copyRocksdb(target: string): Set<string> {
   rmSync(target, { recursive: true, force: true });
   const names = runtimePackages("@nxtedition/rocksdb");
   for (const name of names) {

@@ -66,7 +66,8 @@ export async function upDetached(
 
 function launch({ folder, files, waitMs }: DetachedUp, logFile: string): ChildProcess {
   const log = openSync(logFile, "a", 0o600);
-  const main = resolve(import.meta.dirname, "main.ts");
+  // A bundle (npm run build) is its own entry.
+  const main = import.meta.filename.endsWith(".mjs") ? import.meta.filename : resolve(import.meta.dirname, "main.ts");
   const named = files.flatMap((file) => ["-f", resolve(file)]);
   const args = [...process.execArgv, main, "--dir", folder.root, "up", "--wait", `${waitMs}ms`, ...named];
   try {

@@ -6,6 +6,7 @@ import { parse, stringify } from "yaml";
 import { type KindInfo, kindNames, kinds } from "../api/kinds.ts";
 import { crdOf } from "./crd.ts";
 import { dashboard } from "./dashboard.ts";
+import { dockerfiles } from "./dockerfiles.ts";
 import { clusterRights, federationRights, rbacRules } from "./rbac.ts";
 import { errorsPage, metricsPage, resourcesPage } from "./reference.ts";
 import { valuesPage, valuesSchema } from "./values.ts";
@@ -26,6 +27,7 @@ export function generated(): Map<string, string> {
   files.set("docs/reference/helm.md", valuesPage(parse(readFileSync(valuesFile, "utf8"))));
   files.set("charts/nexus/files/rbac/federation.yaml", rbacRules(federationRights));
   files.set("charts/nexus/files/rbac/cluster.yaml", rbacRules(clusterRights));
+  for (const [name, text] of dockerfiles()) files.set(name, text);
   files.set("docs/reference/resources.md", resourcesPage());
   files.set("docs/reference/errors.md", errorsPage());
   files.set("docs/reference/metrics.md", metricsPage(Object.values(metricList) as readonly MetricDefinition[]));

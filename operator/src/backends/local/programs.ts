@@ -1,14 +1,15 @@
 // How a box is run: its command line and the configuration file that it reads.
-import { existsSync } from "node:fs";
 import { rename } from "node:fs/promises";
 import { join, resolve } from "node:path";
-import { NexusError } from "@nexus-federation/node/base/errors.ts";
 import type { ChildSpec } from "./child.ts";
 import { type Folder, writePrivate } from "./folder.ts";
+import { nodeOptions } from "./node-flags.ts";
 import { type BoxPorts, loopback } from "./ports.ts";
 
-/** The checkout (or installed package) that this file belongs to. */
-export const programRoot = resolve(import.meta.dirname, "../../../..");
+/** The checkout that this file belongs to. */
+const checkout = resolve(import.meta.dirname, "../../../..");
+/** Where `npm run build` put this file's bundle, and the boxes' beside it; undefined in a checkout. */
+const bundles = import.meta.filename.endsWith(".mjs") ? import.meta.dirname : undefined;
 
 export interface BoxProgram {
   name: string;
@@ -35,25 +36,11 @@ export interface ProgramSettings {
   detached: boolean;
   /** Of boxes by name. Default: loopback, started directly. */
   places?: ReadonlyMap<string, Place>;
-  /** File that Node runs as a data box. Default: this checkout's. */
+  /** File that Node runs as a data box. Default: the bundle beside this one, or this checkout's source. */
   dataProgram?: string;
-  /** File that Node runs as a witness, without types. Default: bundled from this checkout. */
+  /** File that Node runs as a witness, without types. Default: the bundle beside this one, or one made from this checkout. */
   witnessProgram?: string;
 }
-
-/** Messages under way are young when they die: a small nursery copies them instead. */
-const dataFlags = ["--max-semi-space-size=32"];
-/** A hung disk holds the threads that write to it; the rest still serve names, chunks and certificates. */
-const dataEnvironment = { UV_THREADPOOL_SIZE: "8" };
-/** A witness must run within 64 MiB: small heaps, no JIT threads, one arena. */
-const witnessFlags = [
-  "--max-semi-space-size=1",
-  "--max-old-space-size=24",
-  "--v8-pool-size=0",
-  "--lite-mode",
-  "--single-threaded",
-];
-const witnessEnvironment = { UV_THREADPOOL_SIZE: "1", MALLOC_ARENA_MAX: "1" };
 
 export class Programs {
   readonly #folder: Folder;
@@ -68,7 +55,7 @@ export class Programs {
     this.#federation = settings.federation;
     this.#detached = settings.detached;
     this.#places = settings.places ?? new Map();
-    this.#data = settings.dataProgram ?? join(programRoot, "node/src/box.ts");
+    this.#data = settings.dataProgram ?? (bundles ? join(bundles, "box.mjs") : join(checkout, "node/src/box.ts"));
     if (settings.witnessProgram !== undefined) this.#witness = Promise.resolve(settings.witnessProgram);
   }
 
@@ -84,10 +71,14 @@ export class Programs {
       processFile: this.#folder.process(box.name),
     };
     if (box.role === "Data")
-      return { ...common, args: [...before, ...dataFlags, this.#data, "--config", config], env: dataEnvironment };
+      return {
+        ...common,
+        args: [...before, ...nodeOptions.data.flags, this.#data, "--config", config],
+        env: nodeOptions.data.environment,
+      };
     this.#witness ??= bundleWitness(join(this.#folder.run, "witness.mjs"));
-    const args = [...before, ...witnessFlags, await this.#witness, "--config", config];
-    return { ...common, args, env: witnessEnvironment };
+    const args = [...before, ...nodeOptions.witness.flags, await this.#witness, "--config", config];
+    return { ...common, args, env: nodeOptions.witness.environment };
   }
 
   /** Address that the box listens on. */
@@ -120,17 +111,12 @@ export class Programs {
   }
 }
 
-/** One file without types, as lite mode needs it; from a package that has no sources the one it was shipped with. */
+/** One file without types, as lite mode needs it. */
 async function bundleWitness(target: string): Promise<string> {
-  const source = join(programRoot, "node/src/witness.ts");
-  const shipped = join(programRoot, "dist/witness.js");
-  if (!existsSync(source)) {
-    if (existsSync(shipped)) return shipped;
-    throw new NexusError("INTERNAL", `neither ${source} nor ${shipped} is there; install Nexus again`);
-  }
+  if (bundles !== undefined) return join(bundles, "witness.mjs");
   const { build } = await import("esbuild");
   await build({
-    entryPoints: [source],
+    entryPoints: [join(checkout, "node/src/witness.ts")],
     outfile: `${target}.new`,
     bundle: true,
     platform: "node",
