@@ -13,6 +13,7 @@ import {
   rmSync,
   writeFileSync,
 } from "node:fs";
+import type { Socket } from "node:net";
 import { tmpdir } from "node:os";
 import { basename, join } from "node:path";
 import { NexusClient } from "@nexus-federation/node/client/client.ts";
@@ -89,10 +90,12 @@ export class Federation {
     const log = openSync(logFile, "a", 0o600);
     const places = this.file("places.json", JSON.stringify(Object.fromEntries(this.places)));
     const program = ["--disable-warning=ExperimentalWarning", "e2e/harness/placed-up.ts", this.dir, places];
-    const options = { cwd: checkout, detached: true, stdio: ["ignore", log, log] as ["ignore", number, number] };
+    const options = { cwd: checkout, detached: true, stdio: ["pipe", log, log] as ["pipe", number, number] };
     const child = spawn(process.execPath, [...program, ...files], options);
     closeSync(log);
     child.unref();
+    // Held open as long as this process lives: the end of it ends the federation.
+    (child.stdin as Socket).unref();
     this.#pids.add(child.pid ?? 0);
     const end = (code: number) => {
       const stderr = readFileSync(logFile, "utf8");
@@ -234,9 +237,16 @@ export class Federation {
   }
 
   async freeze(name: string): Promise<number> {
-    const pid = await this.kill(name, "SIGSTOP");
-    this.#paused.add(pid);
+    const { pid } = await this.box(name);
+    if (pid === 0) throw new Error(`${name} does not run`);
+    this.freezePid(pid);
     return pid;
+  }
+
+  /** At once, for measurements. */
+  freezePid(pid: number): void {
+    this.#paused.add(pid);
+    process.kill(pid, "SIGSTOP");
   }
 
   thaw(pid: number): void {

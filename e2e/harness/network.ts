@@ -81,6 +81,11 @@ export class Network {
     ip("-n", namespace, "link", "set", "lo", "up");
   }
 
+  /** All boxes that have a place, and the outside. */
+  everyoneBut(name: string): string[] {
+    return [...this.#hosts.keys()].filter((each) => each !== name);
+  }
+
   /** What `from` sends to `to` is lost from now on. */
   cut(from: string, to: string): void {
     if (this.#cuts.has(`${from} ${to}`)) return;

@@ -1,5 +1,6 @@
 // `nexus up` whose boxes run where the harness says: argv folder, places.json, YAML files. The same runtime, supervisor and
-// programs; only the command lines and addresses of the boxes differ.
+// programs; only the command lines and addresses of the boxes differ. It ends with its stdin, so that a harness that dies
+// leaves nothing running.
 import { existsSync, readFileSync } from "node:fs";
 import type { Place } from "@nexus-federation/operator/backends/local/programs.ts";
 import { federationOf } from "@nexus-federation/operator/federation-name.ts";
@@ -18,9 +19,12 @@ const runtime = await LocalRuntime.open({
   report: (line) => process.stderr.write(`${line}\n`),
 });
 for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) process.on(signal, () => void runtime.stop());
+process.stdin.resume().on("close", () => void runtime.stop());
 const { refused } = await runtime.start(files);
 if (refused.length > 0) {
   process.stderr.write(`${JSON.stringify(refused)}\n`);
   await runtime.stop();
 }
 await runtime.finished();
+// The open stdin would keep it alive.
+process.exit(0);

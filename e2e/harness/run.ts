@@ -65,6 +65,13 @@ export function shell(script: string, options: RunOptions = {}): Promise<Ran> {
   return finish(child, options);
 }
 
+let interruption: AbortSignal | undefined;
+
+/** From its abort on `until` waits for nothing more. */
+export function interruptWaitsOn(signal: AbortSignal): void {
+  interruption = signal;
+}
+
 /** The first answer of `look` that is neither undefined nor false; a thrown error counts as not yet. */
 export async function until<T>(
   what: string,
@@ -74,6 +81,7 @@ export async function until<T>(
   const end = performance.now() + timeoutMs;
   let last: unknown;
   for (;;) {
+    interruption?.throwIfAborted();
     try {
       const found = await look();
       if (found !== undefined && found !== false) return found;

@@ -1,0 +1,148 @@
+// Clients that go on whatever happens and write down what they see. Each kind of load is one loop (registers.ts, ...);
+// paths change with every round of faults, so that each history stays short enough to be judged.
+import type { Random } from "@nexus-federation/node/base/clock.ts";
+import { NexusError } from "@nexus-federation/node/base/errors.ts";
+import type { NexusClient } from "@nexus-federation/node/client/client.ts";
+import { History, type Outcome } from "../../harness/history.ts";
+import { pause } from "../../harness/run.ts";
+
+export interface LoadSettings {
+  /** A client of its own for each loop. */
+  client: () => NexusClient;
+  random: Random;
+  /** Folder of the tree that everything lies in. */
+  path: string;
+  /** Time between two calls of a loop. */
+  pauseMs: number;
+  /** Time of one call, retries included. */
+  timeoutMs: number;
+}
+
+/** What a loop has to work with. */
+export interface Desk {
+  readonly client: NexusClient;
+  /** Number of the loop among its kind. */
+  readonly number: number;
+  readonly load: Load;
+}
+
+/** One step of a client's life; called again and again. */
+export type Step = (desk: Desk) => Promise<void>;
+
+/** Refusals that say for sure that nothing was executed, whatever came before. */
+const certainlyNot = new Set<string>([
+  "DEADLINE",
+  "NO_LEADER",
+  "OVERLOADED",
+  "EXPIRED",
+  "INVALID",
+  "NO_ZONE",
+  "STALE_EPOCH",
+  "AUTHORITY_UNREACHABLE",
+  "DISK_FULL",
+  "LOCKED",
+]);
+/** Refusals of the log itself: looked at, and found not to hold. */
+const refusedByState = new Set<string>(["PRECONDITION_FAILED", "NOT_FOUND", "FENCED"]);
+/** Codes that no fault excuses. */
+const never = new Set<string>(["INTERNAL", "INVALID", "CORRUPT", "DENIED", "UNAUTHENTICATED", "WRONG_TYPE", "NO_ZONE"]);
+
+export class Load {
+  readonly history = new History();
+  readonly settings: LoadSettings;
+  /** Refusals by code. */
+  readonly refused = new Map<string, number>();
+  /** Calls that were answered. */
+  answered = 0;
+  /** Sentences of what no client may ever see. */
+  readonly wrong: string[] = [];
+  round = 0;
+  #running = true;
+  readonly #loops: Promise<void>[] = [];
+  readonly #acknowledged: { invokedMs: number; atMs: number }[] = [];
+
+  constructor(settings: LoadSettings) {
+    this.settings = settings;
+  }
+
+  /** `count` clients that live by `step`. */
+  add(count: number, step: Step): this {
+    for (let number = 0; number < count; number++) {
+      const desk: Desk = { client: this.settings.client(), number, load: this };
+      this.#loops.push(this.#live(desk, step));
+    }
+    return this;
+  }
+
+  get running(): boolean {
+    return this.#running;
+  }
+
+  /** A path of this round. */
+  at(kind: string, name: string | number): string {
+    return `${this.settings.path}/${kind}/${this.round}/${name}`;
+  }
+
+  /** Ends the loops once their calls in flight are answered. */
+  async stop(): Promise<void> {
+    this.#running = false;
+    await Promise.all(this.#loops);
+  }
+
+  chance(part: number): boolean {
+    return this.settings.random.unit() < part;
+  }
+
+  below(count: number): number {
+    return Math.floor(this.settings.random.unit() * count);
+  }
+
+  /** A change was acknowledged. */
+  acknowledge(invokedMs: number): void {
+    this.answered++;
+    this.#acknowledged.push({ invokedMs, atMs: performance.now() });
+  }
+
+  /** Time from `faultMs` to the first acknowledgement of a change begun after it; undefined while there is none. */
+  recoveredAfter(faultMs: number): number | undefined {
+    const first = this.#acknowledged.find((ack) => ack.invokedMs > faultMs);
+    return first && first.atMs - faultMs;
+  }
+
+  /** Longest time without any acknowledgement between two moments. */
+  longestGap(fromMs: number, toMs: number): number {
+    let last = fromMs;
+    let longest = 0;
+    for (const { atMs } of this.#acknowledged) {
+      if (atMs <= fromMs || atMs >= toMs) continue;
+      longest = Math.max(longest, atMs - last);
+      last = atMs;
+    }
+    return Math.max(longest, toMs - last);
+  }
+
+  /** Forgets acknowledgements; the next fault is measured alone. */
+  forgetAcknowledged(): void {
+    this.#acknowledged.length = 0;
+  }
+
+  /** Code and outcome of a call that was refused. */
+  outcomeOf(error: unknown): { code: string; outcome: Outcome } {
+    const code = error instanceof NexusError ? error.code : String(error);
+    this.refused.set(code, (this.refused.get(code) ?? 0) + 1);
+    if (never.has(code) || !(error instanceof NexusError)) this.#complain(`${code}: ${(error as Error).message}`);
+    if (refusedByState.has(code)) return { code, outcome: "failed" };
+    return { code, outcome: certainlyNot.has(code) ? "none" : "unknown" };
+  }
+
+  #complain(sentence: string): void {
+    if (this.wrong.length < 20) this.wrong.push(sentence);
+  }
+
+  async #live(desk: Desk, step: Step): Promise<void> {
+    while (this.#running) {
+      await step(desk).catch((error: unknown) => this.#complain(`a client ended: ${(error as Error).stack ?? error}`));
+      await pause(this.settings.pauseMs * (0.5 + this.settings.random.unit()));
+    }
+  }
+}

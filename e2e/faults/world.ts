@@ -1,0 +1,64 @@
+import { Federation } from "../harness/federation.ts";
+import { Network } from "../harness/network.ts";
+import { until } from "../harness/run.ts";
+import { boxes, type Run, type World } from "./scenario.ts";
+
+/** What a scenario prepares before the boxes start. */
+export interface Preparation {
+  /** Put before the command line of each box; it must become that command. */
+  command?: (box: string, federation: Federation) => string[];
+  /** When the folder is there and nothing runs. */
+  before?: (federation: Federation) => unknown;
+}
+
+/** Two data boxes and a witness. */
+export async function openWorld(run: Run, preparation: Preparation = {}): Promise<World> {
+  const network = Network.open();
+  const federation = await Federation.up({
+    example: "quickstart.yaml",
+    before: async (made) => {
+      for (const box of boxes) {
+        const more = preparation.command?.(box, made) ?? [];
+        if (typeof network !== "string") {
+          const { host, command } = network.place(box);
+          made.places.set(box, { host, command: [...command, ...more] });
+        } else if (more.length > 0) made.places.set(box, { host: "127.0.0.1", command: more });
+      }
+      if (typeof network !== "string") made.atEnd(() => network.close());
+      await preparation.before?.(made);
+    },
+  }).catch((error) => {
+    if (typeof network !== "string") network.close();
+    throw error;
+  });
+  return { federation, network, random: run.random };
+}
+
+const wholeMsMax = 90_000;
+
+/**
+ * Every copy of the zone is whole, in PAIR, as its leader says it after this call began: the supervisor's word may be a
+ * second old, and a leader that is struck while it is SOLO stops the zone by design.
+ */
+export async function wholeAgain({ federation }: World, zone = "root"): Promise<void> {
+  const client = federation.client();
+  try {
+    const { receipt } = await client.put("/whole", "x", { timeoutMs: wholeMsMax });
+    const index = receipt.index;
+    const isNew = async () => {
+      const group = await federation.group(zone);
+      const whole = group.mode !== "SOLO" && !group.joint && group.members.every((one) => one.state === "CaughtUp");
+      return group.leader !== "" && group.commit >= index && whole;
+    };
+    await until(`every copy of ${zone} is whole`, isNew, wholeMsMax);
+  } finally {
+    client.close();
+  }
+}
+
+/** Ends it whatever happened; what had to be killed is wrong. */
+export async function closeWorld(world: World, wrong: string[]): Promise<void> {
+  if (typeof world.network !== "string") world.network.heal();
+  const left = await world.federation.down();
+  if (left.length > 0) wrong.push(`${left.length} processes did not end by themselves`);
+}
