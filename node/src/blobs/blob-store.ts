@@ -9,12 +9,10 @@ import { createHash } from "node:crypto";
 import { assert } from "../base/assert.ts";
 import { asBuffer, equalBytes, hexOf } from "../base/bytes.ts";
 import { NexusError } from "../base/errors.ts";
+import { addressBytes, sha256Id } from "../machine/chunks.ts";
 
 /** Bytes of a chunk at most. */
 export const chunkBytesMax = 1 << 20;
-/** First byte of an address: how the digest was made. */
-const sha256Algorithm = 1;
-const addressBytes = 33;
 
 export interface BlobInfo {
   address: Uint8Array;
@@ -45,7 +43,7 @@ export interface BlobStore {
 /** The address that content of these bytes has. */
 export function addressOf(bytes: Uint8Array): Uint8Array {
   const address = new Uint8Array(addressBytes);
-  address[0] = sha256Algorithm;
+  address[0] = sha256Id;
   address.set(createHash("sha256").update(bytes).digest(), 1);
   return address;
 }
@@ -62,6 +60,6 @@ export function checkChunk(address: Uint8Array, bytes: Uint8Array): void {
 
 /** The address as a string for maps: one character a byte. */
 export function blobKey(address: Uint8Array): string {
-  assert(address.length === addressBytes && address[0] === sha256Algorithm, "a chunk address is 01 and a SHA-256");
+  assert(address.length === addressBytes && address[0] === sha256Id, "a chunk address is 01 and a SHA-256");
   return asBuffer(address).toString("latin1");
 }

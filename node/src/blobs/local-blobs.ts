@@ -3,6 +3,7 @@ import { dirname, join } from "node:path";
 import { equalBytes, fromHex, hexOf } from "../base/bytes.ts";
 import type { Clock } from "../base/clock.ts";
 import { type ErrorCode, messageOf, NexusError } from "../base/errors.ts";
+import { addressBytes } from "../machine/chunks.ts";
 import { addressOf, type BlobInfo, type BlobStore, blobKey, checkChunk } from "./blob-store.ts";
 import { FolderSync } from "./folder-sync.ts";
 
@@ -41,7 +42,7 @@ export class LocalBlobs implements BlobStore {
       for (const second of await readdir(join(folder, first))) {
         for (const name of await readdir(join(folder, first, second))) {
           const address = fromHex(name);
-          if (address?.length === 33) present.add(blobKey(address));
+          if (address?.length === addressBytes) present.add(blobKey(address));
         }
         await store.#sync.sync(join(folder, first, second));
       }

@@ -1,10 +1,9 @@
 import { AdminReply, type DeclaredMember } from "@nexus-federation/proto/admin.ts";
 import type { BoxRecord, LogMember } from "@nexus-federation/proto/records.ts";
-import { equalBytes, hexOf } from "../base/bytes.ts";
+import { asBuffer, equalBytes, hexOf } from "../base/bytes.ts";
 import { isRefusal, type Refusal, refuse } from "../base/errors.ts";
 import { failureOf } from "../base/failure.ts";
 import { type Ask, refusalIn } from "./ask.ts";
-import { asBuffer } from "./content.ts";
 
 /** Time for an admin call at another box, ms. */
 const callMs = 60_000;

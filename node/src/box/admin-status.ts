@@ -1,12 +1,12 @@
 import type { GroupStatus, IdentifyReply, MemberStatus, StatusReply } from "@nexus-federation/proto/admin.ts";
 import type { LogMember } from "@nexus-federation/proto/records.ts";
+import { asBuffer } from "../base/bytes.ts";
 import type { Clock } from "../base/clock.ts";
 import type { Groups, GroupView } from "../group/api.ts";
 import type { ZoneStates } from "../zones/ports.ts";
 import { holdersOf } from "../zones/receipts.ts";
 import type { BoxHealth } from "./api.ts";
 import type { BoxIdentity } from "./box.ts";
-import { asBuffer } from "./content.ts";
 import type { Directory } from "./directory.ts";
 import type { SystemSource } from "./ports.ts";
 import { uidOf } from "./recover-call.ts";

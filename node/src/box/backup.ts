@@ -1,5 +1,6 @@
 import type { BackupFrame, DeclaredMember } from "@nexus-federation/proto/admin.ts";
 import { type FileInfo, FileInfo as FileInfoCodec, type ZoneRule } from "@nexus-federation/proto/records.ts";
+import { asBuffer } from "../base/bytes.ts";
 import { type Clock, delay } from "../base/clock.ts";
 import { isRefusal, messageOf, type Refusal, refuse } from "../base/errors.ts";
 import { failureOf } from "../base/failure.ts";
@@ -7,7 +8,6 @@ import type { Groups } from "../group/api.ts";
 import type { FrozenMachine } from "../group/machine-states.ts";
 import { bulkFrameBytes } from "../transport/ports.ts";
 import type { ZoneReader, ZoneStates } from "../zones/ports.ts";
-import { asBuffer } from "./content.ts";
 import type { Directory } from "./directory.ts";
 import { chunkOf } from "./downloads.ts";
 import type { ChunkStore, ChunkTransfer, Hashing } from "./ports.ts";

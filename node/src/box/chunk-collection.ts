@@ -7,13 +7,13 @@
 // nothing in the logs above names the chunk, and nobody has put it again, it goes. Each box collects its own chunks; the
 // leaders of its logs order it among their writes.
 
+import { asBuffer } from "../base/bytes.ts";
 import type { Clock, Timer } from "../base/clock.ts";
 import { messageOf, type Refusal } from "../base/errors.ts";
 import type { BlobInfo, BlobStore } from "../blobs/blob-store.ts";
 import { type ChunkPins, OrphanWatch } from "../blobs/orphans.ts";
 import type { Groups } from "../group/api.ts";
 import { type Ask, refusalIn } from "./ask.ts";
-import { asBuffer } from "./content.ts";
 import { systemLog } from "./directory.ts";
 import type { BoxLog } from "./ports.ts";
 

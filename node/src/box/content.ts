@@ -1,19 +1,19 @@
 import type { Operation, WriteFile } from "@nexus-federation/proto/command.ts";
-import { equalBytes } from "../base/bytes.ts";
+import { asBuffer, equalBytes } from "../base/bytes.ts";
 import { isRefusal, type Refusal, refuse } from "../base/errors.ts";
+import { addressBytes, sha256Id } from "../machine/chunks.ts";
 import type { BoxLimits } from "./limits.ts";
 import type { Hashing } from "./ports.ts";
 
-/** Algorithm id of sha-256 in a chunk's address. */
-const sha256Id = 1;
-
+/** The address of a chunk of these bytes. */
 export function addressOf(hashing: Hashing, chunk: Uint8Array): Buffer {
-  const address = Buffer.allocUnsafe(33);
+  const address = Buffer.allocUnsafe(addressBytes);
   address[0] = sha256Id;
   address.set(hashing.sha256(chunk), 1);
   return address;
 }
 
+/** Whether the bytes are those that the address names. */
 export function chunkIsSound(hashing: Hashing, address: Uint8Array, chunk: Uint8Array): boolean {
   return address[0] === sha256Id && equalBytes(address.subarray(1), hashing.sha256(chunk));
 }
@@ -61,8 +61,4 @@ function sealed(write: WriteFile, hashing: Hashing, limits: BoxLimits): WriteFil
     return refuse("INVALID", "etag is the sha-256 of the content; another came");
   }
   return { ...write, etag: asBuffer(etag), size: write.content.length, uploadIndex: 0 };
-}
-
-export function asBuffer(bytes: Uint8Array): Buffer {
-  return Buffer.isBuffer(bytes) ? bytes : Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length);
 }

@@ -1,6 +1,7 @@
 import type { DownloadFrame, DownloadRequest } from "@nexus-federation/proto/files.ts";
 import type { ChunkRef, FileInfo } from "@nexus-federation/proto/records.ts";
 import type { Response } from "@nexus-federation/proto/request.ts";
+import { asBuffer } from "../base/bytes.ts";
 import { isRefusal, NexusError, refuse } from "../base/errors.ts";
 import type { ChunkPins } from "../blobs/orphans.ts";
 import { bulkFrameBytes } from "../transport/ports.ts";
@@ -8,7 +9,7 @@ import { refusal } from "../zones/answers.ts";
 import type { Admission } from "./admission.ts";
 import type { Caller } from "./api.ts";
 import { type Ask, noOptions } from "./ask.ts";
-import { asBuffer, chunkIsSound } from "./content.ts";
+import { chunkIsSound } from "./content.ts";
 import type { Directory } from "./directory.ts";
 import type { ChunkStore, ChunkTransfer, Hashing } from "./ports.ts";
 

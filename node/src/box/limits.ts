@@ -1,3 +1,5 @@
+import { defaultLimits } from "../machine/limits.ts";
+
 /** Bounds of a box's work; each has a named answer when it is reached. */
 export interface BoxLimits {
   /** Requests under way at once; above it OVERLOADED. */
@@ -21,7 +23,7 @@ export const defaultBoxLimits: BoxLimits = {
   requestBytesMax: 256 * 1024 * 1024,
   timeoutMs: 10_000,
   timeoutMsMax: 120_000,
-  inlineBytesMax: 32 * 1024,
+  inlineBytesMax: defaultLimits.inlineBytesMax,
   fileBytesMax: 64 * 1024 ** 3,
   transfersMax: 64,
 };

@@ -1,7 +1,7 @@
+import { asBuffer } from "../base/bytes.ts";
 import type { Refusal } from "../base/errors.ts";
 import { refuse } from "../base/errors.ts";
 import { noOptions, refusalIn } from "./ask.ts";
-import { asBuffer } from "./content.ts";
 import type { Forward } from "./ports.ts";
 
 /** Time for a box to execute what it is told, ms: the initiator of a log tells all its members meanwhile. */

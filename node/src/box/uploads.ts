@@ -1,6 +1,7 @@
 import type { UploadHeader } from "@nexus-federation/proto/files.ts";
 import type { ChunkRef } from "@nexus-federation/proto/records.ts";
 import type { RequestOptions, Response } from "@nexus-federation/proto/request.ts";
+import { asBuffer } from "../base/bytes.ts";
 import { isRefusal, messageOf, type Refusal, refuse } from "../base/errors.ts";
 import { chunkBytesMax } from "../transport/ports.ts";
 import { refusal } from "../zones/answers.ts";
@@ -8,7 +9,7 @@ import { optionsRefusal } from "../zones/options.ts";
 import type { Admission } from "./admission.ts";
 import type { Caller, Upload } from "./api.ts";
 import { type Ask, noOptions, refusalIn } from "./ask.ts";
-import { addressOf, asBuffer } from "./content.ts";
+import { addressOf } from "./content.ts";
 import type { Directory } from "./directory.ts";
 import type { BoxLimits } from "./limits.ts";
 import type { ChunkStore, ChunkTransfer, Hashing } from "./ports.ts";

@@ -8,14 +8,16 @@ import { decodeChunks } from "./entry.ts";
 import { addressOfChunkKey, after, chunkKey, chunkListKey, chunkPrefix, droppedKey, droppedOrderKey } from "./keys.ts";
 import type { MachineState } from "./state.ts";
 
-/** Algorithm id (1 = sha-256) and digest. */
-const addressBytes = 33;
+/** First byte of a chunk's address: how the digest after it was made. */
+export const sha256Id = 1;
+/** Bytes of a chunk's address: the algorithm's id and the digest. */
+export const addressBytes = 33;
 
 /** Why these chunks cannot make up a file of `size` bytes, or undefined. */
 export function chunksProblem(state: MachineState, chunks: readonly ChunkRef[], size: number): Refusal | undefined {
   let sum = 0;
   for (const chunk of chunks) {
-    if (chunk.address.length !== addressBytes || chunk.address[0] !== 1) {
+    if (chunk.address.length !== addressBytes || chunk.address[0] !== sha256Id) {
       return refuse(
         "INVALID",
         `chunks: an address is 1 (sha-256) and 32 bytes of digest, ${hexOf(chunk.address.subarray(0, 40))} came`,
