@@ -1,6 +1,6 @@
 import { noBytes } from "../base/bytes.ts";
 import { type Message, type MessageType, message } from "../raft/messages.ts";
-import { EMPTY_CONF_STATE, type Entry, type EntryType, type Snapshot } from "../raft/types.ts";
+import { EMPTY_CONF_STATE, type Entry, entryTypes, type Snapshot } from "../raft/types.ts";
 import { WireError, type WireReader, WireWriter } from "./wire-bytes.ts";
 
 // RaftMessage and PeerBatch of raft.proto, to and from the core's messages. Numbers of types are wire format: append only.
@@ -32,7 +32,6 @@ const messageTypes: readonly (MessageType | HostMessageType | undefined)[] = [
 export type HostMessageType = "HostBootstrap" | "HostBootstrapResp" | "HostReseed";
 const messageNumbers = new Map(messageTypes.map((type, number) => [type, number]));
 
-const entryTypes: readonly EntryType[] = ["EntryNormal", "EntryConfChange", "EntryConfChangeV2", "EntryEpochChange"];
 const entryNumbers = new Map(entryTypes.map((type, number) => [type, number]));
 
 /** A message on its way between boxes, with the log it belongs to. */

@@ -1,6 +1,6 @@
 import { crc32 } from "node:zlib";
 import { assert, must } from "../base/assert.ts";
-import type { Entry, EntryType, HardState } from "../raft/types.ts";
+import { type Entry, entryTypes, type HardState } from "../raft/types.ts";
 import { recordHeaderBytes } from "./format.ts";
 
 /** What a snapshot leaves of the entries it covers. */
@@ -40,7 +40,6 @@ export interface LogRecord extends LogWrite {
 
 const flags = { reset: 1, remove: 2, hardState: 4, snapshot: 8, relocated: 16 };
 const entryHeaderBytes = 20;
-const entryTypes: readonly EntryType[] = ["EntryNormal", "EntryConfChange", "EntryConfChangeV2", "EntryEpochChange"];
 const entryTypeNumbers = new Map(entryTypes.map((type, number) => [type, number]));
 
 /** Bytes that writeRecord will use. */

@@ -13,7 +13,9 @@ export const NO_LIMIT = Number.MAX_SAFE_INTEGER;
  * EntryConfChange and EntryConfChangeV2 carry the bytes of `confchange/codec.ts`; EntryEpochChange is the empty entry
  * with which a leader of a witness group starts a new epoch.
  */
-export type EntryType = "EntryNormal" | "EntryConfChange" | "EntryConfChangeV2" | "EntryEpochChange";
+export type EntryType = (typeof entryTypes)[number];
+/** Invariant: the places are the numbers in stored logs and in messages; new types come at the end. */
+export const entryTypes = ["EntryNormal", "EntryConfChange", "EntryConfChangeV2", "EntryEpochChange"] as const;
 
 /** One log record. Immutable once appended: entries are shared by the log, messages and the state machine. */
 export interface Entry {

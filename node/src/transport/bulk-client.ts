@@ -1,5 +1,5 @@
 import { type Client, Metadata, status } from "@grpc/grpc-js";
-import { ChunkDone, ChunkFrame, ChunkRequest, Handshake, SnapshotDone } from "../../../proto/gen/nexus/v1/peer.ts";
+import { ChunkDone, ChunkFrame, ChunkRequest, Handshake, SnapshotDone } from "@nexus-federation/proto/peer.ts";
 import type { Clock } from "../base/clock.ts";
 import { messageOf, NexusError, type Refusal, refuse } from "../base/errors.ts";
 import { refusalOfFailure } from "../base/failure.ts";

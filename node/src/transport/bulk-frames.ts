@@ -1,7 +1,7 @@
 // How snapshots and chunks are cut into frames, and put together again with their checks.
 
 import { createHash } from "node:crypto";
-import { ChunkFrame, SnapshotFrame } from "../../../proto/gen/nexus/v1/peer.ts";
+import { ChunkFrame, SnapshotFrame } from "@nexus-federation/proto/peer.ts";
 import { asBuffer, equalBytes, joinBytes, noBytes } from "../base/bytes.ts";
 import { NexusError } from "../base/errors.ts";
 import { bulkFrameBytes, type ChunkName, chunkBytesMax, type SnapshotStart } from "./ports.ts";

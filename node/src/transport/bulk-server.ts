@@ -6,8 +6,8 @@ import {
   Handshake,
   SnapshotDone,
   SnapshotFrame,
-} from "../../../proto/gen/nexus/v1/peer.ts";
-import type { Failure } from "../../../proto/gen/nexus/v1/records.ts";
+} from "@nexus-federation/proto/peer.ts";
+import type { Failure } from "@nexus-federation/proto/records.ts";
 import { asBuffer } from "../base/bytes.ts";
 import { messageOf, NexusError, type Refusal, refuse } from "../base/errors.ts";
 import { failureOf } from "../base/failure.ts";

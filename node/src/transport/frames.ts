@@ -2,8 +2,9 @@
 // a field of its own (peer.proto: PeerFrame, ForwardFrame, ForwardReplyFrame, WitnessFrame). Only these two tags are
 // written and read here by hand, so that batches pass as bytes.
 
-import { Handshake } from "../../../proto/gen/nexus/v1/peer.ts";
+import { Handshake } from "@nexus-federation/proto/peer.ts";
 import type { Service } from "./ports.ts";
+import { varintBytes } from "./wire-codec.ts";
 
 /** Field that carries the batch, by service and direction. */
 export const batchFields: Record<Service, { request: number; reply: number }> = {
@@ -70,10 +71,4 @@ function writeHead(frame: Buffer, tag: number, length: number): number {
   for (; left >= 0x80; left = Math.floor(left / 128)) frame[offset++] = (left % 128) | 0x80;
   frame[offset++] = left;
   return offset;
-}
-
-function varintBytes(value: number): number {
-  let bytes = 1;
-  for (let left = value; left >= 0x80; left = Math.floor(left / 128)) bytes++;
-  return bytes;
 }

@@ -2,7 +2,7 @@
 // handshake names, the federation is ours, and the handshake means this box in this incarnation. A process with a wiped
 // disk has a new incarnation, so frames meant for its former self never reach it.
 
-import type { Handshake } from "../../../proto/gen/nexus/v1/peer.ts";
+import type { Handshake } from "@nexus-federation/proto/peer.ts";
 import type { Identity } from "../auth/identities.ts";
 import { equalBytes } from "../base/bytes.ts";
 import { type Refusal, refuse } from "../base/errors.ts";

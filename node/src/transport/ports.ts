@@ -8,7 +8,7 @@
 //
 // Adapters: network.ts (gRPC over mutual TLS) and memory.ts (tests, simulator); both pass compliance.fixture.ts.
 
-import type { RaftMessage } from "../../../proto/gen/nexus/v1/raft.ts";
+import type { RaftMessage } from "@nexus-federation/proto/raft.ts";
 import type { Refusal } from "../base/errors.ts";
 
 /**

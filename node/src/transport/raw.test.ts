@@ -1,7 +1,7 @@
+import { PeerFrame, WitnessFrame } from "@nexus-federation/proto/peer.ts";
+import { PeerBatch, WitnessBatchReply } from "@nexus-federation/proto/raft.ts";
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { PeerFrame, WitnessFrame } from "../../../proto/gen/nexus/v1/peer.ts";
-import { PeerBatch, WitnessBatchReply } from "../../../proto/gen/nexus/v1/raft.ts";
 import { selfOf } from "./federation.fixture.ts";
 import { batchFrame, handshakeFrame, readField, readHandshake } from "./frames.ts";
 import { handshakeOf } from "./handshake.ts";

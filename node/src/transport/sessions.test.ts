@@ -1,6 +1,6 @@
 import { type ClientDuplexStream, Metadata } from "@grpc/grpc-js";
+import type { Handshake } from "@nexus-federation/proto/peer.ts";
 import { afterAll, expect, test } from "vitest";
-import type { Handshake } from "../../../proto/gen/nexus/v1/peer.ts";
 import { Authority } from "./authority.ts";
 import { clientToBox } from "./channel.ts";
 import { ServeLog } from "./compliance.fixture.ts";

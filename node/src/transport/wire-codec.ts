@@ -210,7 +210,8 @@ function putVarint(buffer: Uint8Array, at: number, value: number): number {
   return at;
 }
 
-function varintBytes(value: number): number {
+/** Bytes that `value` takes as a varint. */
+export function varintBytes(value: number): number {
   let bytes = 1;
   for (let rest = value; rest >= 128; rest = Math.floor(rest / 128)) bytes++;
   return bytes;
