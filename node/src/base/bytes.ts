@@ -2,13 +2,13 @@
 
 export const noBytes = new Uint8Array(0);
 const encoder = new TextEncoder();
-const decoder = new TextDecoder("utf-8", { fatal: true });
+const decoder = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
 
 export function utf8(text: string): Uint8Array {
   return encoder.encode(text);
 }
 
-/** Throws TypeError on bytes that are not UTF-8. */
+/** The inverse of `utf8`: a byte order mark stays. Throws TypeError on bytes that are not UTF-8. */
 export function textOf(bytes: Uint8Array): string {
   return decoder.decode(bytes);
 }

@@ -1,8 +1,5 @@
 import { assert } from "../base/assert.ts";
-import { noBytes } from "../base/bytes.ts";
-
-const encoder = new TextEncoder();
-const decoder = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
+import { noBytes, textOf, utf8 } from "../base/bytes.ts";
 
 /** Writes stored values: varints up to 2^53, length-prefixed bytes and text. One buffer is reused; `finish` copies. */
 export class ByteWriter {
@@ -41,7 +38,7 @@ export class ByteWriter {
   }
 
   text(value: string): this {
-    if (value.length > 64) return this.bytes(encoder.encode(value));
+    if (value.length > 64) return this.bytes(utf8(value));
     this.#reserve(value.length + 1);
     const start = this.#size;
     this.#buffer[this.#size++] = value.length;
@@ -49,7 +46,7 @@ export class ByteWriter {
       const unit = value.charCodeAt(i);
       if (unit >= 0x80) {
         this.#size = start;
-        return this.bytes(encoder.encode(value));
+        return this.bytes(utf8(value));
       }
       this.#buffer[this.#size++] = unit;
     }
@@ -122,11 +119,11 @@ export class ByteReader {
     assert(this.#at + size <= this.#bytes.length, "a stored value is whole");
     const start = this.#at;
     this.#at += size;
-    if (size > 64) return decoder.decode(this.#bytes.subarray(start, this.#at));
+    if (size > 64) return textOf(this.#bytes.subarray(start, this.#at));
     let out = "";
     for (let i = start; i < this.#at; i++) {
       const byte = this.#bytes[i]!;
-      if (byte >= 0x80) return decoder.decode(this.#bytes.subarray(start, this.#at));
+      if (byte >= 0x80) return textOf(this.#bytes.subarray(start, this.#at));
       out += String.fromCharCode(byte);
     }
     return out;

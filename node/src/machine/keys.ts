@@ -11,7 +11,7 @@
 //   q{index}           journal: the answer of an entry without events
 //   b{index}           journal: a full block that begins at this index
 //   s…                 system zone (s{b|t|l|z|d|m|p|u|v}…)
-import { utf8 } from "../base/bytes.ts";
+import { textOf, utf8 } from "../base/bytes.ts";
 import type { StateKey } from "./store.ts";
 
 export const countersKey: StateKey = "c";
@@ -90,11 +90,9 @@ export function binaryText(text: string): string {
   return text;
 }
 
-const decoder = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
-
 export function textOfBinary(binary: string): string {
   for (let i = 0; i < binary.length; i++) {
-    if (binary.charCodeAt(i) >= 0x80) return decoder.decode(bytesOfBinary(binary));
+    if (binary.charCodeAt(i) >= 0x80) return textOf(bytesOfBinary(binary));
   }
   return binary;
 }

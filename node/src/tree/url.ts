@@ -1,7 +1,6 @@
+import { textOf } from "../base/bytes.ts";
 import { isRefusal, type Refusal, refuse } from "../base/errors.ts";
 import { type Address, parseAddress, show } from "./path.ts";
-
-const decoder = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
 
 /**
  * The address in a raw request target: `rawPath` starts with `/` and still has its percent signs; query and fragment are
@@ -40,7 +39,7 @@ function decodeSegment(raw: string): string | Refusal {
     i += 2;
   }
   try {
-    return decoder.decode(bytes.subarray(0, size));
+    return textOf(bytes.subarray(0, size));
   } catch {
     return refuse("INVALID", `URL segment ${show(raw)}: it is not valid UTF-8 after decoding`);
   }
