@@ -3,15 +3,7 @@
 import type { BoxSpec } from "../../api/box.ts";
 import type { ObservedWorkload } from "../../planner/observed.ts";
 import type { KubeObject } from "../../runtime/objects.ts";
-import {
-  boxLabel,
-  boxPorts,
-  clientServiceName,
-  peerServiceName,
-  podName,
-  serviceHost,
-  statefulSetName,
-} from "./names.ts";
+import { boxPorts, clientServiceName, peerServiceName, podName, serviceHost, statefulSetName } from "./names.ts";
 import { askedAnnotation } from "./pod.ts";
 import { at, hasCondition, type NamespaceView } from "./view.ts";
 
@@ -99,12 +91,4 @@ export function isNodeLost(node: KubeObject | undefined): boolean {
   return (
     Array.isArray(taints) && taints.some((taint: { key?: string }) => taint.key === "node.kubernetes.io/unreachable")
   );
-}
-
-/** Boxes whose objects are there, whether or not their Box is. */
-export function boxesWithWorkload(view: NamespaceView): string[] {
-  return [...view.statefulSets.values()].flatMap((set) => {
-    const box = set.metadata.labels?.[boxLabel];
-    return box === undefined ? [] : [box];
-  });
 }
