@@ -27,6 +27,7 @@ import { adminOnPeerPort, clientDoors, type DoorsNeeds } from "./server/doors.ts
 import { type ReviewOutcome, ServiceAccountAuthenticator } from "./server/service-account-authenticator.ts";
 import { BoxDatabase } from "./storage/database.ts";
 import { joinFederation, openIdentity } from "./storage/identity.ts";
+import { claimFor } from "./storage/owner.ts";
 import { openChecked, suspect } from "./storage/repair.ts";
 import { claimVolume } from "./storage/volume.ts";
 import { createLogger, type Logger, roomLog } from "./telemetry/log.ts";
@@ -326,6 +327,7 @@ async function main(): Promise<void> {
   // Chunks are checked against their address, whatever volume they come from.
   if (settings.volumeUid !== "" && claimVolume(settings.dir, settings.volumeUid, ["chunks"]) === "other")
     logger.warn({ volumeUid: settings.volumeUid }, "this is another volume than before: the box starts empty");
+  claimFor(settings.dir, settings);
   const onFatal = (error: unknown) => {
     logger.error({ reason: messageOf(error) }, "the disk or the log can no longer be trusted; the box ends");
     setImmediate(() => process.exit(1));

@@ -5,6 +5,7 @@ import { createServer } from "node:http";
 import { dirname, join } from "node:path";
 import { messageOf } from "./base/errors.ts";
 import { NodeDisk } from "./log/disk-node.ts";
+import { claimFor } from "./storage/owner.ts";
 import { claimVolume } from "./storage/volume.ts";
 import { WatchedCredentials } from "./transport/credentials-watch.ts";
 import { Listener, peerListenerLimits } from "./transport/listener.ts";
@@ -69,6 +70,7 @@ async function main(): Promise<void> {
   const volumeUid = process.env["NEXUS_VOLUME_UID"];
   if (volumeUid && claimVolume(config.dir, volumeUid) === "other")
     say("info", "this is another volume than before: the witness starts without records", { volumeUid });
+  claimFor(config.dir, config);
   const disk = new NodeDisk(join(config.dir, "witness"));
   const store = await RecordStore.open(disk, { recordsMax });
   const server = new WitnessServer({

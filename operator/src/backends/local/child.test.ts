@@ -62,7 +62,13 @@ test("a process that ends at once is started again and again, ever later", async
   const watched = child(brief);
 
   await eventually(() => expect(watched.view.restarts).toBeGreaterThan(2));
-  expect(watched.view.lastExit).toBe("ended with code 3");
+  expect(watched.view.lastExit).toBe("ended with code 3: up");
+});
+
+test("why a process gave up is what it said last beside its log records", async () => {
+  const watched = child('console.error("the disk is gone"); console.log("{}"); process.exitCode = 1;');
+
+  await eventually(() => expect(watched.view.lastExit).toBe("ended with code 1: the disk is gone"));
 });
 
 test("a restart replaces the process, by force when it will not end", async () => {

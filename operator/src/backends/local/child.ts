@@ -1,10 +1,11 @@
 // One supervised process: started, watched, restarted with backoff, adopted when an earlier supervisor left it running.
 import { type ChildProcess, spawn } from "node:child_process";
-import { closeSync, openSync, rmSync } from "node:fs";
+import { closeSync, fstatSync, openSync, rmSync } from "node:fs";
 import { Backoff } from "@nexus-federation/node/base/backoff.ts";
 import type { Clock, Random, Timer } from "@nexus-federation/node/base/clock.ts";
 import { messageOf } from "@nexus-federation/node/base/errors.ts";
 import { writePrivate } from "./folder.ts";
+import { lastSentence } from "./last-sentence.ts";
 import { type ProcessIdentity, readIdentity, signalProcess, startTimeOf } from "./process-info.ts";
 
 export interface ChildSpec {
@@ -57,6 +58,8 @@ export class Child {
   #identity: ProcessIdentity | undefined;
   #timer: Timer | undefined;
   #startedMs = 0;
+  /** Size of the log file when the process began. */
+  #logFrom = 0;
   #restarts = 0;
   #lastExit = "";
   #stopping = false;
@@ -136,6 +139,7 @@ export class Child {
     const { command, args, env, logFile, processFile } = this.spec;
     const output = openSync(logFile, "a", 0o600);
     try {
+      this.#logFrom = fstatSync(output).size;
       const input = this.#settings.detached ? "ignore" : "pipe";
       const child = spawn(command, args, {
         env: { ...process.env, ...env },
@@ -146,7 +150,7 @@ export class Child {
       child.stdin?.on("error", () => {});
       child.once("error", (error) => this.#exit(child, `could not be started: ${messageOf(error)}`));
       child.once("exit", (code, signal) =>
-        this.#exit(child, signal ? `ended by ${signal}` : `ended with code ${code}`),
+        this.#exit(child, signal ? `ended by ${signal}` : `ended with code ${code}${code ? this.#lastWords() : ""}`),
       );
       const startTime = child.pid === undefined ? undefined : startTimeOf(child.pid);
       if (child.pid === undefined || startTime === undefined) return;
@@ -156,6 +160,12 @@ export class Child {
     } finally {
       closeSync(output);
     }
+  }
+
+  /** What the process said last that is not a log record: why it gave up. */
+  #lastWords(): string {
+    const words = lastSentence(this.spec.logFile, this.#logFrom);
+    return words === "" ? "" : `: ${words}`;
   }
 
   #exit(child: ChildProcess, how: string): void {

@@ -150,8 +150,11 @@ function boxRow(name: string, input: StatusInput): BoxRow {
 
 function problemsOf(name: string, { replies, children, silent }: StatusInput): string[] {
   const reply = replies.get(name);
-  if (reply) return reply.problems;
-  return children.get(name)?.running && silent.has(name) ? [`does not answer: ${silent.get(name)}`] : [];
+  const child = children.get(name);
+  if (reply && child?.running) return reply.problems;
+  const ended = child === undefined || child.lastExit === "" ? [] : [`it ${child.lastExit}`];
+  if (!child?.running || !silent.has(name)) return ended;
+  return [`does not answer: ${silent.get(name)}`, ...ended];
 }
 
 /** A box that is deleted and stays says what names it. */
