@@ -146,6 +146,7 @@ const elections: Kind = (draw) => {
 
 /** Configurations that change while members are away. */
 const members: Kind = (draw) => {
+  if (draw.chance(0.3)) return halves(draw);
   const plan = base(draw, "members", draw.of([topologies.spares, topologies.spares, topologies.learning]));
   plan.host = { ...plan.host, membershipMs: 20 };
   plan.spanMs = draw.between(700, 1_800);
@@ -160,6 +161,25 @@ const members: Kind = (draw) => {
     make.transfer,
   ];
   plan.faults = faultsOf(draw, plan, [make.members, make.members, ...some(draw, makers)], draw.of([80, 200]));
+  return plan;
+};
+
+/**
+ * A witness that is replaced, and a leader that is left alone with the new one the moment its two halves differ: the
+ * peer knows only the old half, and is elected by it.
+ */
+const halves: Kind = (draw) => {
+  const plan = base(draw, "halves", topologies.spares);
+  plan.host = { ...plan.host, membershipMs: 20 };
+  plan.clients = 2;
+  plan.spanMs = draw.between(700, 1_500);
+  plan.habits = { ...plan.habits, pauseMs: 10, reads: 0.5, home: 1, chunked: 0, timeoutMs: impatient(draw) };
+  let next = "wx";
+  for (let atMs = draw.below(150); atMs < plan.spanMs; atMs += draw.between(700, 1_400)) {
+    plan.faults.push({ atMs, fault: { kind: "members", zone: "main", members: ["a", "b", next], via: "c" } });
+    plan.faults.push({ atMs, ...make.leaveWith(next)(draw, plan) });
+    next = next === "w" ? "wx" : "w";
+  }
   return plan;
 };
 

@@ -138,6 +138,13 @@ export const isolateAtChange: Maker = (draw) => ({
     ms: election(draw),
   },
 });
+/** The leader hears only this witness from the moment on that a joint configuration is in effect. */
+export function leaveWith(witness: string): Maker {
+  return (draw) => ({
+    on: { moment: "joint", delayMs: 0 },
+    fault: { kind: "isolate", box: "@leader", but: [witness], way: "both", ms: election(draw) },
+  });
+}
 export const cutAtChange: Maker = (draw) => ({
   on: at(draw, atChange, 5),
   fault: { kind: "cut", from: "@leader", to: draw.of(["@follower", "@witness", "@other"]), ms: election(draw) },
