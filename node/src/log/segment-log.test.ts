@@ -193,7 +193,7 @@ describe("the write path", () => {
     disk.resume();
     await Promise.all(accepted);
     expect(log.backlogBytes).toBe(0);
-    await expect(log.append([write(1, 9, { entries: entries(9, 9, 1, 600) })])).rejects.toMatchObject({
+    await expect(log.append([write(1, 9, { entries: entries(9, 1, 1, 5000) })])).rejects.toMatchObject({
       code: "TOO_LARGE",
     });
   });

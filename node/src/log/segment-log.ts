@@ -16,6 +16,7 @@ import type { Disk } from "./disk.ts";
 import { frameHeaderBytes, logFormatVersion, segmentHeaderBytes } from "./format.ts";
 import { FrameBuffer, sizeOf } from "./frame-buffer.ts";
 import type { GroupIndexes } from "./group-index.ts";
+import { piecesOf } from "./pieces.ts";
 import type { LogWrite } from "./records.ts";
 import { recover } from "./recover.ts";
 import { Relocation } from "./relocate.ts";
@@ -117,34 +118,42 @@ export class SegmentLog {
   }
 
   /**
-   * Makes all writes durable together, in order with earlier appends. Rejects with OVERLOADED or TOO_LARGE and nothing
-   * is taken; with DISK_FULL when there is no room for the next segment: then this append and all that were queued behind
+   * Makes all writes durable, in order with earlier appends, and together unless they are more than a segment holds
+   * (pieces.ts). Rejects with OVERLOADED or, for an entry that fits no segment, TOO_LARGE and nothing is taken; with DISK_FULL when there is no room for the next segment: then this append and all that were queued behind
    * it are not durable, and may be given again, in order; with INTERNAL after an I/O error: the log takes no more, the
    * process must end. The entries must not change until it resolves.
    */
   append(writes: readonly LogWrite[]): Promise<void> {
     const sizeBytes = sizeOf(writes);
-    const refusal = this.#refusal(sizeBytes);
+    const pieces = sizeBytes <= this.#largest ? [writes] : piecesOf(writes, this.#largest);
+    const refusal = this.#refusal(pieces, sizeBytes);
     if (refusal !== undefined) return Promise.reject(refusal);
     return new Promise((resolve, reject) => {
-      const frame = this.#fillable(sizeBytes);
-      frame.add(writes, sizeBytes);
-      frame.waiters.push({ resolve, reject });
-      this.#backlogBytes += sizeBytes;
+      for (const [i, piece] of pieces.entries()) {
+        const bytes = sizeOf(piece);
+        const frame = this.#fillable(bytes);
+        frame.add(piece, bytes);
+        this.#backlogBytes += bytes;
+        // Whatever fails before it rejects what is behind: the last frame answers for all.
+        if (i === pieces.length - 1) frame.waiters.push({ resolve, reject });
+      }
       this.#run();
     });
   }
 
-  #refusal(sizeBytes: number): NexusError | undefined {
+  /** Bytes of records that one frame can take. */
+  get #largest(): number {
+    return this.#settings.segmentBytes - segmentHeaderBytes - frameHeaderBytes - 8;
+  }
+
+  #refusal(pieces: readonly (readonly LogWrite[])[], sizeBytes: number): NexusError | undefined {
     if (this.#failure !== undefined) return this.#failure;
     assert(!this.#closed, "a closed log takes no appends");
-    const { segmentBytes, backlogBytesMax } = this.#settings;
-    const largest = segmentBytes - segmentHeaderBytes - frameHeaderBytes - 8;
-    if (sizeBytes > largest) {
-      return new NexusError(
-        "TOO_LARGE",
-        `An append of ${sizeBytes} bytes does not fit a log segment: at most ${largest}.`,
-      );
+    const { backlogBytesMax } = this.#settings;
+    const largest = this.#largest;
+    const piece = pieces.map(sizeOf).find((bytes) => bytes > largest);
+    if (piece !== undefined) {
+      return new NexusError("TOO_LARGE", `An entry of ${piece} bytes does not fit a log segment: at most ${largest}.`);
     }
     if (this.#backlogBytes > 0 && this.#backlogBytes + sizeBytes > backlogBytesMax) {
       return new NexusError("OVERLOADED", `${this.#backlogBytes} bytes wait for the log's disk: retry later.`);

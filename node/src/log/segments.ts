@@ -13,6 +13,8 @@ export class Segments {
   #prepared: Promise<DiskFile | Error> | undefined;
   readonly #disk: Disk;
   readonly #segmentBytes: number;
+  /** Files of segments that nobody needs, oldest first. */
+  readonly #leaving: string[] = [];
   #removing: Promise<void> = Promise.resolve();
 
   constructor(disk: Disk, segmentBytes: number, found: { used: number[]; current: DiskFile | undefined }) {
@@ -60,9 +62,20 @@ export class Segments {
   /** Removes segments before `oldest` in the background, oldest first. */
   removeBefore(oldest: number): void {
     while (this.used.length > 1 && must(this.used[0], "oldest segment") < oldest) {
-      const name = segmentName(must(this.used.shift(), "oldest segment"));
-      // A file that stays because of an error is removed at the next start at the latest: replaying it is harmless.
-      this.#removing = this.#removing.then(() => this.#disk.remove(name)).catch(() => {});
+      this.#leaving.push(segmentName(must(this.used.shift(), "oldest segment")));
+    }
+    if (this.#leaving.length > 0) this.#removing = this.#removing.then(() => this.#remove());
+  }
+
+  /** One that cannot be removed keeps those behind it, until the next time: a gap between segments would look like a loss. */
+  async #remove(): Promise<void> {
+    for (let name = this.#leaving[0]; name !== undefined; name = this.#leaving[0]) {
+      try {
+        await this.#disk.remove(name);
+      } catch {
+        return;
+      }
+      this.#leaving.shift();
     }
   }
 
