@@ -124,7 +124,7 @@ export class ForwardLinks implements Forward {
     const owed = this.#owed.get(box);
     if (owed === undefined) return;
     owed.silence.heard();
-    for (const response of ResponseFrame.decode(bytes).responses) {
+    for (const response of responsesIn(bytes)) {
       const waiting = owed.pending.get(response.id);
       if (waiting === undefined) continue;
       owed.pending.delete(response.id);
@@ -175,5 +175,14 @@ export class ForwardLinks implements Forward {
       bytes = ResponseFrame.encode({ responses: [{ ...tooLarge, id }] }).finish();
     }
     session.reply(bytes);
+  }
+}
+
+/** None when the bytes are no frame: the peer's certificate is good, and what was asked of it runs into its time-out. */
+function responsesIn(bytes: Uint8Array): Response[] {
+  try {
+    return ResponseFrame.decode(bytes).responses;
+  } catch {
+    return [];
   }
 }

@@ -179,4 +179,25 @@ describe("two members and a witness", () => {
     cluster.leader()!.crash();
     expect((await cluster.put("/z", "3")).copies).toBe(1);
   });
+
+  test("it is replaced as well when a leader that has gone meanwhile drew a record there already", async () => {
+    const cluster = await running(["a", "b", "w1"]);
+    await cluster.put("/x", "1");
+    const witness = cluster.box("w1");
+    witness.crash();
+    witness.wipe();
+    await witness.start();
+    const join = { sequence: 1, log: 1, generation: 1, incarnation: Buffer.alloc(0) };
+    const drawn = { ...join, op: { $case: "join" as const, value: {} } };
+    witness.witness!.handle(cluster.box("a").incarnation, [drawn], () => {});
+    const leader = await cluster.elected();
+    const follower = cluster.box(leader.name === "a" ? "b" : "a");
+
+    follower.crash();
+    await cluster.settle(leader.propose(putCommand("/y", "2"), 1, 500));
+    await follower.start();
+
+    const ids = () => cluster.leader()?.view()?.config.witnesses ?? [];
+    await cluster.until(() => ids().length === 1 && ids()[0] === 4, 10_000, "a new witness");
+  });
 });

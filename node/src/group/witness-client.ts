@@ -25,6 +25,8 @@ interface Asked {
 const askedMax = 65_536;
 /** An answer that takes longer is of no use any more, ms. */
 const answerMs = 5_000;
+/** Answers (peer.proto) of a witness that has no record under the incarnation asked for. */
+const recordGone: ReadonlySet<string> = new Set(["unknown-record", "wrong-incarnation"]);
 
 /**
  * Asks witnesses for all groups: one batch a witness box and turn. A request names the incarnation of the group's own
@@ -57,8 +59,9 @@ export class WitnessClient {
     this.#push(member.box, { log, generation, incarnation, op }, (reply) => {
       if (reply === undefined) return;
       if (reply.error !== "") {
-        // It has another disk than the one that joined: only a new witness can take its place.
-        if (reply.error === "unknown-record") replica.lost.add(request.to);
+        // It has another disk than the one that joined, perhaps with a record that another leader drew since: only a new
+        // witness can take its place.
+        if (recordGone.has(reply.error)) replica.lost.add(request.to);
         return;
       }
       const response = witnessResponse(request, reply.term, reply.ok);
@@ -118,7 +121,7 @@ export class WitnessClient {
   }
 
   frame(from: Remote, bytes: Uint8Array): void {
-    for (const reply of WitnessBatchReply.decode(bytes).replies) {
+    for (const reply of repliesIn(bytes)) {
       if (this.#asked.get(reply.sequence)?.box === from.box) this.#answer(reply.sequence, reply);
     }
   }
@@ -180,5 +183,14 @@ export class WitnessClient {
       default:
         return undefined;
     }
+  }
+}
+
+/** None when the bytes are no batch: the certificate behind them is good, and what was asked stays without an answer. */
+function repliesIn(bytes: Uint8Array): WitnessReply[] {
+  try {
+    return WitnessBatchReply.decode(bytes).replies;
+  } catch {
+    return [];
   }
 }
