@@ -5,7 +5,7 @@ import { tmpdir } from "node:os";
 import { join, relative } from "node:path";
 
 interface Step {
-  suite: "check" | "unit" | "kube-api" | "e2e" | "sim";
+  suite: "check" | "unit" | "kube-api" | "e2e";
   name: string;
   command: string[];
   /** The command writes a vitest JSON report to the path put in place of REPORT; absent: the exit code is one result. */

@@ -1,6 +1,6 @@
 // `nexus up`: one federation on this machine. The problem: a laptop should run the same resources, planner and boxes as a
 // cluster, with nothing to install. Why not a fixed script that starts three processes: then changes, crashes and
-// restarts would have answers of their own. The sketch: a loop asks every box for its status, plans, executes, four times
+// restarts would have answers of their own. The sketch: a loop asks every box for its status, plans, executes, ten times
 // a second while there is something to do; processes are children (backends/local/child.ts); apply, status and down
 // come over a unix socket in the folder.
 import { existsSync, readFileSync, rmSync } from "node:fs";

@@ -26,6 +26,7 @@ import type {
   WatchRequest,
 } from "@nexus-federation/proto/files.ts";
 import type { Request, Response } from "@nexus-federation/proto/request.ts";
+import type { Right } from "../auth/checks.ts";
 import type { Refusal } from "../base/errors.ts";
 
 /** What the doors (server room) see of a box. Every door turns its calls into these. */
@@ -65,7 +66,6 @@ export interface Caller {
    */
   renewal?(): Refusal | undefined | Promise<Refusal | undefined>;
 }
-export type Right = "read" | "write" | "lock" | "admin";
 
 export interface Upload {
   /** Takes any number of bytes; resolves when there is room for more, with a refusal when the upload has failed. */

@@ -1,6 +1,6 @@
 import type { Operation } from "@nexus-federation/proto/command.ts";
+import type { Right } from "../auth/checks.ts";
 import { isRefusal, type Refusal, refuse } from "../base/errors.ts";
-import type { Right } from "./api.ts";
 
 /** A path that an operation touches, and the right that it takes. */
 export interface Access {

@@ -1,8 +1,8 @@
 import { createHash } from "node:crypto";
-import { type AccessTable, authenticate, checkRight } from "../auth/checks.ts";
+import { type AccessTable, authenticate, checkRight, type Right } from "../auth/checks.ts";
 import type { Identity } from "../auth/identities.ts";
 import { isRefusal, type Refusal } from "../base/errors.ts";
-import type { Caller, Right } from "../box/api.ts";
+import type { Caller } from "../box/api.ts";
 import type { Authenticator } from "./callers.ts";
 
 /** Callers that a table knows. `table` is asked at each connection, so that a changed file counts at once. */

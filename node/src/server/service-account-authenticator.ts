@@ -4,11 +4,11 @@
 // background from half of that time on, so that an API server that is away for a moment is not noticed; what is not
 // known is refused while it is away. A connection that outlives its answer is asked about again with the next request.
 import { createHash } from "node:crypto";
-import { checkRight, type Grant } from "../auth/checks.ts";
+import { checkRight, type Grant, type Right } from "../auth/checks.ts";
 import type { Identity } from "../auth/identities.ts";
 import { claimsOf, grantsOf, isServiceAccount, refusedUnasked, type ServiceAccount } from "../auth/service-accounts.ts";
 import { isRefusal, messageOf, type Refusal, refuse } from "../base/errors.ts";
-import type { Caller, Right } from "../box/api.ts";
+import type { Caller } from "../box/api.ts";
 import type { TableAuthenticator } from "./authenticator.ts";
 import type { Authenticator } from "./callers.ts";
 

@@ -112,13 +112,8 @@ export class Fleet {
 
   /** Stops every process; bounded by the grace of a child. */
   async stop(): Promise<void> {
-    this.release();
-    await Promise.all([...this.#children.values()].map((child) => child.stop()));
-  }
-
-  /** Stops watching and leaves detached processes to the next supervisor. */
-  release(): void {
     this.#rotation?.cancel();
+    await Promise.all([...this.#children.values()].map((child) => child.stop()));
   }
 
   #rotateLater(): void {

@@ -49,6 +49,7 @@ export interface ExecutorNeeds {
   admin: Pick<Admin, "change">;
   clock: Clock;
   random: Random;
+  /** Told each deed as it is done or refused, one line each. */
   report: (line: string) => void;
   /** In whose name the disruption lock is held. */
   holder?: string;
@@ -64,10 +65,8 @@ export class Executor {
   readonly #holder: string;
   readonly #done: NonNullable<ExecutorNeeds["done"]>;
   readonly #pace = new Map<string, { notBeforeMs: number; backoff: Backoff; problem: string }>();
-
   readonly #refused: RefusedRules;
 
-  /** `report` is told each deed as it is done or refused. */
   constructor(needs: ExecutorNeeds) {
     this.#admin = needs.admin;
     this.#clock = needs.clock;
@@ -124,51 +123,38 @@ export class Executor {
     }
   }
 
+  /** Makes the call that the deed stands for. Throws NexusError: what the box refused, or that it cannot be reached. */
   async #execute(action: AdminAction, world: World): Promise<void> {
     const { observed } = world;
     const to = (box: string) => ({ box, endpoint: peerEndpoint(observed, box) });
     const system = () => to(observed.logs.get(systemZone)?.leader ?? "");
     switch (action.type) {
       case "bootstrap": {
-        const boxes = action.members.map(({ box }) => recordOf(box, world));
         const { members, timing } = action;
-        await this.#admin.change(to(action.on), "bootstrap", {
-          federation: world.desired.federation,
-          members,
-          timing,
-          boxes,
-        });
+        const boxes = members.map(({ box }) => recordOf(box, world));
+        const request = { federation: world.desired.federation, members, timing, boxes };
+        await this.#admin.change(to(action.on), "bootstrap", request);
         return;
       }
       case "registerBox":
         await this.#admin.change(system(), "registerBox", { box: recordOf(action.box, world) });
         return;
       case "ensureZone": {
-        const { zone, members, timing, group, rule } = action;
-        await this.#admin.change(system(), "ensureZone", {
-          zone,
-          members,
-          timing,
-          group,
-          rule: wireRule(rule, observed),
-        });
+        const { zone, members, timing, group } = action;
+        const rule = wireRule(action.rule, observed);
+        await this.#admin.change(system(), "ensureZone", { zone, members, timing, group, rule });
         return;
       }
-      case "installRules":
-        await this.#admin.change(system(), "installRules", {
-          expectedEpoch: action.expectedEpoch,
-          rules: action.rules.map((rule) => wireRule(rule, observed)),
-        });
+      case "installRules": {
+        const rules = action.rules.map((rule) => wireRule(rule, observed));
+        await this.#admin.change(system(), "installRules", { expectedEpoch: action.expectedEpoch, rules });
         return;
+      }
       case "proposeMembership": {
-        const { zone, revision, hash, members, expectedConfigIndex } = action;
-        await this.#admin.change(to(action.leader), "proposeMembership", {
-          zone,
-          revision,
-          hash,
-          members: members.map((member) => ({ ...member, incarnation: diskOf(member.box, observed) })),
-          expectedConfigIndex,
-        });
+        const { zone, revision, hash, expectedConfigIndex } = action;
+        const members = action.members.map((member) => ({ ...member, incarnation: diskOf(member.box, observed) }));
+        const request = { zone, revision, hash, members, expectedConfigIndex };
+        await this.#admin.change(to(action.leader), "proposeMembership", request);
         return;
       }
       case "recover": {
@@ -184,13 +170,8 @@ export class Executor {
       case "acquireDisruption":
       case "releaseDisruption": {
         const release = action.type === "releaseDisruption";
-        const { box } = action;
-        await this.#admin.change(system(), "disruption", {
-          box,
-          holder: this.#holder,
-          ttlMs: disruptionTtlMs,
-          release,
-        });
+        const request = { box: action.box, holder: this.#holder, ttlMs: disruptionTtlMs, release };
+        await this.#admin.change(system(), "disruption", request);
         return;
       }
       case "setDrain":
