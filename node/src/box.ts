@@ -186,7 +186,7 @@ async function buildListeners(parts: Parts, { host, node }: ReturnType<typeof bu
       return metrics.registry.metrics();
     },
     refused: refused("client"),
-    defer: (fn) => clock.defer(fn),
+    defer: (fn) => clock.soon(fn),
     version,
   };
   const { current } = credentials;

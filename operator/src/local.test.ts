@@ -129,6 +129,7 @@ test("deeds that are refused at once do not make the rounds follow each other wi
     now: () => systemClock.now(),
     wallMs: () => systemClock.wallMs(),
     defer: (fn) => systemClock.defer(fn),
+    soon: (fn) => systemClock.soon(fn),
     after(delayMs, fn) {
       if (delayMs === 100) pauses++;
       return systemClock.after(delayMs, fn);

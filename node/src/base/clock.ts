@@ -14,6 +14,8 @@ export interface Clock {
   after(delayMs: number, fn: () => void): Timer;
   /** Calls `fn` when what is queued for this turn of the event loop has run (setImmediate). */
   defer(fn: () => void): void;
+  /** As `defer` while there is much to do, so that work is gathered; else already when the running callback is over. */
+  soon(fn: () => void): void;
 }
 
 /** Randomness for ids (unpredictable in production) and jitter. */

@@ -80,6 +80,8 @@ export class Turns implements TurnOutput {
   /** A write to the store is due. */
   #storing = false;
   #scheduled = false;
+  /** What a turn itself asks for is for the next round of the event loop, or turns would follow each other for ever. */
+  #running = false;
   #stopped = false;
   #tickDue = false;
   /** Writes found no room; nothing new is begun before they went through. */
@@ -123,7 +125,9 @@ export class Turns implements TurnOutput {
   schedule(): void {
     if (this.#scheduled || this.#stopped) return;
     this.#scheduled = true;
-    this.#needs.clock.defer(() => this.#run());
+    const { clock } = this.#needs;
+    if (this.#running) clock.defer(() => this.#turn());
+    else clock.soon(() => this.#turn());
   }
 
   /** Writes of the host itself, in order with those of the replicas. */
@@ -144,6 +148,12 @@ export class Turns implements TurnOutput {
       this.schedule();
       this.#arm();
     });
+  }
+
+  #turn(): void {
+    this.#running = true;
+    this.#run();
+    this.#running = false;
   }
 
   #run(): void {

@@ -77,6 +77,10 @@ export class ProcessClock implements Clock {
       },
     };
   }
+  soon(fn: () => void): void {
+    this.defer(fn);
+  }
+
   defer(fn: () => void): void {
     this.after(0, fn);
   }

@@ -22,6 +22,7 @@ function manualClock() {
     now: () => 0,
     wallMs: () => 0,
     defer: (fn) => due.push(fn),
+    soon: (fn) => due.push(fn),
     after: (_ms, fn) => {
       due.push(fn);
       return { cancel: () => void due.splice(due.indexOf(fn) >>> 0, 1) };

@@ -12,7 +12,13 @@ import { RocksStore } from "./rocks.ts";
 
 const folder = mkdtempSync(join(tmpdir(), "nexus-repair-"));
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
-const clock: Clock = { now: () => 0, wallMs: () => 0, defer: () => {}, after: () => ({ cancel: () => {} }) };
+const clock: Clock = {
+  now: () => 0,
+  wallMs: () => 0,
+  defer: () => {},
+  soon: () => {},
+  after: () => ({ cancel: () => {} }),
+};
 const onFatal = () => {};
 const never = () => {
   throw new Error("no log was to be given up");

@@ -77,6 +77,7 @@ describe("the delay of the event loop", () => {
       now: () => 0,
       wallMs: () => 0,
       defer: () => {},
+      soon: () => {},
       after: (_delayMs, fn) => {
         timers.push(fn);
         return { cancel: () => timers.splice(timers.indexOf(fn), 1) };

@@ -17,7 +17,13 @@ import { WatchedCredentials } from "./credentials-watch.ts";
 const nowMs = Date.now();
 const folder = mkdtempSync(join(tmpdir(), "nexus-ca-"));
 afterAll(() => rmSync(folder, { recursive: true }));
-const stillClock: Clock = { now: () => 0, wallMs: () => 0, defer: () => {}, after: () => ({ cancel: () => {} }) };
+const stillClock: Clock = {
+  now: () => 0,
+  wallMs: () => 0,
+  defer: () => {},
+  soon: () => {},
+  after: () => ({ cancel: () => {} }),
+};
 
 test("an authority that was saved and loaded issues for the same federation and keeps its revocations", async () => {
   const authority = await Authority.create("acme", nowMs);

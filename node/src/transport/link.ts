@@ -73,7 +73,7 @@ export class Link {
     this.#traffic = init.traffic;
     const { reconnectFirstMs, reconnectMaxMs } = init.settings;
     this.#backoff = new Backoff(needs.random, { firstMs: reconnectFirstMs, maxMs: reconnectMaxMs, factor: 2 });
-    this.writer = new FrameWriter((fn) => needs.clock.defer(fn), {
+    this.writer = new FrameWriter((fn) => needs.clock.soon(fn), {
       field: batchFields[init.service].request,
       overflow: init.service === "raft" ? "drop-oldest" : "refuse",
       limits: init.settings.writer,

@@ -26,6 +26,10 @@ class StepClock implements Clock {
     };
     return { cancel };
   }
+  soon(fn: () => void): void {
+    this.defer(fn);
+  }
+
   defer(fn: () => void): void {
     this.after(0, fn);
   }

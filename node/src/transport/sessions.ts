@@ -91,7 +91,7 @@ export class Sessions {
       return undefined;
     }
     call.write(handshakeFrame(handshakeOf(self, remote)));
-    const writer = new FrameWriter((fn) => clock.defer(fn), {
+    const writer = new FrameWriter((fn) => clock.soon(fn), {
       field: batchFields[this.#service].reply,
       overflow: "refuse",
       traffic: this.#needs.traffic,

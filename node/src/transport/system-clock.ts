@@ -4,6 +4,24 @@ import type { Clock, Random } from "../base/clock.ts";
 /** node runs a timer of a longer delay at once. */
 const delayMaxMs = 2 ** 31 - 1;
 
+/** The loop is busy when it waited for events during less than this share of the last so many ms. */
+const idleShareMin = 0.5;
+const sampleMs = 10;
+let sampledMs = 0;
+let idleMs = 0;
+let busy = false;
+
+function isBusy(): boolean {
+  const now = performance.now();
+  const pastMs = now - sampledMs;
+  if (pastMs < sampleMs) return busy;
+  const { idleTime } = performance.nodeTiming;
+  busy = idleTime - idleMs < pastMs * idleShareMin;
+  sampledMs = now;
+  idleMs = idleTime;
+  return busy;
+}
+
 /** The process's real time. A timer further away than `delayMaxMs` fires then. */
 export const systemClock: Clock = {
   now: () => performance.now(),
@@ -14,6 +32,10 @@ export const systemClock: Clock = {
   },
   defer: (fn) => {
     setImmediate(fn);
+  },
+  soon: (fn) => {
+    if (isBusy()) setImmediate(fn);
+    else process.nextTick(fn);
   },
 };
 

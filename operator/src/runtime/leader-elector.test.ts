@@ -114,6 +114,7 @@ function pausable(base: VirtualClock): { clock: Clock; pause(): void; resume(): 
     now: () => base.now(),
     wallMs: () => base.wallMs(),
     defer: (fn) => base.defer(fn),
+    soon: (fn) => base.soon(fn),
     after(delayMs, fn) {
       let isOn = true;
       const fire = () => {

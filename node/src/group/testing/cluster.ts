@@ -242,6 +242,7 @@ export class Box {
       wallMs: () => clock.wallMs(),
       after: (delayMs, run) => clock.after(delayMs, gated(run)),
       defer: (run) => clock.defer(gated(run)),
+      soon: (run) => clock.soon(gated(run)),
     };
   }
 

@@ -29,6 +29,10 @@ export class VirtualClock implements Clock {
       },
     };
   }
+  soon(fn: () => void): void {
+    this.defer(fn);
+  }
+
   defer(fn: () => void): void {
     this.after(0, fn);
   }
