@@ -134,7 +134,7 @@ export class Session {
     this.#silence.sent();
     if (!this.#scheduled) {
       this.#scheduled = true;
-      setImmediate(() => this.#flush());
+      systemClock.soon(() => this.#flush());
     }
     return id;
   }
