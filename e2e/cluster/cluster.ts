@@ -19,6 +19,11 @@ export interface Forward {
   stop(): void;
 }
 
+/** The API server did not even take the call: it is being started, or the machine is very busy. */
+const unheard = /TLS handshake timeout|connection refused|was refused|connection reset by peer|no route to host/;
+const unheardTriesMax = 40;
+const unheardPauseMs = 2_000;
+
 /** A running cluster. */
 export class Cluster {
   readonly facts: ClusterFacts;
@@ -34,13 +39,21 @@ export class Cluster {
   }
 
   /** Runs kubectl and answers what it printed; throws its words when it fails. `input` is for `-f -`. */
-  kubectl(args: readonly string[], input?: string): Promise<string> {
-    return must([this.facts.kubectl, "--kubeconfig", this.kubeconfig, ...args], { input });
+  async kubectl(args: readonly string[], input?: string): Promise<string> {
+    const { code, stdout, stderr } = await this.tryKubectl(args, input);
+    if (code === 0) return stdout;
+    throw new Error(
+      `kubectl ${args.slice(0, 8).join(" ")} ended with ${code}: ${`${stdout.slice(-500)} ${stderr}`.trim().slice(-2_000)}`,
+    );
   }
 
-  /** Runs kubectl to its end, however it ends. */
-  tryKubectl(args: readonly string[], input?: string): Promise<Outcome> {
-    return run([this.facts.kubectl, "--kubeconfig", this.kubeconfig, ...args], { input });
+  /** Runs kubectl to its end, however it ends; what an API server that is away never heard is said again. */
+  async tryKubectl(args: readonly string[], input?: string): Promise<Outcome> {
+    for (let tries = 1; ; tries++) {
+      const outcome = await run([this.facts.kubectl, "--kubeconfig", this.kubeconfig, ...args], { input });
+      if (outcome.code === 0 || tries === unheardTriesMax || !unheard.test(outcome.stderr)) return outcome;
+      await new Promise((resolve) => setTimeout(resolve, unheardPauseMs));
+    }
   }
 
   /** One object, or undefined when there is none. */

@@ -87,6 +87,7 @@ interface Object_ {
     incarnation?: string;
     uid?: string;
     state?: string;
+    mode?: string;
     conditions?: { type: string; status: string; reason: string; message: string }[];
   };
 }

@@ -30,7 +30,7 @@ import { type Declarations, declarationsOf } from "./declared.ts";
 import { Finalizers } from "./finalizers.ts";
 import { type Keepsake, KeepsakeStore } from "./keepsake.ts";
 import { aboutOf, noteOf } from "./notes.ts";
-import { obstaclesOf } from "./obstacles.ts";
+import { type Obstacle, obstaclesOf } from "./obstacles.ts";
 import { Reporter } from "./reporter.ts";
 
 export interface FederationNeeds {
@@ -74,6 +74,8 @@ export class FederationController {
   readonly #planned = new Map<string, Condition[]>();
   /** What the last round of each box waited for. */
   #waits = new Map<string, string>();
+  /** What the last round of each box was refused by the cluster. */
+  #refused = new Map<string, Obstacle>();
   #quietRounds = 0;
   #keepsake: Keepsake = { federation: "", uids: {}, retired: {} };
   #objects: ReadonlyMap<string, KubeObject> = new Map();
@@ -209,7 +211,7 @@ export class FederationController {
     const refusedRules = this.#executor?.refusedRules;
     const knownFederation = this.#keepsake.federation;
     const seen = { workloads, replies, knownFederation, conditions: this.#planned, refusedRules };
-    const obstacles = obstaclesOf({ found, desired, view, knownFederation });
+    const obstacles = new Map([...this.#refused, ...obstaclesOf({ found, desired, view, knownFederation })]);
     return { ...observedOf(seen), obstacles, waits: this.#waits };
   }
 
@@ -232,6 +234,7 @@ export class FederationController {
       (box) => !box.foreign && !removed.has(box.name) && !(box.deleted && !observed.workloads.get(box.name)?.exists),
     );
     const waits = new Map<string, string>();
+    const refused = new Map<string, Obstacle>();
     const one = async ({ name }: DesiredBox) => {
       const mayReplaceVolume = observed.systemServes && zonesNeedingDisk(name, observed).length === 0;
       const flags = { stopped: stopped.has(name), evictable: evictable.has(name), mayReplaceVolume };
@@ -239,12 +242,14 @@ export class FederationController {
       if (wish === undefined || isAsked(wish.annotations, pauseAnnotation)) return;
       const outcome = await fleet.ensureBox(wish, view, around);
       if (outcome.waits !== undefined) waits.set(`Box/${name}`, outcome.waits);
+      if (outcome.refused !== undefined) refused.set(`Box/${name}`, outcome.refused);
       if (outcome.written.length > 0)
         this.#needs.log.info({ namespace: view.namespace, box: name, written: outcome.written }, "objects applied");
     };
     for (let from = 0; from < kept.length; from += parallelBoxes)
       await Promise.all(kept.slice(from, from + parallelBoxes).map(one));
     this.#waits = waits;
+    this.#refused = refused;
     for (const box of removed) await fleet.removeBox(box, view);
     await this.#restart(actions, { ...world, fleet });
     const deeds = actions.filter(isAdminAction).filter((action) => !this.#isHeld(action));

@@ -13,7 +13,7 @@ export interface ObstacleWorld {
   knownFederation: string;
 }
 
-interface Obstacle {
+export interface Obstacle {
   reason: string;
   message: string;
 }

@@ -2,6 +2,7 @@
 // before the pod that names its uid), survive a crash between any two writes, and cost nothing while nothing changes.
 // The sketch: every round builds all manifests anew from pure functions, compares them with what the caches show, and
 // applies only those that differ; every write is idempotent, so a round that was cut short is simply done again.
+import { messageOf } from "@nexus-federation/node/base/errors.ts";
 import type { BoxSpec } from "../../api/box.ts";
 import type { FederationSpec } from "../../api/federation.ts";
 import type { KubeClient } from "../../runtime/api.ts";
@@ -69,10 +70,15 @@ export interface Surroundings {
   peers: readonly { box: string; endpoint: string }[];
 }
 
+/** A refused growth is asked for again after so many rounds: about a minute while nothing else happens. */
+const growAgainRounds = 12;
+
 /** What became of one box in a round. */
 export interface BoxOutcome {
   /** What is missing, one clause. */
   waits?: string;
+  /** What only a person can help with; the rest of the box is as asked. */
+  refused?: { reason: string; message: string };
   /** Objects that were written, "Kind/name". */
   written: string[];
 }
@@ -83,6 +89,9 @@ export class KubeFleet {
   readonly #identities: Identities;
   readonly #images: Images;
   #hasAccount = false;
+
+  /** Refused growths, by claim: what was asked, the answer, and in how many rounds it is asked again. */
+  readonly #ungrown = new Map<string, { asked: string; refused: BoxOutcome["refused"]; rounds: number }>();
 
   constructor(needs: { client: KubeClient; applier: Applier; identities: Identities; images: Images }) {
     this.#client = needs.client;
@@ -128,6 +137,7 @@ export class KubeFleet {
     if (waits !== undefined) return { waits, written };
     const volume = await this.#ensureVolume(wish, view, { federation: around.federation, written });
     if ("waits" in volume) return { waits: volume.waits, written };
+    const { refused } = volume;
     const model = this.#modelOf(wish, view, { ...around, volumeUid: volume.uid });
     const one = async (type: ResourceType, manifest: KubeObject, cached: ReadonlyMap<string, KubeObject>) => {
       const done = await this.#applier.apply(type, manifest, cached.get(manifest.metadata.name));
@@ -138,7 +148,7 @@ export class KubeFleet {
     if (spec.role === "Data") await one(resourceTypes.service, clientServiceOf(model), view.services);
     await one(resourceTypes.podDisruptionBudget, budgetOf(model), view.budgets);
     await one(resourceTypes.statefulSet, statefulSetOf(model), view.statefulSets);
-    return { written };
+    return { written, ...(refused === undefined ? {} : { refused }) };
   }
 
   /** Digest of what the box's pod is to be; undefined before it has a volume. */
@@ -194,7 +204,7 @@ export class KubeFleet {
     wish: BoxWish,
     view: NamespaceView,
     { federation, written }: { federation: string; written: string[] },
-  ): Promise<{ uid: string } | { waits: string }> {
+  ): Promise<{ uid: string; refused?: BoxOutcome["refused"] } | { waits: string }> {
     const { namespace } = view;
     const name = volumeClaimName(wish.name);
     const claim = view.claims.get(name);
@@ -203,8 +213,8 @@ export class KubeFleet {
       const uid = claim.metadata.uid ?? "";
       if (at(claim, "status", "phase") === "Lost")
         return { waits: `volume claim ${name} has lost its volume: delete the claim once the disk is gone for good` };
-      await this.#grow(wish, claim, written);
-      return { uid };
+      const refused = await this.#grow(wish, claim, written);
+      return { uid, ...(refused === undefined ? {} : { refused }) };
     }
     const consent = wish.annotations["federation.nexus.io/replace-volume"] === former;
     if (former !== "" && !consent && !wish.mayReplaceVolume)
@@ -223,12 +233,15 @@ export class KubeFleet {
     }
   }
 
-  /** A claim only grows; a class that cannot grow says so in an event of the claim. */
-  async #grow(wish: BoxWish, claim: KubeObject, written: string[]): Promise<void> {
+  /** A claim only grows. The answer is why its class refuses to, which is asked again from time to time. */
+  async #grow(wish: BoxWish, claim: KubeObject, written: string[]): Promise<BoxOutcome["refused"]> {
     const wanted = volumeSize(wish.spec);
     const has = amountOf(at(claim, "spec", "resources", "requests", "storage")) ?? 0;
-    if ((amountOf(wanted) ?? 0) <= has || claim.metadata.deletionTimestamp !== undefined) return;
+    if ((amountOf(wanted) ?? 0) <= has || claim.metadata.deletionTimestamp !== undefined) return undefined;
     const { name, namespace, uid } = claim.metadata;
+    const asked = `${uid} ${wanted}`;
+    const before = this.#ungrown.get(name);
+    if (before?.asked === asked && before.rounds-- > 0) return before.refused;
     try {
       await this.#client.patch(
         resourceTypes.persistentVolumeClaim,
@@ -236,8 +249,14 @@ export class KubeFleet {
         { metadata: { uid }, spec: { resources: { requests: { storage: wanted } } } },
       );
       written.push(`PersistentVolumeClaim/${name}`);
+      this.#ungrown.delete(name);
+      return undefined;
     } catch (error) {
       if (!isKubeError(error, "FORBIDDEN", "INVALID")) throw error;
+      const message = `The volume claim ${name} cannot grow to ${wanted}: ${messageOf(error)}. The box runs on with the size it has. Allow it in the storage class (allowVolumeExpansion: true), or replace the box by one with a larger volume.`;
+      const refused = { reason: "VolumeNotGrown", message };
+      this.#ungrown.set(name, { asked, refused, rounds: growAgainRounds });
+      return refused;
     }
   }
 
