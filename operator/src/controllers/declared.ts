@@ -20,7 +20,10 @@ export interface Declarations {
   retired: Record<string, RetiredZone>;
 }
 
-/** What a namespace declares. A zone that was deleted counts as declared until its data is gone. */
+/**
+ * What a namespace declares. A zone that was deleted counts as declared until its data is gone; where several clusters
+ * declare the same federation, a deletion only withdraws what this one says, and `state: Retired` ends the zone.
+ */
 export function declarationsOf(view: NamespaceView, keepsake: Keepsake, nowMs: number): Declarations {
   const found: Declarations = {
     declared: [],
@@ -58,7 +61,18 @@ export function declarationsOf(view: NamespaceView, keepsake: Keepsake, nowMs: n
     found.declared.push({ resource: checked.resource, deleted: true, endedAtMs });
     found.retired[name] = { endedAtMs, spec };
   }
+  if ((found.federation?.clusters.length ?? 0) > 1) withdraw(found);
   return found;
+}
+
+/** Takes out zones and mounts that were deleted here while they are in force: others may declare them still. */
+function withdraw(found: Declarations): void {
+  found.declared = found.declared.filter(({ resource, deleted }) => {
+    if (!deleted || (resource.kind !== "ConsensusZone" && resource.kind !== "Mount")) return true;
+    if (resource.spec.state === "Retired") return true;
+    if (resource.kind === "ConsensusZone") delete found.retired[resource.metadata.name];
+    return false;
+  });
 }
 
 /** When the zone ended, remembered from the first sight on; 0 while in force. */

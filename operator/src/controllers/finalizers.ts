@@ -53,6 +53,11 @@ export class Finalizers {
       if (never || !alive || (observed.systemServes && !bound && !observed.rulesPending))
         await this.#set(object, false);
     }
+    for (const [key, { kind, metadata }] of found.resources) {
+      const object = found.objects.get(key);
+      const withdrawn = kind === "ConsensusZone" && !desired.zones.has(metadata.name);
+      if (withdrawn && object?.metadata.deletionTimestamp !== undefined) await this.#set(object, false);
+    }
   }
 
   async #set(object: KubeObject, on: boolean): Promise<void> {
