@@ -69,6 +69,11 @@ export class AdminCalls {
     if (own === undefined || !equalBytes(own.incarnation, disk.incarnation)) {
       return refusedReply(refuse("INVALID", `boxes: ${identity.box} has incarnation ${hexOf(disk.incarnation)}`));
     }
+    // It has heard of the system zone that there is, wherever that lies now.
+    if (groups.view(systemLog) === undefined && this.#needs.directory.revision > 0) {
+      const text = `box ${identity.box} belongs to a federation that was founded; a second system zone is never made beside the first`;
+      return refusedReply(refuse("ALREADY_EXISTS", text));
+    }
     const members = firstMembers(request.members, request.boxes);
     if (isRefusal(members)) return refusedReply(members);
     this.#needs.meet(request.boxes);

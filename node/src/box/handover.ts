@@ -94,7 +94,7 @@ export class Handover {
     const active = system.ruleMap();
     if (pending === undefined) return active.epoch;
     for (const step of planHandover(active.rules, pending.rules, pending.epoch)) {
-      const refused = await this.#run(step);
+      const refused = this.#inOtherHands(pending) ?? (await this.#run(step));
       if (refused === undefined) continue;
       if (errorKinds[refused.code].retryable) {
         return { ...refused, message: `map ${pending.epoch} stays pending, zone ${step.zone}: ${refused.message}` };
@@ -111,7 +111,7 @@ export class Handover {
   async #abort(active: RuleMap, pending: RuleMap, reason: Refusal): Promise<Refusal> {
     const { ask, log } = this.#needs;
     for (const step of planReturn(active.rules, pending.rules, pending.epoch)) {
-      const refused = await this.#run(step);
+      const refused = this.#inOtherHands(pending) ?? (await this.#run(step));
       if (refused !== undefined) {
         return refuse(reason.code, `${reason.message}; giving back is not done yet: ${refused.message}`, reason);
       }
@@ -120,6 +120,17 @@ export class Handover {
     const aborted = await systemCommand(ask, { $case: "abortRules", value });
     log.warn("rule map aborted", { epoch: pending.epoch, reason: reason.message });
     return isRefusal(aborted) ? aborted : reason;
+  }
+
+  /**
+   * Who leads the system zone now may have brought the map to its other end meanwhile: a step that comes behind that, given
+   * back after the activation or taken after the abort, would make two zones serve one path, or none.
+   */
+  #inOtherHands({ epoch }: RuleMap): Refusal | undefined {
+    const { groups, source } = this.#needs;
+    const leads = groups.view(systemLog)?.isLeader === true;
+    if (leads && source.system()?.pendingMap()?.epoch === epoch) return undefined;
+    return refuse("NO_LEADER", `map ${epoch} is in other hands: this box does not lead the system zone any more`);
   }
 
   async #run(step: HandoverStep): Promise<Refusal | undefined> {

@@ -82,7 +82,9 @@ export class Delivery {
     const prepared = this.#prepared;
     this.#prepared = [];
     for (const { replica, message } of prepared) {
-      if (this.#core.replicas.get(replica.log) === replica) this.#step(replica, message);
+      if (this.#core.replicas.get(replica.log) !== replica) continue;
+      // Chunks that an append waited for were looked at a turn ago; until it stands in the log nothing keeps them.
+      if (!this.#hold.holds(replica, message, replica.leaderBox)) this.#step(replica, message);
     }
     for (let frame = this.#frames.shift(); frame !== undefined; frame = this.#frames.shift()) {
       const { from, bytes } = frame;

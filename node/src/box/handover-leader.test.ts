@@ -1,0 +1,63 @@
+import type { Request, Response } from "@nexus-federation/proto/request.ts";
+import { expect, test } from "vitest";
+import { refuse } from "../base/errors.ts";
+import { VirtualClock } from "../group/testing/virtual-clock.ts";
+import { answer, refusal } from "../zones/answers.ts";
+import { systemZone } from "./directory.ts";
+import { Handover, type HandoverNeeds } from "./handover.ts";
+
+const bare = {
+  writers: "",
+  locks: "",
+  readPreference: "",
+  writeConcern: "",
+  staleReadMaxAgeMs: 0,
+  regions: [],
+  state: "active",
+  generation: 1,
+  members: ["a"],
+  copiesDeclared: 1,
+  mode: "strong",
+};
+const all = { ...bare, zone: "all", pattern: "/**", log: 2 };
+const deep = { ...bare, zone: "deep", pattern: "/deep/**", log: 3 };
+
+/** A box that leads the system zone until its first step in a zone was answered with `last`. */
+function deposedAfter(last: Response) {
+  let leads = true;
+  const steps: string[] = [];
+  const system = {
+    ruleMap: () => ({ epoch: 1, rules: [all] }),
+    pendingMap: () => ({ epoch: 2, rules: [all, deep] }),
+  };
+  const ask = async (_op: Request["op"], more?: { zone?: string }): Promise<Response> => {
+    if (more?.zone === systemZone) return answer({ $case: "system", value: { log: 0, epoch: 2, replica: 0 } });
+    steps.push(more?.zone ?? "");
+    leads = false;
+    return last;
+  };
+  const needs = {
+    ask,
+    source: { system: () => system, systemRevision: () => 1, onSystemChanged: () => {} },
+    groups: { view: () => ({ isLeader: leads }) },
+    clock: new VirtualClock(),
+    log: { info: () => {}, warn: () => {} },
+  } as unknown as HandoverNeeds;
+  return { steps, handover: new Handover(needs) };
+}
+
+test("who leads the system zone no more takes no further step of a hand-over", async () => {
+  const { steps, handover } = deposedAfter(answer({ $case: "empty", value: {} }));
+
+  expect(await handover.install(1, [all, deep])).toMatchObject({ code: "NO_LEADER" });
+
+  expect(steps).toEqual(["all"]);
+});
+
+test("nor does it give back what its successor may have handed over", async () => {
+  const { steps, handover } = deposedAfter(refusal(refuse("NOT_EMPTY", "1 files lie below /deep/**")));
+
+  expect(await handover.install(1, [all, deep])).toMatchObject({ code: "NOT_EMPTY" });
+
+  expect(steps).toEqual(["all"]);
+});
