@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { afterAll, describe, expect, test } from "vitest";
 import { hexOf, utf8 } from "../base/bytes.ts";
 import { addressOf, type BlobInfo, type BlobStore, chunkBytesMax } from "./blob-store.ts";
-import { LocalBlobs } from "./local-blobs.ts";
+import { LocalBlobs, quarantinedMax } from "./local-blobs.ts";
 import { MemoryBlobs } from "./memory-blobs.ts";
 import { ChunkPins, OrphanWatch } from "./orphans.ts";
 
@@ -145,6 +145,21 @@ describe("LocalBlobs", () => {
     expect(readFileSync(join(root, "quarantine", hexOf(address))).toString()).toBe("pRecious");
     await store.put(address, bytes);
     expect(await store.get(address)).toHaveLength(8);
+  });
+
+  test("of damaged chunks the newest are kept, so many and no more", async () => {
+    const root = place();
+    const store = await LocalBlobs.open(root, clock);
+    for (let i = 0; i < quarantinedMax + 3; i++) {
+      const bytes = utf8(`chunk ${i}`);
+      await store.put(addressOf(bytes), bytes);
+      writeFileSync(pathOf(root, addressOf(bytes)), "rotten");
+      await expect(store.get(addressOf(bytes))).rejects.toMatchObject({ code: "CORRUPT" });
+    }
+
+    const kept = readdirSync(join(root, "quarantine"));
+    expect(kept).toHaveLength(quarantinedMax);
+    expect(kept).toContain(hexOf(addressOf(utf8(`chunk ${quarantinedMax + 2}`))));
   });
 
   test("a chunk whose file vanished is CORRUPT, not silently absent", async () => {

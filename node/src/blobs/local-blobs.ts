@@ -7,9 +7,12 @@ import { addressBytes } from "../machine/chunks.ts";
 import { addressOf, type BlobInfo, type BlobStore, blobKey, checkChunk } from "./blob-store.ts";
 import { FolderSync } from "./folder-sync.ts";
 
+/** Damaged chunks kept for whoever looks into it, the newest; a disk that rots must not fill itself with them. */
+export const quarantinedMax = 64;
+
 /**
  * Chunks as files: `ab/cd/<address in hex>` by the first bytes of the digest. A chunk is written aside, synced, renamed,
- * and its folder synced. A damaged one moves to `quarantine/`.
+ * and its folder synced. A damaged one moves to `quarantine/`, which keeps the newest.
  */
 export class LocalBlobs implements BlobStore {
   readonly #folder: string;
@@ -129,6 +132,21 @@ export class LocalBlobs implements BlobStore {
       if (error.code !== "ENOENT") throw error;
     });
     await this.#sync.sync(folder);
+    await this.#tidyQuarantine();
+  }
+
+  async #tidyQuarantine(): Promise<void> {
+    const folder = join(this.#folder, "quarantine");
+    const names = await readdir(folder);
+    if (names.length <= quarantinedMax) return;
+    const aged = await Promise.all(
+      names.map(async (name) => ({
+        name,
+        atMs: (await stat(join(folder, name)).catch(() => undefined))?.ctimeMs ?? 0,
+      })),
+    );
+    aged.sort((left, right) => left.atMs - right.atMs);
+    for (const { name } of aged.slice(0, names.length - quarantinedMax)) await rm(join(folder, name), { force: true });
   }
 
   async delete(address: Uint8Array): Promise<void> {

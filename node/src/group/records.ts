@@ -5,6 +5,12 @@ import type { LogWrite } from "../log/records.ts";
 export const recordsGroup = 0;
 
 /**
+ * Tombstones kept, the newest. One is there for what may still be under way when a log is removed, a bootstrap told again
+ * or a message of its former leader, and every change of a record writes them all.
+ */
+export const tombstonesMax = 1_024;
+
+/**
  * What this box remembers of every log it ever knew: its replica id, whether it was removed, and bootstraps under way.
  * It decides what a message for an unknown log may create, so it must not be lost or come back older than the log: it
  * lives in the log's own file, as the "configuration" of a group that has no entries.
@@ -29,7 +35,9 @@ export class Records {
 
   /** Changes a record; durable with the write that is returned. */
   set(record: HostRecord): LogWrite {
+    if (record.removed) this.#byLog.delete(record.log);
     this.#byLog.set(record.log, record);
+    if (record.removed) this.#dropTombstones();
     const conf = HostRecords.encode({ records: [...this.#byLog.values()] }).finish();
     this.#version++;
     return {
@@ -37,6 +45,12 @@ export class Records {
       generation: 0,
       snapshotMeta: { index: this.#version, term: 0, epoch: 0, conf },
     };
+  }
+
+  /** They stand in the order in which their logs were removed. */
+  #dropTombstones(): void {
+    const removed = [...this.#byLog.values()].filter((record) => record.removed);
+    for (const { log } of removed.slice(0, Math.max(0, removed.length - tombstonesMax))) this.#byLog.delete(log);
   }
 
   /** The record of a log, or what one that was never known has. */

@@ -42,9 +42,14 @@ export class NodeDisk implements Disk {
     if (options.createBytes !== undefined) await this.#create(path, options.createBytes);
     return this.#guard(`open ${name}`, async () => {
       const fd = await openFile(path, constants.O_RDWR | constants.O_DSYNC);
-      await syncFile(fd);
-      const { size } = await statFile(fd);
-      return new NodeFile(name, fd, size);
+      try {
+        await syncFile(fd);
+        const { size } = await statFile(fd);
+        return new NodeFile(name, fd, size);
+      } catch (error) {
+        await closeFile(fd);
+        throw error;
+      }
     });
   }
 

@@ -27,3 +27,13 @@ export interface DiskFile {
   write(offset: number, bytes: Uint8Array): Promise<void>;
   close(): Promise<void>;
 }
+
+/** Opens a file for as long as `work` takes, however it ends. */
+export async function withFile<T>(disk: Disk, name: string, work: (file: DiskFile) => Promise<T>): Promise<T> {
+  const file = await disk.open(name);
+  try {
+    return await work(file);
+  } finally {
+    await file.close();
+  }
+}

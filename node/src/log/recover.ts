@@ -1,6 +1,6 @@
 import { asBuffer } from "../base/bytes.ts";
 import { NexusError } from "../base/errors.ts";
-import type { Disk, DiskFile } from "./disk.ts";
+import { type Disk, type DiskFile, withFile } from "./disk.ts";
 import {
   aligned,
   type FrameHeader,
@@ -47,26 +47,24 @@ export async function recover(disk: Disk, salt: number): Promise<{ replay: Repla
   const used = await withoutPrepared(disk, numbers, salt);
   const scan = new Scan(salt);
   for (const [i, segment] of used.entries()) {
-    const file = await disk.open(segmentName(segment));
-    const read = await readSegment(file, segment);
     const next = used[i + 1];
-    const nextHeader = next === undefined ? undefined : await headerOf(disk, next);
-    scan.segment(read, nextHeader);
     if (next !== undefined) {
-      await file.close();
+      const read = await withFile(disk, segmentName(segment), (file) => readSegment(file, segment));
+      scan.segment(read, await headerOf(disk, next));
       continue;
     }
-    await zeroFrom(file, read.bytes, scan.offset);
-    return {
-      replay: scan.replay,
-      end: {
-        tail: { segment, file },
-        offset: scan.offset,
-        crc: scan.crc,
-        salt: read.header?.salt ?? salt,
-        segments: used,
-      },
-    };
+    const file = await disk.open(segmentName(segment));
+    try {
+      const read = await readSegment(file, segment);
+      scan.segment(read, undefined);
+      await zeroFrom(file, read.bytes, scan.offset);
+      const { offset, crc } = scan;
+      const end = { tail: { segment, file }, offset, crc, salt: read.header?.salt ?? salt, segments: used };
+      return { replay: scan.replay, end };
+    } catch (error) {
+      await file.close();
+      throw error;
+    }
   }
   return { replay: scan.replay, end: { tail: undefined, offset: 0, crc: 0, salt, segments: [] } };
 }
@@ -75,9 +73,7 @@ export async function recover(disk: Disk, salt: number): Promise<{ replay: Repla
 async function withoutPrepared(disk: Disk, numbers: number[], salt: number): Promise<number[]> {
   const used = [...numbers];
   for (let segment = used.at(-1); segment !== undefined; segment = used.at(-1)) {
-    const file = await disk.open(segmentName(segment));
-    const { header, bytes } = await readSegment(file, segment);
-    await file.close();
+    const { header, bytes } = await withFile(disk, segmentName(segment), (file) => readSegment(file, segment));
     if (header !== undefined || wasSynced(bytes, { segment, offset: 0 }, salt)) return used;
     await disk.remove(segmentName(segment));
     used.pop();
@@ -92,9 +88,7 @@ async function readSegment(file: DiskFile, segment: number): Promise<Read> {
 }
 
 async function headerOf(disk: Disk, segment: number): Promise<SegmentHeader | undefined> {
-  const file = await disk.open(segmentName(segment));
-  const view = await file.read(0, segmentHeaderBytes);
-  await file.close();
+  const view = await withFile(disk, segmentName(segment), (file) => file.read(0, segmentHeaderBytes));
   return checkedHeader(asBuffer(view), segment);
 }
 

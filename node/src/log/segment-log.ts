@@ -293,8 +293,7 @@ export class SegmentLog {
     try {
       const { file, endOffset } = await this.#segments.openOldest();
       const options = { segment, endOffset, stepBytes: this.#settings.relocationStepBytes };
-      this.#relocation = await Relocation.plan(this.#indexes, file, options);
-      await file.close();
+      this.#relocation = await Relocation.plan(this.#indexes, file, options).finally(() => file.close());
       this.#run();
     } catch (error) {
       this.damage = messageOf(error);

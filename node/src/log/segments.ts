@@ -1,7 +1,7 @@
 import { must } from "../base/assert.ts";
 import { asBuffer } from "../base/bytes.ts";
 import { messageOf } from "../base/errors.ts";
-import type { Disk, DiskFile } from "./disk.ts";
+import { type Disk, type DiskFile, withFile } from "./disk.ts";
 import { readSegmentHeader, segmentHeaderBytes, segmentName } from "./format.ts";
 
 /** The segment files of a log: the one being written, those before it, and one prepared ahead. */
@@ -82,12 +82,9 @@ export class Segments {
   /** The oldest segment, and where its last frame ends by the header of the one after it. */
   async openOldest(): Promise<{ file: DiskFile; endOffset: number }> {
     const oldest = must(this.used[0], "oldest segment");
-    const next = await this.#disk.open(segmentName(oldest + 1));
-    const header = await next.read(0, segmentHeaderBytes);
-    await next.close();
+    const header = await withFile(this.#disk, segmentName(oldest + 1), (file) => file.read(0, segmentHeaderBytes));
     const file = await this.#disk.open(segmentName(oldest));
-    const bytes = asBuffer(header);
-    return { file, endOffset: readSegmentHeader(bytes)?.previousEnd ?? file.sizeBytes };
+    return { file, endOffset: readSegmentHeader(asBuffer(header))?.previousEnd ?? file.sizeBytes };
   }
 
   async close(): Promise<void> {

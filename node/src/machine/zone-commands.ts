@@ -116,21 +116,32 @@ function checkEmpty(state: MachineState, owned: OwnedPaths, pattern: Pattern): R
   );
 }
 
-/** Files and mounts that match, `most` at most. Looks only into directories below which something can match. */
+/**
+ * Files and mounts that match, `most` at most. Looks only into directories below which something can match, one after the
+ * other: what is kept meanwhile is one scan for each level of a path.
+ */
 function countFiles(state: MachineState, local: Pattern, most: number): number {
   let count = 0;
-  const open: { path: string; id: number }[] = [{ path: "/", id: rootEntry.id }];
-  for (let next = open.pop(); next && count < most; next = open.pop()) {
-    const prefix = directoryPrefix(next.id);
-    for (const { key, value } of state.overlay.scan({ from: prefix, to: after(prefix) })) {
-      const path = joinPath(next.path, textOfBinary(key.slice(prefix.length)));
-      const entry = decodeEntry(value);
-      if (entry.type === "directory") {
-        if (reachesBelow(local, segmentsOf(path))) open.push({ path, id: entry.id });
-      } else if (matchesPattern(local, segmentsOf(path)) && ++count >= most) break;
+  const open = [openDirectory(state, "/", rootEntry.id)];
+  for (let level = open.at(-1); level !== undefined && count < most; level = open.at(-1)) {
+    const row = level.rows.next();
+    if (row.done === true) {
+      open.pop();
+      continue;
     }
+    const path = joinPath(level.path, textOfBinary(row.value.key.slice(level.prefixLength)));
+    const entry = decodeEntry(row.value.value);
+    if (entry.type !== "directory") count += matchesPattern(local, segmentsOf(path)) ? 1 : 0;
+    else if (reachesBelow(local, segmentsOf(path))) open.push(openDirectory(state, path, entry.id));
   }
+  for (const level of open) level.rows.return?.();
   return count;
+}
+
+function openDirectory(state: MachineState, path: string, id: number) {
+  const prefix = directoryPrefix(id);
+  const rows = state.overlay.scan({ from: prefix, to: after(prefix) })[Symbol.iterator]();
+  return { path, prefixLength: prefix.length, rows };
 }
 
 function countLocks(state: MachineState, local: Pattern, most: number): number {
