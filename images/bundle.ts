@@ -15,11 +15,13 @@ export const programs = {
   witness: "node/src/witness.ts",
   operator: "operator/src/main.ts",
   nexus: "cli/src/main.ts",
+  "kubectl-nexus": "cli/src/kubectl.ts",
 } as const;
 
 /** Loaded at run time where they are: native code, and what only a checkout's `nexus up` needs. */
 const external = ["@nxtedition/rocksdb", "esbuild"];
 /** What a person runs is a program by itself. */
+const commands: readonly string[] = ["nexus", "kubectl-nexus"];
 const interpreter = "#!/usr/bin/env -S node --disable-warning=ExperimentalWarning\n";
 /** CommonJS packages inside an ES module ask for `require`. */
 const banner =
@@ -47,13 +49,13 @@ export async function bundle(
       legalComments: "linked",
       logLevel: "warning",
       external,
-      banner: { js: name === "nexus" ? `${interpreter}${banner}` : banner },
+      banner: { js: commands.includes(name) ? `${interpreter}${banner}` : banner },
       metafile: true,
     });
     const packages = Object.keys(made.metafile.inputs).map(packageOf);
     const used = new Set([...packages, ...(name === "box" ? native : [])].filter((found) => found !== undefined));
     writeBill(join(folder, `${name}.sbom.json`), billOf(whole, name, used));
-    if (name === "nexus") chmodSync(outfile, 0o755);
+    if (commands.includes(name)) chmodSync(outfile, 0o755);
     files.push(outfile);
   }
   return files;

@@ -90,7 +90,15 @@ export interface FoundContext {
   settings: ClientSettings;
 }
 
+let given: FoundContext | undefined;
+
+/** Every verb of this process speaks to this federation, whatever its options say. */
+export function useContext(context: FoundContext): void {
+  given = context;
+}
+
 export function findContext(options: { dir?: string; context?: string }): FoundContext {
+  if (given !== undefined) return given;
   const name = options.context ?? (process.env["NEXUS_CONTEXT"] || undefined);
   if (options.dir !== undefined) return ofFolder(federationFolder(resolve(options.dir)));
   if (name !== undefined) return ofName(name, readContexts());

@@ -103,7 +103,8 @@ export function verb(act: (tools: Tools, ...args: never[]) => Promise<unknown>) 
   };
 }
 
-function report(tools: Tools, error: unknown): number {
+/** Says what went wrong; answers the exit code. */
+export function report(tools: Tools, error: unknown): number {
   if (error instanceof UsageError) {
     if (tools.json) printError("USAGE", error.message);
     process.stderr.write(`nexus: ${error.message}\n`);

@@ -3,6 +3,7 @@ import { httpDoor } from "@nexus-federation/node/server/http-door.ts";
 import type { Document } from "@nexus-federation/node/server/http-openapi.ts";
 import type { Argument, Command, Option } from "commander";
 import { durationHelp } from "../durations.ts";
+import { kubectlNexus } from "../kubectl/program.ts";
 import { nexusProgram } from "../program.ts";
 import { batchFormat } from "../verbs/batch.ts";
 
@@ -12,6 +13,7 @@ const mark = "<!-- Made by npm run gen. Do not edit. -->";
 export async function referencePages(): Promise<Map<string, string>> {
   return new Map([
     ["docs/reference/cli.md", cliPage(nexusProgram())],
+    ["docs/reference/kubectl-nexus.md", kubectlPage(kubectlNexus("kubectl"))],
     ["docs/reference/http.md", httpPage(await openApi())],
   ]);
 }
@@ -49,13 +51,35 @@ export function cliPage(program: Command): string {
   return `${parts.join("\n\n")}\n`;
 }
 
+/** docs/reference/kubectl-nexus.md: what Kubernetes adds in full, the common verbs by name. */
+function kubectlPage(program: Command): string {
+  const common = new Set(leaves(nexusProgram()).map((command) => command.name()));
+  const own = leaves(program).filter((command) => !common.has(command.name()) || command.name() === "status");
+  const shared = leaves(program).filter((command) => !own.includes(command));
+  const names = shared.map((command) => `\`${namesOf(command).slice(1).join(" ")}\``);
+  const parts = [
+    mark,
+    "# kubectl nexus",
+    `${program.description()} A program \`kubectl-nexus\` in PATH (of a checkout: its folder; else \`dist/kubectl-nexus.mjs\` of \`npm run build\` under that name) is what kubectl takes for \`kubectl nexus\`. Options stand behind \`nexus\`: \`kubectl nexus -n files status\`.`,
+    optionTable(program.options),
+    `These verbs are those of [nexus](cli.md): ${names.join(", ")}. They come in with the token of Secret \`nexus-token\`, which whoever uses them must be allowed to read, through a port-forward to each running data box (9 at most); a pod that is replaced is connected again. \`NEXUS_KUBECTL\` names another kubectl.`,
+  ];
+  for (const command of own) parts.push(...commandSection(command));
+  return `${parts.join("\n\n")}\n`;
+}
+
+function namesOf(command: Command): string[] {
+  const names: string[] = [];
+  for (let at: Command | null = command; at !== null; at = at.parent) names.unshift(at.name());
+  return names;
+}
+
 function leaves(command: Command): Command[] {
   return command.commands.length === 0 ? [command] : command.commands.flatMap(leaves);
 }
 
 function commandSection(command: Command): string[] {
-  const names: string[] = [];
-  for (let at: Command | null = command; at !== null; at = at.parent) names.unshift(at.name());
+  const names = namesOf(command);
   const usage = [...names, ...command.registeredArguments.map(argumentText)].join(" ");
   const section = [`## ${names.join(" ")}`, `\`${usage}\``, `${capital(command.description())}.`];
   if (command.options.length > 0) section.push(optionTable(command.options));

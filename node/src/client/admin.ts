@@ -40,7 +40,7 @@ export class NexusAdmin {
   constructor(settings: ClientSettings, endpoint: string) {
     this.endpoint = endpoint;
     this.#settings = settings;
-    this.#rpc = new AdminClient(endpoint, credentialsOf(settings), channelOptions);
+    this.#rpc = new AdminClient(settings.dial?.(endpoint) ?? endpoint, credentialsOf(settings), channelOptions);
     if (settings.token) this.#metadata.set("authorization", bearer(settings.token));
   }
 

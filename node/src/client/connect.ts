@@ -18,7 +18,13 @@ export function connector(settings: ClientSettings): (endpoint: string) => Promi
   const metadata = new grpc.Metadata();
   if (settings.token) metadata.set("authorization", bearer(settings.token));
   return async (endpoint) => {
-    const session = new Session({ endpoint, credentials, channelOptions, metadata });
+    const session = new Session({
+      endpoint,
+      address: settings.dial?.(endpoint) ?? endpoint,
+      credentials,
+      channelOptions,
+      metadata,
+    });
     try {
       await session.open(connectTimeoutMs);
     } catch (cause) {

@@ -29,6 +29,8 @@ interface Pending {
 
 export interface SessionNeeds {
   endpoint: string;
+  /** Where the endpoint is reached from here. */
+  address: string;
   credentials: ChannelCredentials;
   channelOptions: ChannelOptions;
   metadata: Metadata;
@@ -68,7 +70,7 @@ export class Session {
   constructor(needs: SessionNeeds) {
     this.endpoint = needs.endpoint;
     this.metadata = needs.metadata;
-    this.rpc = new FilesClient(needs.endpoint, needs.credentials, needs.channelOptions);
+    this.rpc = new FilesClient(needs.address, needs.credentials, needs.channelOptions);
   }
 
   get closed(): boolean {

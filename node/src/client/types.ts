@@ -6,6 +6,8 @@ export interface ClientSettings {
   federation: string;
   /** "host:port" of client listeners of any boxes; one that answers is enough. */
   endpoints: string[];
+  /** Where an endpoint that the federation names is reached from here, "host:port", such as a port-forward. Default: there. */
+  dial?: (endpoint: string) => string;
   /** PEM bundle that the boxes' certificates must come from; absent: plaintext, which boxes offer on loopback only. */
   ca?: string;
   /** Client certificate and key (PEM) instead of, or beside, a token. */
