@@ -68,7 +68,7 @@ describe("a federation of three boxes and a witness", () => {
     expect(await federation.read("c", "/docs/a.txt")).toBe("NOT_FOUND");
   });
 
-  test("a repeated request with the same id is applied once", async () => {
+  test("a repeated request with the same id is applied once, and its receipt is of that time", async () => {
     const federation = await withZone();
     const requestId = Buffer.alloc(16, 7);
     const first = await federation.ask("a", writeOp("/x", "1"), { requestId });
@@ -80,6 +80,8 @@ describe("a federation of three boxes and a witness", () => {
     });
 
     expect(codeOf(again)).toBe("");
+    expect(again.result).toEqual(first.result);
+    expect(again.receipt).toMatchObject({ index: first.receipt?.index, token: first.receipt?.token });
     expect(await federation.read("a", "/x")).toBe("2");
   });
 

@@ -124,7 +124,7 @@ export class Journal {
   }
 
   /** The row of a remembered request. */
-  find(id: Uint8Array): Row | undefined {
+  find(id: Uint8Array): (Row & { index: number }) | undefined {
     const { overlay, counters } = this.#needs;
     const places = this.#index.find(id, counters.requestFirst);
     // The newest first: one that had grown too old may have come again.
@@ -132,7 +132,7 @@ export class Journal {
       const bytes = overlay.get(eventKey(places[i]!)) ?? overlay.get(answerRowKey(places[i]!));
       if (bytes === undefined) continue;
       const row = decodeRow(bytes);
-      if (row.request !== undefined && sameId(row.request.id, id)) return row;
+      if (row.request !== undefined && sameId(row.request.id, id)) return { ...row, index: places[i]! };
     }
     return undefined;
   }

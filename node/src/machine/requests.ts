@@ -34,7 +34,11 @@ export function answerOf(state: MachineState, command: Command): Reply | undefin
   const { requestWindowMs, requestAheadMsMax } = state.limits;
   const found = state.journal.find(requestId);
   const known = found && found.clockMs >= oldestMs(state) ? found : undefined;
-  if (known) return recall(state, known);
+  if (known) {
+    const reply = recall(state, known);
+    // A lock's answer is of this moment: it may have been granted long after it was asked for.
+    return isOfLock(known) ? reply : { ...reply, executedAt: known.index };
+  }
   if (requestTimeMs < state.logTimeMs - requestWindowMs) {
     const text = `the request is of log time ${requestTimeMs}, now is ${state.logTimeMs}: older than ${requestWindowMs} ms; it was not executed`;
     return failureReply(refuse("EXPIRED", text));
@@ -101,6 +105,10 @@ export function encodeAnswer({ firstEvent }: MachineState, answer: Remembered): 
   }
   if ("reply" in answer) return writer.byte(asReply).bytes(Reply.encode(answer.reply).finish()).finish();
   return writer.byte(asLock).bytes(answer.lockId).text(answer.lockPath).finish();
+}
+
+function isOfLock({ request }: Row): boolean {
+  return request?.answer[0] === asLock;
 }
 
 function recall(state: MachineState, { request, event }: Row): Reply {

@@ -47,7 +47,8 @@ export class Mutations {
       if (outcome.reply.result?.$case === "waiting") {
         return this.#wait(call, operation, outcome.reply.result.value.waiterId, { outcome, done });
       }
-      this.#finish(call, plan, outcome, done);
+      // A retry stands for what was executed then; whoever holds its own entry holds that one too.
+      this.#finish(call, plan, { ...outcome, index: outcome.reply.executedAt ?? outcome.index }, done);
     });
   }
 

@@ -291,6 +291,8 @@ export interface Reply {
     | { $case: "system"; value: SystemReply }
     | { $case: "empty"; value: Empty }
     | undefined;
+  /** told to a retry: index of the entry that executed the request */
+  executedAt?: number | undefined;
 }
 
 export interface Empty {
@@ -2890,7 +2892,7 @@ export const DestroyZone: MessageFns<DestroyZone> = {
 };
 
 function createBaseReply(): Reply {
-  return { result: undefined };
+  return { result: undefined, executedAt: undefined };
 }
 
 export const Reply: MessageFns<Reply> = {
@@ -2917,6 +2919,9 @@ export const Reply: MessageFns<Reply> = {
       case "empty":
         Empty.encode(message.result.value, writer.uint32(58).fork()).join();
         break;
+    }
+    if (message.executedAt !== undefined) {
+      writer.uint32(64).uint64(message.executedAt);
     }
     return writer;
   },
@@ -2988,6 +2993,14 @@ export const Reply: MessageFns<Reply> = {
             }
 
             message.result = { $case: "empty", value: Empty.decode(reader, reader.uint32()) };
+            continue;
+          }
+          case 8: {
+            if (tag !== 64) {
+              break;
+            }
+
+            message.executedAt = longToNumber(reader.uint64());
             continue;
           }
         }
