@@ -3,6 +3,9 @@ import { MemoryStorage } from "../raft/memory-storage.ts";
 import type { Storage } from "../raft/storage.ts";
 import type { ConfState, Entry, HardState, Snapshot } from "../raft/types.ts";
 
+/** Memory that entries may keep alive, as a multiple of their data. */
+const shareMax = 1.5;
+
 /** What a snapshot made now would cover. */
 export interface SnapshotPoint {
   index: number;
@@ -42,8 +45,10 @@ export class ReplicaStorage implements Storage {
     if (first === undefined) return;
     const last = this.#memory.lastIndex();
     if (first.index <= last) this.dataBytes -= this.#bytesBetween(first.index, last);
-    for (const entry of entries) this.dataBytes += entry.data.length;
-    this.#memory.append(entries);
+    let bytes = 0;
+    for (const entry of entries) bytes += entry.data.length;
+    this.dataBytes += bytes;
+    this.#memory.append(withOwnBytes(entries, bytes));
   }
 
   /** Takes the place of the whole log: a snapshot was received. */
@@ -95,4 +100,22 @@ export class ReplicaStorage implements Storage {
     if (entries !== "compacted") for (const entry of entries) bytes += entry.data.length;
     return bytes;
   }
+}
+
+/**
+ * The entries with their data (`bytes` together) in memory of their own. As views they would keep alive, for as long as
+ * the log keeps them, the frames they came in or the pool that they share with everything else of that moment.
+ */
+function withOwnBytes(entries: readonly Entry[], bytes: number): readonly Entry[] {
+  const shared = entries[0]?.data.buffer;
+  const isOwn = shared !== undefined && shared.byteLength <= bytes * shareMax;
+  if (isOwn && entries.every((entry) => entry.data.buffer === shared)) return entries;
+  const own = Buffer.allocUnsafeSlow(bytes);
+  let at = 0;
+  return entries.map(({ index, term, epoch, type, data: view }) => {
+    const data = own.subarray(at, at + view.length);
+    data.set(view);
+    at += view.length;
+    return { index, term, epoch, type, data };
+  });
 }
