@@ -43,12 +43,14 @@ const wholeMsMax = 90_000;
 export async function wholeAgain({ federation }: World, zone = "root"): Promise<void> {
   const client = federation.client();
   try {
-    const { receipt } = await client.put("/whole", "x", { timeoutMs: wholeMsMax });
-    const index = receipt.index;
+    // A disk that was full a moment ago refuses for another one.
+    const put = () => client.put("/whole", "x", { timeoutMs: wholeMsMax });
+    const { receipt } = await until("a write is taken", put, wholeMsMax);
     const isNew = async () => {
       const group = await federation.group(zone);
       const whole = group.mode !== "SOLO" && !group.joint && group.members.every((one) => one.state === "CaughtUp");
-      return group.leader !== "" && group.commit >= index && whole;
+      if (group.leader !== "" && group.commit >= receipt.index && whole) return true;
+      throw new Error(JSON.stringify({ index: receipt.index, group }));
     };
     await until(`every copy of ${zone} is whole`, isNew, wholeMsMax);
   } finally {

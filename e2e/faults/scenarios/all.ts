@@ -1,5 +1,21 @@
 import type { Scenario } from "../scenario.ts";
+import { certificates } from "../strikes/certificates.ts";
+import { clockJumps } from "../strikes/clocks.ts";
+import { corruption } from "../strikes/corruption.ts";
+import { fullDisk, slowDisk } from "../strikes/disks.ts";
+import { partitions } from "../strikes/partitions.ts";
+import { kill, stop } from "../strikes/processes.ts";
+import { elections } from "./elections.ts";
 import { failovers } from "./failover.ts";
+import { historyScenario } from "./histories.ts";
+import { soak } from "./soak.ts";
+import { switchovers } from "./switchover.ts";
 
 /** In the order in which they are run. */
-export const scenarios: Scenario[] = [...failovers];
+export const scenarios: Scenario[] = [
+  ...failovers,
+  ...switchovers,
+  elections,
+  ...[kill, stop, ...partitions, fullDisk, slowDisk(), corruption, clockJumps, certificates].map(historyScenario),
+  soak,
+];
