@@ -22,8 +22,8 @@ export const leafLifeMs = 90 * dayMs;
 const authorityLifeMs = 3650 * dayMs;
 /** A list older than this is refused by verifiers, so the owner writes it anew well before: 1 year. */
 export const revocationListLifeMs = 365 * dayMs;
-/** How far back a certificate starts, for hosts whose clocks differ: 5 minutes. */
-const backdateMs = 5 * 60_000;
+/** How far back certificates and lists start, for hosts whose clocks are behind: 2 hours, as a wrong summer time takes one. */
+const backdateMs = 2 * 3_600_000;
 
 interface Revocation {
   serialNumber: string;

@@ -77,6 +77,19 @@ test("a leaf lives 90 days unless told otherwise", async () => {
   expect(Math.round((expiresAtMs(leaf) - nowMs) / 86_400_000)).toBe(90);
 });
 
+test("what was issued a moment ago holds for a host whose clock is an hour behind: leaf, authority and revocation list", async () => {
+  const authority = await Authority.create("acme", nowMs);
+  const leaf = await authority.issue({ kind: "box", id: "a" }, { nowMs });
+  const anHourAgo = nowMs - 3_600_000;
+
+  for (const certificate of [leaf.certificate, authority.certificatePem]) {
+    expect(Date.parse(new X509Certificate(certificate).validFrom)).toBeLessThan(anHourAgo);
+  }
+  // Only after what it needs, which the authority has loaded.
+  const { X509Crl } = await import("@peculiar/x509");
+  expect(new X509Crl(authority.crlPem).thisUpdate.getTime()).toBeLessThan(anHourAgo);
+});
+
 test("a certificate with two identities, a quoted name or none proves nothing", () => {
   expect(identityOfCertificate("URI:spiffe://acme/box/a, DNS:localhost")?.id).toBe("a");
   expect(identityOfCertificate("URI:spiffe://acme/box/a, URI:spiffe://acme/box/b")).toBeUndefined();
