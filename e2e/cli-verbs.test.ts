@@ -132,14 +132,31 @@ describe("locks and watches", () => {
   test("a semaphore runs as many commands as it has slots", async () => {
     const mark = join(federation.root, "sem");
     const holders = [1, 2].map((n) =>
-      federation.spawn(["lock", "/v/sem", "--semaphore", "2", "--", "sh", "-c", `touch ${mark}.${n}; sleep 30; true`]),
+      federation.spawn([
+        "lock",
+        "/v/sem",
+        "--semaphore",
+        "2",
+        "--owner",
+        `job-${n}`,
+        "--",
+        "sh",
+        "-c",
+        `touch ${mark}.${n}; sleep 30; true`,
+      ]),
     );
     const ended = holders.map((holder) => finish(holder, { timeoutMs: 40_000 }));
     await until("both run", () => [1, 2].every((n) => existsSync(`${mark}.${n}`)));
     const third = await federation.nexus(["lock", "/v/sem", "--semaphore", "2", "--", "true"]);
+    const shown = await federation.ok(["lock", "/v/sem", "--show"]);
     for (const holder of holders) holder.kill("SIGTERM");
     await Promise.all(ended);
 
+    expect(third.stderr).toMatch(/"\/v\/sem" is held by job-[12], job-[12] \(2 of 2\)/);
+    expect(shown.stdout).toMatch(
+      /semaphore of 2, held by job-[12] \(fence \d+\), job-[12] \(fence \d+\); 0 in the queue/,
+    );
+    expect((await federation.ok(["lock", "/v/none", "--show"])).stdout).toBe("/v/none: nobody holds it\n");
     expect(third).toMatchObject({ code: 1, stderr: expect.stringContaining("LOCKED") });
   });
 

@@ -1,7 +1,9 @@
 // nexus lock PATH -- COMMAND: runs it under the lock, extends while it runs, kills it when the lock is lost.
 import { spawn } from "node:child_process";
+import { hexOf } from "@nexus-federation/node/base/bytes.ts";
 import { messageOf } from "@nexus-federation/node/base/errors.ts";
 import { printFence } from "@nexus-federation/node/base/fence.ts";
+import type { LockState } from "@nexus-federation/proto/records.ts";
 import type { Command } from "commander";
 import { parseCount, parseDuration, UsageError } from "../durations.ts";
 import { type Tools, verb } from "../tools.ts";
@@ -11,6 +13,7 @@ interface LockFlags {
   wait?: string;
   semaphore?: string;
   owner?: string;
+  show?: boolean;
 }
 
 /** Exit code of a command that was killed because its lock was lost. */
@@ -29,7 +32,8 @@ export function lockVerbs(program: Command): void {
     .option("--ttl <duration>", "the lock ends so long after its holder stops extending it", "30s")
     .option("--wait <duration>", "queue for it so long instead of refusing when it is held")
     .option("--semaphore <n>", "a semaphore with n holders instead of a mutex")
-    .option("--owner <label>", "label shown to others")
+    .option("--owner <label>", "label shown to others (default: user@pid)")
+    .option("--show", "tell who holds it and how many wait, and take nothing")
     .action(verb(lock));
 }
 
@@ -37,10 +41,9 @@ export function lockVerbs(program: Command): void {
 function tellWaiting(tools: Tools, path: string): { end(): void } {
   let shown = false;
   const look = async () => {
-    const { holders, waiters } = await tools.client.lockState(path);
-    if (holders.length === 0 || timer === undefined) return;
-    const fences = holders.map(({ generation, counter }) => printFence(generation, counter)).join(", ");
-    process.stderr.write(`\r\x1b[Kwaiting for ${path}: held under fence ${fences}, ${waiters} in the queue`);
+    const state = await tools.client.lockState(path);
+    if (state.holders.length === 0 || timer === undefined) return;
+    process.stderr.write(`\r\x1b[Kwaiting for ${path}: ${stateText(state)}`);
     shown = true;
   };
   let timer: NodeJS.Timeout | undefined = setInterval(() => void look().catch(() => {}), lookMs);
@@ -53,7 +56,31 @@ function tellWaiting(tools: Tools, path: string): { end(): void } {
   };
 }
 
+function stateText({ kind, slots, holders, owners, waiters }: LockState): string {
+  if (holders.length === 0) return "nobody holds it";
+  const many = kind === "semaphore" ? `semaphore of ${slots}, ` : "";
+  const each = holders.map(
+    ({ generation, counter }, at) => `${owners[at] || "no label"} (fence ${printFence(generation, counter)})`,
+  );
+  return `${many}held by ${each.join(", ")}; ${waiters} in the queue`;
+}
+
+async function show(tools: Tools, path: string, command: string[]): Promise<number> {
+  if (command.length > 0) throw new UsageError("lock: --show runs no command; leave one of them out");
+  const state = await tools.client.lockState(path);
+  const { kind, slots, owners, waiters } = state;
+  const holders = state.holders.map(({ lockId, generation, counter, ttlMs }, at) => ({
+    owner: owners[at] ?? "",
+    fence: printFence(generation, counter),
+    lockId: hexOf(lockId),
+    ttlMs,
+  }));
+  tools.print(`${path}: ${stateText(state)}`, { path, kind, slots, holders, waiters });
+  return 0;
+}
+
 async function lock(tools: Tools, path: string, command: string[], flags: LockFlags): Promise<number> {
+  if (flags.show) return show(tools, path, command);
   if (command.length === 0)
     throw new UsageError("lock: give a command after --, such as: nexus lock /jobs/a -- sh -c 'echo $NEXUS_FENCE'");
   const slots = flags.semaphore === undefined ? undefined : parseCount(flags.semaphore, "--semaphore", 1);

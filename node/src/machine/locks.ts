@@ -55,10 +55,9 @@ export function acquireLock(state: MachineState, operation: AcquireLock, request
     return { grant: grantOf(holder, path) };
   }
   if (!operation.wait) {
-    const holders = lock.holders.map((holder) => holder.owner).join(", ");
-    return refuse("LOCKED", `${show(path)} is held by ${lock.holders.length} of ${lock.slots}`, {
-      details: { holders },
-    });
+    const holders = namesOf(lock.holders);
+    const many = lock.slots > 1 ? ` (${lock.holders.length} of ${lock.slots})` : "";
+    return refuse("LOCKED", `${show(path)} is held by ${holders}${many}`, { details: { holders } });
   }
   if (lock.waiters.length >= state.limits.lockWaitersMax) {
     return refuse("OVERLOADED", `${show(path)} has ${lock.waiters.length} waiters already`, { retryAfterMs: 1000 });
@@ -66,6 +65,12 @@ export function acquireLock(state: MachineState, operation: AcquireLock, request
   lock.waiters.push(wish);
   store(state, path, lock);
   return { waiting: { waiterId: asBuffer(requestId), position: lock.waiters.length } };
+}
+
+/** Who they say they are; at most five are named. */
+function namesOf(holders: readonly LockHolder[]): string {
+  const named = holders.slice(0, 5).map((holder) => holder.owner || "a holder without a label");
+  return named.join(", ") + (holders.length > named.length ? ` and ${holders.length - named.length} more` : "");
 }
 
 function checkAcquire(state: MachineState, operation: AcquireLock): Refusal | undefined {
@@ -205,9 +210,10 @@ function store(state: MachineState, path: string, lock: LockRecord): void {
 
 export function lockStateOf(state: MachineState, path: string): LockState {
   const lock = readLock(state, path);
-  if (!lock) return { kind: "", slots: 0, holders: [], waiters: 0 };
+  if (!lock) return { kind: "", slots: 0, holders: [], waiters: 0, owners: [] };
   const holders = lock.holders.map((holder) => grantOf(holder, path));
-  return { kind: lock.kind, slots: lock.slots, holders, waiters: lock.waiters.length };
+  const owners = lock.holders.map((holder) => holder.owner);
+  return { kind: lock.kind, slots: lock.slots, holders, waiters: lock.waiters.length, owners };
 }
 
 export function* heldLocks(state: MachineState): Generator<HeldLock, void, void> {

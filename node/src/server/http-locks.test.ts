@@ -22,8 +22,9 @@ describe("locks over HTTP", () => {
     expect(held).toMatchObject({ status: 201, json: { generation: 1, ttlMs: 5_000 } });
     expect(held.json.fence).toMatch(/^[0-9]+$/);
     expect(refused).toMatchObject({ status: 423, json: { code: "LOCKED" } });
+    expect(refused.json.detail).toContain('"/l/a" is held by ann');
     expect(extended).toMatchObject({ status: 200, json: { fence: held.json.fence, ttlMs: 9_000 } });
-    expect(shown.json).toMatchObject({ kind: "mutex", holders: [{ lockId, fence: held.json.fence }] });
+    expect(shown.json).toMatchObject({ kind: "mutex", holders: [{ lockId, fence: held.json.fence, owner: "ann" }] });
     expect(released.status).toBe(204);
     expect((await acquire("/l/a")).status).toBe(201);
   });

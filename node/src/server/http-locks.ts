@@ -88,8 +88,9 @@ async function inspect(door: Door, request: FastifyRequest, reply: FastifyReply)
     zone: address.zone,
   });
   if (response?.result?.$case !== "lock") return reply;
-  const { kind, slots, holders, waiters } = response.result.value;
-  return reply.send({ kind, slots, holders: holders.map(jsonHolder), waiters, receipt: jsonReceipt(response.receipt) });
+  const { kind, slots, holders, owners, waiters } = response.result.value;
+  const named = holders.map((grant, at) => ({ ...jsonHolder(grant), owner: owners[at] ?? "" }));
+  return reply.send({ kind, slots, holders: named, waiters, receipt: jsonReceipt(response.receipt) });
 }
 
 function jsonHolder(grant: LockGrant) {

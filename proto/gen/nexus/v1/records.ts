@@ -121,6 +121,8 @@ export interface LockState {
   slots: number;
   holders: LockGrant[];
   waiters: number;
+  /** labels of the holders, in their order */
+  owners: string[];
 }
 
 export interface BatchResult {
@@ -1102,7 +1104,7 @@ export const LockGrant: MessageFns<LockGrant> = {
 };
 
 function createBaseLockState(): LockState {
-  return { kind: "", slots: 0, holders: [], waiters: 0 };
+  return { kind: "", slots: 0, holders: [], waiters: 0, owners: [] };
 }
 
 export const LockState: MessageFns<LockState> = {
@@ -1118,6 +1120,9 @@ export const LockState: MessageFns<LockState> = {
     }
     if (message.waiters !== 0) {
       writer.uint32(32).uint32(message.waiters);
+    }
+    for (const v of message.owners) {
+      writer.uint32(42).string(v!);
     }
     return writer;
   },
@@ -1165,6 +1170,14 @@ export const LockState: MessageFns<LockState> = {
             }
 
             message.waiters = reader.uint32();
+            continue;
+          }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.owners.push(reader.string());
             continue;
           }
         }
