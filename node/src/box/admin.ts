@@ -27,7 +27,7 @@ import { callAt, doneReply, refusedReply } from "./admin-replies.ts";
 import { healthOf, identifyReply, type StatusNeeds, statusReply } from "./admin-status.ts";
 import type { BoxHealth, Caller } from "./api.ts";
 import type { Ask } from "./ask.ts";
-import { type BackupNeeds, backupZone } from "./backup.ts";
+import { type BackupNeeds, backupFrame, backupZone } from "./backup.ts";
 import type { AdminSide } from "./box.ts";
 import { systemZone } from "./directory.ts";
 import { recoverLog } from "./recover-call.ts";
@@ -131,14 +131,14 @@ export class Admin implements AdminSide {
   async *backup(request: BackupRequest, caller: Caller): AsyncGenerator<BackupFrame, void, void> {
     const denied = caller.check("admin", "/");
     if (denied === undefined) return yield* backupZone(this.#needs.backups, request.zone);
-    yield { header: undefined, data: Buffer.alloc(0), last: true, digest: Buffer.alloc(0), failure: failureOf(denied) };
+    yield backupFrame({ last: true, failure: failureOf(denied) });
   }
   async restore(frames: AsyncIterable<BackupFrame>, caller: Caller): Promise<AdminReply> {
     const denied = caller.check("admin", "/");
     return denied === undefined ? restoreZone(this.#needs.backups, frames) : refusedReply(denied);
   }
 
-  async execute(_zone: string, method: string, body: Uint8Array): Promise<Uint8Array | Refusal> {
+  async execute(method: string, body: Uint8Array): Promise<Uint8Array | Refusal> {
     const run = remote[method];
     if (run === undefined) return refuse("VERSION", `this box does not know the admin call ${method}`);
     const reply = await run(this.#needs.calls, body);

@@ -4,6 +4,7 @@ import { refusalOfFailure } from "../base/failure.ts";
 import { failureIn } from "../zones/answers.ts";
 import type { Caller } from "./api.ts";
 
+/** Options of a request that asks for nothing special. */
 export const noOptions: RequestOptions = Object.freeze({
   timeoutMs: 0,
   maxStalenessMs: undefined,

@@ -76,6 +76,7 @@ async function take(needs: BackupNeeds, zone: string): Promise<{ rule: ZoneRule;
   return frozen === undefined ? absent : { rule, frozen };
 }
 
+/** Ends with a frame that says `last`: with the digest of everything before, or with the failure that cut it short. */
 async function* contents(
   needs: BackupNeeds,
   rule: ZoneRule,
@@ -102,11 +103,11 @@ async function* contents(
   };
   const list = async (path: string, page: string) => reader.list(path, { page, limit: sliceEntries });
   for await (const info of walkZone(list)) {
-    if (isRefusal(info)) throw new Error(info.message);
+    if (isRefusal(info)) return yield backupFrame({ last: true, failure: failureOf(info) });
     digest.add(info);
     gather(recordOf(info));
     const read = info.type === "file" ? reader.read(info.path) : undefined;
-    if (isRefusal(read)) throw new Error(read.message);
+    if (isRefusal(read)) return yield backupFrame({ last: true, failure: failureOf(read) });
     if (read !== undefined) gather(read.content);
     for (const ref of read?.chunks ?? []) {
       yield* flushed();

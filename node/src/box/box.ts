@@ -12,6 +12,7 @@ import type {
   WatchRequest,
 } from "@nexus-federation/proto/files.ts";
 import type { ListPath, Request, RequestOptions, Response } from "@nexus-federation/proto/request.ts";
+import { must } from "../base/assert.ts";
 import type { Clock, Random } from "../base/clock.ts";
 import { isRefusal, messageOf, type Refusal, refuse } from "../base/errors.ts";
 import type { ChunkPins } from "../blobs/orphans.ts";
@@ -61,8 +62,8 @@ export interface BoxNeeds {
 /** What the admin room needs of the box, and gives back to it. */
 export interface AdminSide extends AdminApi {
   health(): BoxHealth;
-  /** Executes a call that must run where the log of `zone` is led, or on this very box when `zone` is empty. */
-  execute(zone: string, method: string, body: Uint8Array): Promise<Uint8Array | Refusal>;
+  /** Executes a call that another box sent: it was routed to the leader it must run at, or is for this very box. */
+  execute(method: string, body: Uint8Array): Promise<Uint8Array | Refusal>;
 }
 
 export class Box implements BoxApi {
@@ -87,7 +88,7 @@ export class Box implements BoxApi {
       self: this.box,
       hints: new LeaderHints(),
       roundTrips: new RoundTrips(needs.forward, needs.clock),
-      admin: (routed, call, done) => this.#execute(routed.rule.zone, call, done),
+      admin: (call, done) => this.#execute(call, done),
     };
   }
 
@@ -106,8 +107,7 @@ export class Box implements BoxApi {
     return this.#admission.load;
   }
   #adminSide(): AdminSide {
-    if (this.#admin === undefined) throw new Error("the composition gives the box its admin side before it starts");
-    return this.#admin;
+    return must(this.#admin, "the admin side, which the composition gives the box before it starts,");
   }
 
   handle(request: Request, caller: Caller, done: (response: Response) => void): void {
@@ -144,7 +144,7 @@ export class Box implements BoxApi {
         return done(refusal(refuse("UNSUPPORTED_IN_MODE", "reads of a machine go by zone and path in this version")));
       case "admin":
         if (caller.kind !== "box") return done(refusal(refuse("DENIED", "admin calls travel between boxes only")));
-        if (request.zone === "") return this.#execute("", op.value, done);
+        if (request.zone === "") return this.#execute(op.value, done);
         return this.#fly(request, caller, done);
       case "list":
         return this.#list(request, op.value, caller, done);
@@ -227,9 +227,9 @@ export class Box implements BoxApi {
     });
   }
 
-  #execute(zone: string, call: { method: string; body: Uint8Array }, done: (response: Response) => void): void {
+  #execute(call: { method: string; body: Uint8Array }, done: (response: Response) => void): void {
     this.#adminSide()
-      .execute(zone, call.method, call.body)
+      .execute(call.method, call.body)
       .then(
         (body) => done(isRefusal(body) ? refusal(body) : answer({ $case: "admin", value: { body: body as Buffer } })),
         (error) => done(refusal(refuse("INTERNAL", messageOf(error)))),

@@ -43,7 +43,7 @@ export interface FlightNeeds {
   /** Asks for a newer map, because one was heard of. */
   refreshMap(heardEpoch: number): void;
   /** Executes an admin call on the box that leads the log. */
-  admin(routed: Routed, body: { method: string; body: Uint8Array }, done: (response: Response) => void): void;
+  admin(call: { method: string; body: Uint8Array }, done: (response: Response) => void): void;
 }
 
 export interface FlightTask {
@@ -149,8 +149,7 @@ export class Flight {
     const { work } = routed;
     if (work.kind === "read") return this.#attemptRead(routed);
     if (local?.isLeader) {
-      if (work.kind === "admin")
-        return this.#needs.admin(routed, work.call, (response) => this.#answered(response, ""));
+      if (work.kind === "admin") return this.#needs.admin(work.call, (response) => this.#answered(response, ""));
       return this.#needs.engine.mutate(this.#call(routed), work.operation, (response) => this.#answered(response, ""));
     }
     this.#send(routed, leaderTarget(this.#query(routed)));

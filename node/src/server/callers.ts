@@ -6,10 +6,10 @@ import { type Metadata, status } from "@grpc/grpc-js";
 import type { Receipt } from "@nexus-federation/proto/records.ts";
 import type { RequestOptions, Response } from "@nexus-federation/proto/request.ts";
 import type { Identity } from "../auth/identities.ts";
-import { noBytes } from "../base/bytes.ts";
 import { errorKinds, isRefusal, type Refusal } from "../base/errors.ts";
 import { failureOf } from "../base/failure.ts";
 import type { Caller } from "../box/api.ts";
+import { noOptions } from "../box/ask.ts";
 
 /** Decides who calls; the composition gives it the token table and the federation's name. */
 export interface Authenticator {
@@ -23,12 +23,14 @@ export interface Authenticator {
   ): Caller | Refusal | Promise<Caller | Refusal>;
 }
 
+/** The token of an Authorization header; empty when the header carries something else than a bearer token. */
 export function bearerOf(header: string | undefined): string | undefined {
   if (header === undefined) return undefined;
   const match = /^Bearer +([^\s]+)$/i.exec(header);
   return match?.[1] ?? "";
 }
 
+/** The same for a gRPC call. */
 export function bearerOfMetadata(metadata: Metadata): string | undefined {
   const [value] = metadata.get("authorization");
   return bearerOf(typeof value === "string" ? value : undefined);
@@ -36,25 +38,10 @@ export function bearerOfMetadata(metadata: Metadata): string | undefined {
 
 /** A principal and peer-only fields come from the connection, never from what a client wrote into its request. */
 export function ownOptions(given: RequestOptions | undefined, caller: Caller): RequestOptions {
-  return { ...(given ?? emptyOptions()), hops: [], principal: caller.principal };
+  return { ...(given ?? noOptions), hops: [], principal: caller.principal };
 }
 
-export function emptyOptions(): RequestOptions {
-  return {
-    timeoutMs: 0,
-    maxStalenessMs: undefined,
-    minCopies: 0,
-    after: noBytes as Buffer,
-    readPreference: "",
-    writeConcern: "",
-    requestId: noBytes as Buffer,
-    requestTimeMs: 0,
-    epoch: 0,
-    hops: [],
-    principal: "",
-  };
-}
-
+/** A failure as the whole answer to request `id`. */
 export function refusedResponse(id: number, refusal: Refusal, receipt?: Receipt): Response {
   return { id, receipt, servedBy: "", result: { $case: "failure", value: failureOf(refusal) } };
 }

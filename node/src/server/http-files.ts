@@ -6,6 +6,7 @@ import type { FileInfo, ReadResult } from "@nexus-federation/proto/records.ts";
 import type { FastifyInstance, FastifyReply, FastifyRequest } from "fastify";
 import { equalBytes, hexOf, noBytes } from "../base/bytes.ts";
 import { isRefusal, refuse } from "../base/errors.ts";
+import { inlineBytesMax } from "../client/operations.ts";
 import type { Address } from "../tree/path.ts";
 import { jsonFile, jsonReceipt, refusalOf, revisionOf, sendProblem, setReceipt } from "./http-answers.ts";
 import type { Door } from "./http-context.ts";
@@ -21,8 +22,6 @@ import {
 } from "./http-requests.ts";
 
 const prefix = "/api/v1/files";
-/** Bodies of a known size up to this travel in the log entry. */
-const inlineBytesMax = 32 * 1024;
 
 export function fileRoutes(app: FastifyInstance, door: Door): void {
   app.register(async (scope) => {

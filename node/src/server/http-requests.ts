@@ -7,9 +7,9 @@ import { isRefusal, type Refusal, refuse } from "../base/errors.ts";
 import { parseFence } from "../base/fence.ts";
 import { decodeToken } from "../base/token.ts";
 import type { Caller } from "../box/api.ts";
+import { noOptions } from "../box/ask.ts";
 import type { Address } from "../tree/path.ts";
 import { addressOfUrl } from "../tree/url.ts";
-import { emptyOptions } from "./callers.ts";
 
 const timeoutMaxMs = 120_000;
 
@@ -33,7 +33,7 @@ export function durationMs(text: string): number | undefined {
 }
 
 export function optionsOf(headers: IncomingHttpHeaders, caller: Caller): RequestOptions | Refusal {
-  const options = { ...emptyOptions(), principal: caller.principal };
+  const options = { ...noOptions, principal: caller.principal };
   const timeout = durationHeader(headers, "nexus-timeout");
   if (isRefusal(timeout)) return timeout;
   if (timeout !== undefined) {

@@ -1,4 +1,5 @@
 import type { ZoneRule } from "@nexus-federation/proto/records.ts";
+import { systemLog } from "../box/directory.ts";
 import { anyone, type DataBox } from "./data-box.ts";
 import { declared, recordOf, ruleFor } from "./founding.ts";
 import type { Fault, PlannedFault } from "./plan.ts";
@@ -6,8 +7,6 @@ import type { Process } from "./process.ts";
 import { WitnessBox } from "./witness-box.ts";
 import type { World } from "./world.ts";
 
-/** The system zone's log has this number in every federation. */
-const systemLog = 1;
 /** For handing over at a graceful stop, ms. */
 const drainMs = 1_000;
 /** Pause between two looks at a box whose disk was exchanged, ms. */

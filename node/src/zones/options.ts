@@ -109,12 +109,5 @@ export function planWrite(rule: ZoneRule, options: RequestOptions): WritePlan | 
       `zone ${rule.zone} has mode ${mode}: writeConcern authority would acknowledge what is not committed`,
     );
   }
-  if (options.minCopies > copiesMax) {
-    return refuse("INVALID", `minCopies is at most ${copiesMax}; ${options.minCopies} came`);
-  }
-  const idBytes = options.requestId.length;
-  if (idBytes !== 0 && idBytes !== requestIdBytes) {
-    return refuse("INVALID", `a request id has ${requestIdBytes} bytes; ${idBytes} came`);
-  }
-  return { copies: concern === "all" ? "all" : options.minCopies };
+  return optionsRefusal(options) ?? { copies: concern === "all" ? "all" : options.minCopies };
 }
