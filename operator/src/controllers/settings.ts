@@ -1,4 +1,5 @@
 import { parseArgs } from "node:util";
+import { NexusError } from "@nexus-federation/node/base/errors.ts";
 import { z } from "zod";
 
 const name = z.string().regex(/^[a-z0-9]([-a-z0-9]*[a-z0-9])?$/, "a DNS label is expected");
@@ -14,6 +15,10 @@ export const operatorSettings = z.strictObject({
   witnessImage: z.string().min(1).max(512).describe("Image of witnesses that name none (NEXUS_WITNESS_IMAGE)."),
   imagePullSecret: z.array(z.string().max(253)).max(8).default([]).describe("Pull secrets of the boxes' pods."),
   port: z.coerce.number().int().min(0).max(65_535).default(8080).describe("Plain HTTP: /healthz, /readyz, /metrics."),
+  letGo: z
+    .boolean()
+    .default(false)
+    .describe("Takes the finalizers off every object and ends: what an uninstallation does last."),
   log: z.enum(["debug", "info", "warn", "error"]).default("info").describe("Least level that is logged."),
 });
 export type OperatorSettings = Readonly<z.infer<typeof operatorSettings>>;
@@ -27,9 +32,10 @@ const flags = {
   "image-pull-secret": { type: "string", multiple: true },
   port: { type: "string" },
   log: { type: "string" },
+  "let-go": { type: "boolean" },
 } as const;
 
-/** Throws an Error whose message names the flag. */
+/** Throws INVALID with a message that names the flag. */
 export function readOperatorSettings(
   argv: readonly string[],
   environment: Record<string, string | undefined>,
@@ -44,11 +50,12 @@ export function readOperatorSettings(
     imagePullSecret: split(values["image-pull-secret"]),
     port: values.port,
     log: values.log,
+    letGo: values["let-go"],
   });
   if (parsed.success) return Object.freeze(parsed.data);
   const issue = parsed.error.issues[0];
   const flag = String(issue?.path[0] ?? "flags").replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`);
-  throw new Error(`--${flag}: ${issue?.message ?? "unreadable"}`);
+  throw new NexusError("INVALID", `--${flag}: ${issue?.message ?? "unreadable"}`);
 }
 
 function split(values: readonly string[] | undefined): string[] | undefined {

@@ -1,5 +1,6 @@
 // The values of the Helm chart: its schema, which Helm checks before it renders anything, and its reference page.
 import * as z from "zod";
+import { confirmDeleteAnnotation } from "../api/annotations.ts";
 
 const text = (about: string) => z.string().max(253).describe(about);
 const onOff = (about: string) => z.boolean().describe(about);
@@ -42,7 +43,7 @@ export const chartValues = z.strictObject({
   }),
   confirmDelete: z.strictObject({
     enabled: onOff(
-      "Refuses to delete a Box that is in use unless it carries federation.nexus.io/confirm-delete: <its name>. Namespaces that are being deleted are exempt.",
+      `Refuses to delete a Box that is in use unless it carries ${confirmDeleteAnnotation}: <its name>. Namespaces that are being deleted are exempt.`,
     ),
   }),
   networkPolicies: z.strictObject({

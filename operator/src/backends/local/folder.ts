@@ -33,7 +33,7 @@ export class Folder {
   get ports(): string {
     return join(this.root, "ports.json");
   }
-  /** What must outlive the boxes: the uid of the federation that was started. */
+  /** What must outlive the boxes: the name of the federation that was started. */
   get identity(): string {
     return join(this.root, "federation.json");
   }

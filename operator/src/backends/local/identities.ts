@@ -12,18 +12,13 @@ import {
   readCredentials,
   writeCredentials,
 } from "@nexus-federation/node/transport/credentials.ts";
+import { ownerPrincipal, ownerTokenBytes, renewBelow } from "../shared/credentials.ts";
 import { type Folder, writePrivate } from "./folder.ts";
 
 /** Id of the supervisor in its certificate. */
 export const operatorId = "local";
-/** Principal of the owner's token. */
-export const ownerPrincipal = "owner";
-const tokenBytes = 32;
 /** Beside the boxes' folders; no box has a name that begins with a dot. */
 const operatorFolder = ".operator";
-
-/** A certificate or list is renewed when less than this part of its life is left. */
-const renewBelow = 1 / 3;
 
 export class Identities {
   readonly #folder: Folder;
@@ -102,7 +97,7 @@ export class Identities {
 export function ensureToken(folder: Folder, federation: string, random: Random): string {
   const kept = readContext(folder)?.token;
   if (kept !== undefined && existsSync(folder.tokens)) return kept;
-  const token = Buffer.from(random.bytes(tokenBytes)).toString("base64url");
+  const token = Buffer.from(random.bytes(ownerTokenBytes)).toString("base64url");
   const entry = {
     name: ownerPrincipal,
     federation,

@@ -3,14 +3,14 @@
 import { existsSync, readFileSync } from "node:fs";
 import { NexusError } from "@nexus-federation/node/base/errors.ts";
 import { stringify } from "yaml";
-import { apiVersion, type Kind, keyOf, type Resource } from "../../api/kinds.ts";
+import { apiGroup, apiVersion, type Kind, keyOf, type Resource } from "../../api/kinds.ts";
 import { loadFiles, printFault, type SourceFile } from "../../api/load.ts";
 import type { Declared } from "../../planner/desired.ts";
 import { writePrivate } from "./folder.ts";
 
-const createdAnnotation = "federation.nexus.io/created-at-ms";
-const endedAnnotation = "federation.nexus.io/ended-at-ms";
-const deletedAnnotation = "federation.nexus.io/deleted";
+const createdAnnotation = `${apiGroup}/created-at-ms`;
+const endedAnnotation = `${apiGroup}/ended-at-ms`;
+const deletedAnnotation = `${apiGroup}/deleted`;
 
 export type Loaded = ReturnType<typeof loadFiles>;
 
