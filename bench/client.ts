@@ -1,11 +1,12 @@
 // The load on our side, in a process of its own as etcd's is: the published TypeScript client over one stream.
-// node bench/client.ts --dir FOLDER --mode put|get|stale|lock|batch|touch|up|down --clients N --seconds S; one JSON line.
+// node bench/client.ts --dir FOLDER --mode put|get|stale|lock|batch|touch|offer|up|down --clients N --seconds S; one JSON line.
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
 import { NexusClient } from "../node/src/client/client.ts";
 import { write } from "../node/src/client/operations.ts";
 import { type Act, drive } from "./loop.ts";
+import { offer } from "./offer.ts";
 import type { Measured } from "./processes.ts";
 
 const { values: flags } = parseArgs({
@@ -28,7 +29,8 @@ const batchFiles = 1000;
 const timeoutMs = 60_000;
 
 const { federation, endpoints, token, ca } = JSON.parse(readFileSync(join(flags.dir, "context.json"), "utf8"));
-const client = new NexusClient({ federation, endpoints, token, ca, timeoutMs });
+const settings = { federation, endpoints, token, ca, timeoutMs };
+const client = new NexusClient(settings);
 const groups = Number(flags.groups);
 const value = Buffer.alloc(valueBytes, "x");
 const path = (of: number, turn: number) =>
@@ -91,6 +93,7 @@ async function main(): Promise<Measured> {
   await client.hello();
   const { mode } = flags;
   if (mode === "touch") return touch();
+  if (mode === "offer") return offer(settings, { rate: Number(flags.rate), seconds: Number(flags.seconds) });
   if (mode === "up" || mode === "down") return transfer(mode);
   const make = acts[mode];
   if (make === undefined) throw new Error(`unknown mode ${mode}`);

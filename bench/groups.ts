@@ -1,31 +1,47 @@
-// `npm run bench -- groups`: the same boxes with 1, 10, 100 and 1000 groups (each a zone with a log of its own), the put
-// rate spread over all of them, and what an idle group keeps in memory.
+// `npm run bench -- groups [--counts 1,10,100,1000]`: the same boxes with more and more groups (each a zone with a log of
+// its own), the put rate spread over all of them, and what an idle group keeps in memory.
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { Ours } from "./ours.ts";
 import { sleep } from "./processes.ts";
 import { type ReportRow, reportRow } from "./report.ts";
 
-const counts = [1, 10, 100, 1000];
 const clients = 64;
 const seconds = 4;
 /** Groups fall idle and garbage is collected in this time. */
 const restMs = 10_000;
+/** The killed member is back, and all its groups have a leader again, well within this time. */
+const awayMs = 15_000;
+/** Unit of /proc/PID/stat. */
+const tickMs = 10;
 
-export async function measureGroups(work: string, say: (text: string) => void): Promise<ReportRow[]> {
+/** `counts`: groups that there are at each step, ascending. */
+export async function measureGroups(
+  work: string,
+  counts: readonly number[],
+  say: (text: string) => void,
+): Promise<ReportRow[]> {
   const ours = await Ours.start(join(work, "groups"));
   const rates: number[] = [];
   const memory: number[] = [];
+  let former = 0;
+  let witness = { cores: 0, anonymousKib: 0 };
   try {
     for (const count of counts) {
       say(`${count} groups`);
+      const before = residentKib(ours.pids().get("nexus-1")!);
       await ours.apply(zones(count));
       await ours.load("touch", { clients: 16, seconds: 0, groups: count });
+      await sleep(restMs);
+      // Before the load: afterwards a log keeps its newest entries, which is the load's memory, not the group's.
+      memory.push((residentKib(ours.pids().get("nexus-1")!) - before) / (count - former));
+      former = count;
       await ours.load("put", { clients, seconds: 2, groups: count });
       rates.push((await ours.load("put", { clients, seconds, groups: count })).rate);
       await sleep(restMs);
-      memory.push(residentKib(ours.pids().get("nexus-1")!));
     }
+    say("a member goes down and comes back");
+    witness = await witnessMeanwhile(ours);
   } finally {
     await ours.stop();
   }
@@ -34,17 +50,35 @@ export async function measureGroups(work: string, say: (text: string) => void): 
       name: `put 256 B over ${count} groups`,
       clients,
       unit: "ops/s",
-      target: count === 1 ? undefined : 0.5,
-      peerName: "ours with 1 group",
+      target: i === 0 ? undefined : 0.5,
+      peerName: `ours with ${counts[0]}`,
       ours: [rates[i]!],
       peer: [rates[0]!],
     }),
   );
-  const most = counts.at(-1)!;
-  const perGroup = (memory.at(-1)! - memory[0]!) / (most - 1);
-  const row = { name: `memory of a box for each idle group, of ${most}`, clients: 0, unit: "KiB" };
-  out.push(reportRow({ ...row, peerName: "target: below 100 KiB", ours: [perGroup], peer: [] }));
+  const row = { name: `memory of a box for each idle group, of ${counts.at(-1)}`, clients: 0, unit: "KiB" };
+  out.push(reportRow({ ...row, peerName: "target: below 100 KiB", ours: [memory.at(-1)!], peer: [] }));
+  const away = { clients: 0, ours: [witness.cores], peer: [] };
+  const name = `witness of ${counts.at(-1)} groups while a member goes down and comes back`;
+  out.push(reportRow({ ...away, name, unit: "cores", peerName: "target: at most 0.1" }));
+  const own = { ...away, name: `${name}: memory of its own`, ours: [witness.anonymousKib / 1024] };
+  out.push(reportRow({ ...own, unit: "MiB", peerName: "target: limit of 64" }));
   return out;
+}
+
+/** A data box is killed and started again by its supervisor. Memory that maps files is not counted: it can be given up. */
+async function witnessMeanwhile(ours: Ours): Promise<{ cores: number; anonymousKib: number }> {
+  const pids = ours.pids();
+  const witness = pids.get("witness-1")!;
+  const before = cpuMs(witness);
+  process.kill(pids.get("nexus-2")!, "SIGKILL");
+  await sleep(awayMs);
+  return { cores: (cpuMs(witness) - before) / awayMs, anonymousKib: statusKib(witness, "RssAnon") };
+}
+
+function cpuMs(pid: number): number {
+  const fields = readFileSync(`/proc/${pid}/stat`, "utf8").split(") ")[1]!.split(" ");
+  return (Number(fields[11]) + Number(fields[12])) * tickMs;
 }
 
 function zones(count: number): string {
@@ -57,6 +91,10 @@ spec: { pathPattern: /g${i}/**, mode: strong_ha, raftGroup: main }
 }
 
 function residentKib(pid: number): number {
+  return statusKib(pid, "VmRSS");
+}
+
+function statusKib(pid: number, field: string): number {
   const status = readFileSync(`/proc/${pid}/status`, "utf8");
-  return Number(/^VmRSS:\s+(\d+) kB/m.exec(status)?.[1] ?? 0);
+  return Number(new RegExp(`^${field}:\\s+(\\d+) kB`, "m").exec(status)?.[1] ?? 0);
 }

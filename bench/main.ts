@@ -1,7 +1,7 @@
 // `npm run bench`: the product beside its peers, in the same run on the same machine. Why not figures of each alone: they
 // say more about the machine than about the program; only ratios of one run mean something elsewhere. Sketch: each round
 // starts a fresh etcd, measures every row, stops it, then the same with a fresh federation; medians over the rounds.
-// Flags: --rounds 3, --json FILE (or - for stdout), --quick (one short round). `npm run bench -- groups` scales groups.
+// Flags: --rounds 3, --json FILE (or - for stdout). Apart from it: `npm run bench -- groups` (groups.ts), `overload`.
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -9,6 +9,7 @@ import { parseArgs } from "node:util";
 import { type Floors, measureFloors } from "./floors/floors.ts";
 import { measureGroups } from "./groups.ts";
 import { Ours } from "./ours.ts";
+import { measureOverload } from "./overload.ts";
 import { Etcd } from "./peers/etcd.ts";
 import { Redis } from "./peers/redis.ts";
 import { type ReportRow, reportRow, setup, table } from "./report.ts";
@@ -16,9 +17,14 @@ import { calmShare, measureRows, type Row, rows } from "./rows.ts";
 
 const { values: flags, positionals } = parseArgs({
   allowPositionals: true,
-  options: { rounds: { type: "string", default: "3" }, json: { type: "string" } },
+  options: {
+    rounds: { type: "string", default: "3" },
+    json: { type: "string" },
+    counts: { type: "string", default: "" },
+  },
 });
 const rounds = Number(flags.rounds);
+const counts = (flags.counts || "1,10,100,1000").split(",").map(Number);
 const work = mkdtempSync(join(tmpdir(), "nexus-bench-"));
 const say = (text: string) => void process.stderr.write(`${text}\n`);
 
@@ -99,7 +105,8 @@ function finish(out: ReportRow[], lines: string[]): void {
 
 async function main(): Promise<void> {
   const lines = setup();
-  if (positionals[0] === "groups") return finish(await measureGroups(work, say), lines);
+  if (positionals[0] === "groups") return finish(await measureGroups(work, counts, say), lines);
+  if (positionals[0] === "overload") return finish(await measureOverload(work, say), lines);
   const ours = side();
   const peer = side();
   for (let number = 1; number <= rounds; number++) await round(number, ours, peer);

@@ -9,6 +9,9 @@ export interface Measured {
   p50Ms: number;
   p99Ms: number;
   count: number;
+  /** Of `offer`: operations begun a second, and how many ended how. */
+  offered?: number;
+  outcomes?: Record<string, number>;
 }
 
 export interface Command {

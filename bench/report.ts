@@ -80,6 +80,7 @@ function figure(value: number | null, unit: string): string {
   if (value === null) return "-";
   if (unit === "MB/s") return `${(value / 1e6).toFixed(0)} MB/s`;
   if (unit === "ms") return `${value.toFixed(2)} ms`;
-  if (unit === "KiB") return `${value.toFixed(1)} KiB`;
+  if (unit === "KiB" || unit === "MiB") return `${value.toFixed(1)} ${unit}`;
+  if (unit === "cores") return `${value.toFixed(3)} cores`;
   return `${Math.round(value).toLocaleString("en")} /s`;
 }

@@ -1,8 +1,14 @@
+import type { Clock } from "../base/clock.ts";
 import { type Refusal, refuse } from "../base/errors.ts";
+import { Pace } from "../base/pace.ts";
 import type { BoxLimits } from "./limits.ts";
 
 /** Pause advised to those who come too many, ms. */
 const retryAfterMs = 50;
+/** Longest pause advised to a change that would wait too long, ms. */
+const retryMsMax = 1_000;
+/** Share of its time that a change may spend waiting for those before it. */
+const waitShareMax = 0.5;
 
 /** What is under way, and how often there was no room so far. */
 export interface Load {
@@ -18,10 +24,15 @@ export class Admission {
   #bytes = 0;
   #transfers = 0;
   #refused = 0;
+  #changes = 0;
+  #changed = 0;
+  readonly #pace = new Pace();
   readonly #limits: BoxLimits;
+  readonly #clock: Pick<Clock, "now">;
 
-  constructor(limits: BoxLimits) {
+  constructor(limits: BoxLimits, clock: Pick<Clock, "now">) {
     this.#limits = limits;
+    this.#clock = clock;
   }
 
   get load(): Load {
@@ -47,6 +58,26 @@ export class Admission {
   leave(bytes: number): void {
     this.#requests--;
     this.#bytes -= bytes;
+  }
+
+  /**
+   * For a change that is admitted and waits for nothing but its turn; it ends with leaveChange. Begun behind a queue that
+   * outlasts its time it would be carried out when nobody waits for it: when more comes than can be done, then nothing
+   * would be done in time.
+   */
+  enterChange(timeoutMs: number): Refusal | undefined {
+    const waitMs = this.#pace.waitMs(this.#clock.now(), this.#changes, this.#changed);
+    if (waitMs > timeoutMs * waitShareMax) {
+      this.#refused++;
+      const message = `${this.#changes} changes wait on this box for about ${Math.round(waitMs)} ms, more than half of the time given`;
+      return refuse("OVERLOADED", message, { retryAfterMs: Math.min(retryMsMax, Math.ceil(waitMs)) });
+    }
+    this.#changes++;
+    return undefined;
+  }
+  leaveChange(): void {
+    this.#changes--;
+    this.#changed++;
   }
 
   enterTransfer(): Refusal | undefined {

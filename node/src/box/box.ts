@@ -80,7 +80,7 @@ export class Box implements BoxApi {
   constructor(needs: BoxNeeds) {
     this.#needs = needs;
     ({ box: this.box, federation: this.federation, region: this.region } = needs.identity);
-    this.#admission = new Admission(needs.limits);
+    this.#admission = new Admission(needs.limits, needs.clock);
     this.ask = askWith((request, caller, done) => this.handle(request, caller, done));
     this.#listings = new Listings({ ...needs, ask: this.ask });
     this.#flights = {
@@ -112,9 +112,10 @@ export class Box implements BoxApi {
 
   handle(request: Request, caller: Caller, done: (response: Response) => void): void {
     const bytes = request.op?.$case === "mutate" ? contentBytes(request.op.value) : 0;
-    const busy = this.#admission.enter(bytes);
+    const busy = this.#admission.enter(bytes) ?? this.#enterChange(request, bytes);
     const finish = (response: Response) => {
       this.#admission.leave(bytes);
+      if (isChange(request)) this.#admission.leaveChange();
       response.id = request.id;
       if (response.servedBy === "") response.servedBy = this.box;
       done(response);
@@ -125,6 +126,13 @@ export class Box implements BoxApi {
     } catch (error) {
       finish(refusal(refuse("INTERNAL", messageOf(error))));
     }
+  }
+
+  #enterChange(request: Request, bytes: number): Refusal | undefined {
+    if (!isChange(request)) return undefined;
+    const late = this.#admission.enterChange(request.options?.timeoutMs || this.#needs.limits.timeoutMs);
+    if (late !== undefined) this.#admission.leave(bytes);
+    return late;
   }
 
   #dispatch(request: Request, caller: Caller, done: (response: Response) => void): void {
@@ -261,4 +269,9 @@ function waitsForLock(request: Request): boolean {
 function isChunked(request: Request): boolean {
   const op = request.op?.$case === "mutate" ? request.op.value.op : undefined;
   return op?.$case === "write" && op.value.chunks.length > 0;
+}
+
+/** True for what waits for its turn only; a lock may rightly be waited for. */
+function isChange({ op }: Request): boolean {
+  return op?.$case === "mutate" && op.value.op?.$case !== "acquire";
 }

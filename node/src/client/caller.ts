@@ -31,6 +31,8 @@ export interface CallerNeeds {
 const notRetried = new Set<ErrorCode>(["LOCKED", "COPIES_UNAVAILABLE", "STALENESS_EXCEEDED", "DISK_FULL", "DEADLINE"]);
 /** The log's own word, but on this attempt alone. */
 const ofThisAttempt = new Set<ErrorCode>(["EXPIRED", "GENERATION_CHANGED"]);
+/** Where there is no room, attempts must become fewer, and come at different times. */
+const overloadPauses = { firstMs: 50, maxMs: 2_000, factor: 2 };
 /** Time beyond the box's own deadline that an answer is waited for. */
 const answerGraceMs = 250;
 
@@ -70,6 +72,8 @@ class Attempt {
   readonly #end: (response: Response | undefined, error: NexusError | undefined) => void;
   readonly #deadlineMs: number;
   #backoff: Backoff | undefined;
+  /** Between attempts that found no room. */
+  #patience: Backoff | undefined;
   #timer: { cancel(): void } | undefined;
   #onAbort: (() => void) | undefined;
   #session: Session | undefined;
@@ -190,7 +194,11 @@ class Attempt {
     if (this.#over) return;
     this.#lastProblem = problem;
     this.#backoff ??= new Backoff(this.#needs.random, { firstMs: 4, maxMs: 100, factor: 1.6 });
-    const delayMs = Math.max(waitMs, this.#backoff.nextMs());
+    let delayMs = Math.max(waitMs, this.#backoff.nextMs());
+    if (this.#lastCode === "OVERLOADED") {
+      this.#patience ??= new Backoff(this.#needs.random, overloadPauses);
+      delayMs = waitMs + this.#patience.nextMs();
+    }
     if (this.#needs.clock.now() + delayMs >= this.#deadlineMs) return this.#giveUp();
     this.#needs.clock.after(delayMs, () => this.#send());
   }

@@ -65,6 +65,31 @@ function door(who: Caller = caller) {
 }
 
 describe("a session", () => {
+  test("is read no further in a round of the event loop once it brought enough, and again in the next", async () => {
+    const { stream, send, asked } = door();
+    send(...Array.from({ length: 200 }, (_, i) => i + 1));
+    expect(stream.paused).toBe(false);
+    send(...Array.from({ length: 200 }, (_, i) => i + 201));
+    expect(asked.length).toBe(400);
+    expect(stream.paused).toBe(true);
+
+    await new Promise((resolve) => setImmediate(resolve));
+    expect(stream.paused).toBe(false);
+  });
+
+  test("that does not take its answers is not read again only because a round is over", async () => {
+    const { stream, send, turn, answer } = door();
+    stream.room = false;
+    send(...Array.from({ length: 300 }, (_, i) => i + 1));
+    answer(0);
+    turn();
+    await new Promise((resolve) => setImmediate(resolve));
+    expect(stream.paused).toBe(true);
+
+    stream.emit("drain");
+    expect(stream.paused).toBe(false);
+  });
+
   test("sends the answers of one turn as one frame, under the ids of their requests", () => {
     const { stream, send, turn, answer } = door();
     send(11, 12, 13);

@@ -7,6 +7,11 @@ import { grpcError, ownOptions, refusedResponse } from "./callers.ts";
 /** Requests of one stream that may wait for answers at once; the next one is refused with OVERLOADED. */
 export const sessionInFlightMax = 8192;
 const overloadedRetryMs = 50;
+/**
+ * Requests of one stream taken in one round of the event loop. A flood is then read no faster than what it asks for is
+ * done: otherwise reading it leaves no time for heartbeats, and each answer comes too late.
+ */
+const roundMax = 256;
 /** Weight of one answer frame to aim at. */
 const frameBytesMax = 512 * 1024;
 
@@ -20,6 +25,10 @@ export class SessionDoor {
   #inFlight = 0;
   #scheduled = false;
   #noMore = false;
+  /** Requests taken in this round. */
+  #taken = 0;
+  /** Reasons not to read now. */
+  readonly #holds = new Set<"room" | "renewal" | "round">();
   #gone = false;
 
   constructor(needs: {
@@ -37,7 +46,7 @@ export class SessionDoor {
   start(): void {
     const stream = this.#stream;
     stream.on("data", (frame: RequestFrame) => this.#receive(frame));
-    stream.on("drain", () => stream.resume());
+    stream.on("drain", () => this.#release("room"));
     stream.on("error", () => this.#end());
     stream.on("cancelled", () => this.#end());
     stream.on("end", () => {
@@ -62,16 +71,35 @@ export class SessionDoor {
   #receive(frame: RequestFrame): void {
     const renewal = this.#caller.renewal?.();
     if (renewal === undefined) return this.#handle(frame);
-    this.#stream.pause();
+    this.#hold("renewal");
     this.#inFlight++;
     void Promise.resolve(renewal).then((refusal) => {
       this.#inFlight--;
       if (this.#gone) return;
       if (refusal === undefined) this.#handle(frame);
       else this.#refuse(frame, refusal);
-      this.#stream.resume();
+      this.#release("renewal");
       this.#endWhenAnswered();
     });
+  }
+
+  #hold(why: "room" | "renewal" | "round"): void {
+    this.#holds.add(why);
+    this.#stream.pause();
+  }
+  #release(why: "room" | "renewal" | "round"): void {
+    this.#holds.delete(why);
+    if (this.#holds.size === 0) this.#stream.resume();
+  }
+
+  #count(requests: number): void {
+    if (this.#taken === 0) setImmediate(() => this.#nextRound());
+    this.#taken += requests;
+    if (this.#taken >= roundMax) this.#hold("round");
+  }
+  #nextRound(): void {
+    this.#taken = 0;
+    if (this.#holds.has("round")) this.#release("round");
   }
 
   /** Who may not come in any more begins anew, with newer credentials if it has them. */
@@ -81,6 +109,7 @@ export class SessionDoor {
   }
 
   #handle(frame: RequestFrame): void {
+    this.#count(frame.requests.length);
     for (const request of frame.requests) {
       const { id } = request;
       if (this.#inFlight >= sessionInFlightMax) {
@@ -128,7 +157,7 @@ export class SessionDoor {
       bytes = 0;
     }
     if (from < answers.length) room = this.#stream.write({ responses: from === 0 ? answers : answers.slice(from) });
-    if (!room) this.#stream.pause();
+    if (!room) this.#hold("room");
     this.#endWhenAnswered();
   }
 }

@@ -1,0 +1,44 @@
+import { expect, test } from "vitest";
+import type { Refusal } from "../base/errors.ts";
+import { Admission } from "./admission.ts";
+import { defaultBoxLimits } from "./limits.ts";
+
+/** A box that works off one change a millisecond, with `offered` that come in each. */
+function flood(offered: number, timeoutMs: number) {
+  let nowMs = 0;
+  const admission = new Admission(defaultBoxLimits, { now: () => nowMs });
+  const arrivals: number[] = [];
+  const waits: number[] = [];
+  const refusals: Refusal[] = [];
+  for (; nowMs < 5_000; nowMs++) {
+    for (let i = 0; i < offered; i++) {
+      const refusal = admission.enterChange(timeoutMs);
+      if (refusal === undefined) arrivals.push(nowMs);
+      else refusals.push(refusal);
+    }
+    const arrived = arrivals.shift();
+    if (arrived === undefined) continue;
+    admission.leaveChange();
+    waits.push(nowMs - arrived);
+  }
+  return { admission, refusals, waits: waits.slice(1_000) };
+}
+
+test("of four times what can be done as much is taken as is done in time, and the rest is refused", () => {
+  const { waits, refusals, admission } = flood(4, 1_000);
+  expect(Math.max(...waits)).toBeLessThan(1_000);
+  expect(Math.max(...waits)).toBeGreaterThan(250);
+  expect(refusals.length).toBeGreaterThan(13_000);
+  expect(admission.load.refused).toBe(refusals.length);
+  expect(refusals.at(-1)).toMatchObject({ code: "OVERLOADED" });
+  expect(refusals.at(-1)?.retryAfterMs).toBeGreaterThan(500);
+});
+
+test("whoever has the time may wait behind a long queue", () => {
+  const { admission } = flood(4, 1_000);
+  expect(admission.enterChange(60_000)).toBeUndefined();
+});
+
+test("what can be done is never refused", () => {
+  expect(flood(1, 1_000).refusals).toEqual([]);
+});
