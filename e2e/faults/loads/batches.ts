@@ -32,7 +32,7 @@ export async function writeTogether(desk: Desk): Promise<void> {
     load.acknowledge(invokedMs);
     held.set(desk, etagOf(content));
   } catch (error) {
-    load.history.complete(id, load.outcomeOf(error));
+    load.refuse(id, path, load.outcomeOf(error));
     held.delete(desk);
   }
 }

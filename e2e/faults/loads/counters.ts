@@ -31,7 +31,7 @@ export async function incrementUnderLock(desk: Desk): Promise<void> {
       load.history.complete(id, { outcome: "ok" });
       load.acknowledge(invokedMs);
     } catch (error) {
-      load.history.complete(id, load.outcomeOf(error));
+      load.refuse(id, path, load.outcomeOf(error));
     }
   } finally {
     await client.release(lockPath, granted.grant.lockId, { timeoutMs }).catch((error) => void load.outcomeOf(error));

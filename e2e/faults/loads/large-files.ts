@@ -32,8 +32,8 @@ export async function moveLargeFile(desk: Desk): Promise<void> {
     load.history.complete(id, { outcome: "ok" });
     load.acknowledge(invokedMs);
   } catch (error) {
-    // A stream that broke says nothing of what became of its last frame.
+    // A stream that broke says nothing of what became of its last frame; a full disk is the box's own word.
     const { code, outcome } = load.outcomeOf(error);
-    load.history.complete(id, { code, outcome: outcome === "none" ? "unknown" : outcome });
+    load.refuse(id, path, { code, outcome: outcome === "none" && code !== "DISK_FULL" ? "unknown" : outcome });
   }
 }

@@ -32,7 +32,7 @@ export async function appendItem(desk: Desk): Promise<void> {
     load.history.complete(id, { outcome: "ok" });
     load.acknowledge(invokedMs);
   } catch (error) {
-    load.history.complete(id, load.outcomeOf(error));
+    load.refuse(id, path, load.outcomeOf(error));
   }
 }
 

@@ -47,6 +47,9 @@ const refusedByState = new Set<string>(["PRECONDITION_FAILED", "NOT_FOUND", "FEN
 /** Codes that no fault excuses. */
 const never = new Set<string>(["INTERNAL", "INVALID", "CORRUPT", "DENIED", "UNAUTHENTICATED", "WRONG_TYPE", "NO_ZONE"]);
 
+/** Calls of unknown fate on the paths of one kind. */
+const unknownMax = 6;
+
 export class Load {
   readonly history = new History();
   readonly settings: LoadSettings;
@@ -57,6 +60,8 @@ export class Load {
   /** Sentences of what no client may ever see. */
   readonly wrong: string[] = [];
   round = 0;
+  /** Calls of unknown fate by kind and round. */
+  readonly #unknown = new Map<string, number>();
   #running = true;
   readonly #loops: Promise<void>[] = [];
   readonly #acknowledged: { invokedMs: number; atMs: number }[] = [];
@@ -78,9 +83,26 @@ export class Load {
     return this.#running;
   }
 
-  /** A path of this round. */
+  /**
+   * A path of this round. A checker tries every order of the calls of unknown fate, so a path is left for a new one when
+   * it has had its share of them.
+   */
   at(kind: string, name: string | number): string {
-    return `${this.settings.path}/${kind}/${this.round}/${name}`;
+    const part = Math.floor((this.#unknown.get(`${kind} ${this.round}`) ?? 0) / unknownMax);
+    return `${this.settings.path}/${kind}/${this.round}.${part}/${name}`;
+  }
+
+  /** A call on a path of `at` is of unknown fate. */
+  #countUnknown(path: string): void {
+    const [kind, round] = path.slice(this.settings.path.length + 1).split("/");
+    const key = `${kind} ${round?.split(".")[0]}`;
+    this.#unknown.set(key, (this.#unknown.get(key) ?? 0) + 1);
+  }
+
+  /** Writes down how the call on `path` ended, when it was refused. */
+  refuse(id: number, path: string, how: { code: string; outcome: Outcome }): void {
+    if (how.outcome === "unknown") this.#countUnknown(path);
+    this.history.complete(id, how);
   }
 
   /** Ends the loops once their calls in flight are answered. */

@@ -35,7 +35,7 @@ export async function useRegister(desk: Desk): Promise<void> {
     load.acknowledge(invokedMs);
     known.set(path, value);
   } catch (error) {
-    load.history.complete(id, load.outcomeOf(error));
+    load.refuse(id, path, load.outcomeOf(error));
     known.delete(path);
   }
 }

@@ -32,7 +32,7 @@ export async function holdSlot(desk: Desk): Promise<void> {
     const refusal = load.outcomeOf(error);
     // Who waited may have been granted it while the refusal was on its way.
     const outcome = refusal.code === "LOCKED" ? "unknown" : refusal.outcome;
-    history.complete(id, { ...refusal, outcome });
+    load.refuse(id, path, { ...refusal, outcome });
     if (outcome === "none") clearTimeout(expiry);
     return;
   }
@@ -45,6 +45,6 @@ export async function holdSlot(desk: Desk): Promise<void> {
     history.complete(end, { outcome: "ok" });
   } catch (error) {
     // NOT_FOUND: it had ended by itself.
-    history.complete(end, { ...load.outcomeOf(error), outcome: "unknown" });
+    load.refuse(end, path, { ...load.outcomeOf(error), outcome: "unknown" });
   }
 }

@@ -23,7 +23,7 @@ export async function writeWatched(desk: Desk): Promise<void> {
     load.history.complete(id, { outcome: "ok" });
     load.acknowledge(invokedMs);
   } catch (error) {
-    load.history.complete(id, load.outcomeOf(error));
+    load.refuse(id, path, load.outcomeOf(error));
   }
 }
 

@@ -38,6 +38,7 @@ async function measure(run: Run, handOver: Handover): Promise<Finding> {
   const load = new Load({ ...settings, pauseMs, timeoutMs: 10_000 }).add(writers, useRegister);
   const gapsMs: number[] = [];
   const calmMs: number[] = [];
+  const refusals: string[] = [];
   try {
     for (let i = 0; i < run.kills; i++) {
       run.stopped.throwIfAborted();
@@ -48,7 +49,9 @@ async function measure(run: Run, handOver: Handover): Promise<Finding> {
       await pause(600 + run.random.unit() * 200);
       const from = performance.now();
       calmMs.push(load.longestGap(calmFrom, from));
-      await handOver(world, await federation.leader());
+      const leader = await federation.leader();
+      // It may be refused, or stay without an answer; what writers saw counts all the same.
+      await handOver(world, leader).catch((error) => refusals.push((error as Error).message.split("\n")[0] ?? ""));
       gapsMs.push(load.longestGap(from, performance.now()));
       load.round++;
       run.progress(`${i + 1} of ${run.kills}, last ${gapsMs.at(-1)!.toFixed(0)} ms`);
@@ -64,7 +67,16 @@ async function measure(run: Run, handOver: Handover): Promise<Finding> {
   if (p99 >= p99MsMax) wrong.push(`p99 is ${p99.toFixed(0)} ms without a write, asked is less than ${p99MsMax}`);
   const of = (list: number[], q: number) => Math.round(quantile(list, q));
   const figures = { handovers: gapsMs.length, p50Ms: of(gapsMs, 0.5), p99Ms: of(gapsMs, 0.99), mostMs: of(gapsMs, 1) };
-  return { figures: { ...figures, calmP50Ms: of(calmMs, 0.5), calmP99Ms: of(calmMs, 0.99) }, wrong };
+  return {
+    figures: {
+      ...figures,
+      calmP50Ms: of(calmMs, 0.5),
+      calmP99Ms: of(calmMs, 0.99),
+      refused: refusals.length,
+      lastRefusal: refusals.at(-1) ?? "",
+    },
+    wrong,
+  };
 }
 
 const about = "longest time without an acknowledged write";
