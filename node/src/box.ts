@@ -193,7 +193,7 @@ async function buildListeners(parts: Parts, { host, node }: ReturnType<typeof bu
   const security = { kind: "tls", credentials: current, clientCertificate: "required" } as const;
   const peer = new Listener({ ...settings.peer, ...peerListenerLimits, security }, { refused: refused("peer") });
   network.serveOn(peer.grpc);
-  serveBulk(peer.grpc, { self, admit: () => undefined, server: bulkServer(parts, host) });
+  serveBulk(peer.grpc, { self, admit: host.admit, server: bulkServer(parts, host) });
   adminOnPeerPort(needs, peer);
   const client = await clientDoors(needs, {
     ...settings.client,

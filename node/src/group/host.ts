@@ -5,6 +5,7 @@ import type { Message } from "../raft/messages.ts";
 import type { LinkHandler, Remote, ServeHandler, SnapshotStart } from "../transport/ports.ts";
 import { proposalRefusal } from "./admission.ts";
 import type { BootstrapCall, CopyDemand, Groups, GroupView, MembershipCall, Proposal } from "./api.ts";
+import { bannedRefusal } from "./banned.ts";
 import { Bootstraps } from "./bootstrap.ts";
 import { ChunkHold } from "./chunk-hold.ts";
 import { compactIfDue } from "./compaction.ts";
@@ -138,8 +139,11 @@ export class GroupHost implements Groups {
     for (const replica of this.#core.replicas.values()) replica.abandon(notApplied(""));
   }
 
+  /** Why a box's streams are not taken; undefined when they are. */
+  readonly admit = (remote: Remote): Refusal | undefined => bannedRefusal(this.#core.replicas.values(), remote);
+
   readonly serveHandler: ServeHandler = {
-    admit: () => undefined,
+    admit: this.admit,
     frame: (session, bytes) => this.#delivery.enqueue(session.remote, bytes),
     closed: () => {},
   };

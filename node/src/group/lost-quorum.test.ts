@@ -66,6 +66,7 @@ describe("a lost quorum", () => {
     };
     expect((await declare(1))?.message).toContain("banned");
     expect(b.view()).toMatchObject({ generation: 1 });
+    expect(b.network.isUp("raft", "a")).toBe(false);
 
     b.crash();
     for (const box of [b, c]) {
@@ -76,6 +77,7 @@ describe("a lost quorum", () => {
     await cluster.until(() => a.host.membershipReached(1), 20_000, "members");
     await cluster.put("/z", "3");
     await cluster.run(500);
+    expect(b.network.isUp("raft", "a")).toBe(true);
     for (const box of [b, c]) for (const path of ["/x", "/y", "/z"]) expect(box.content(path)).toBeDefined();
   });
 

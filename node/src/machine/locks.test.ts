@@ -1,4 +1,5 @@
 import { describe, expect, it } from "vitest";
+import { Machine } from "./machine.ts";
 import { acquireOp, codeOf, grantIn, idOf, Rig, when } from "./testing/rig.ts";
 
 const release = (path: string, lockId: Buffer) => ({ $case: "release" as const, value: { path, lockId } });
@@ -27,6 +28,18 @@ describe("locks", () => {
     expect(codeOf(rig.run(acquireOp("/l"), { requestId: idOf(2) }))).toBe("LOCKED");
     rig.run(release("/l", first.lockId));
     expect(grantIn(rig.run(acquireOp("/l"), { requestId: idOf(3) })).counter).toBe(2);
+  });
+
+  it("a lock of an earlier generation is not extended, and ends by its time or its release", () => {
+    const rig = new Rig();
+    const held = grantIn(rig.run(acquireOp("/l"), { requestId: idOf(1) }));
+    rig.run(acquireOp("/l", { wait: true }), { requestId: idOf(2) });
+
+    rig.machine = new Machine(rig.store, { generation: 2 });
+    expect(codeOf(rig.run(extend("/l", held.lockId)))).toBe("FENCED");
+    rig.run(release("/l", held.lockId));
+
+    expect(rig.effects).toMatchObject([{ kind: "lock-ended" }, { kind: "lock-granted", grant: { generation: 2 } }]);
   });
 
   it("waiters are granted first come first served, and the effects say who", () => {

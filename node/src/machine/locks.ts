@@ -113,6 +113,10 @@ export function extendLock(state: MachineState, operation: ExtendLock): LockGran
   const holder = holderOf(lock, lockId);
   if (!lock || !holder)
     return refuse("FENCED", `the lock ${show(path)} is no longer held under this lock id; acquire it again`);
+  if (holder.generation !== state.generation) {
+    const text = `the lock ${show(path)} was granted in generation ${holder.generation} of the zone, which is in ${state.generation} since a recovery: no fence of it counts; acquire it again`;
+    return refuse("FENCED", text);
+  }
   holder.ttlMs = operation.ttlMs;
   holder.extendSeq++;
   store(state, path, lock);
