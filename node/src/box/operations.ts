@@ -39,8 +39,12 @@ export function eachAccess(operation: Operation, visit: (access: Access) => Refu
     case "mkdir":
     case "setMetadata":
       return visit({ right: "write", path: op.value.path });
-    case "rename":
-      return visit({ right: "write", path: op.value.from }) ?? visit({ right: "write", path: op.value.to });
+    case "rename": {
+      const { from, to } = op.value;
+      // Content that one may not read must not become readable by being moved.
+      const source = visit({ right: "write", path: from }) ?? visit({ right: "read", path: from });
+      return source ?? visit({ right: "write", path: to });
+    }
     case "copy":
       return visit({ right: "read", path: op.value.from }) ?? visit({ right: "write", path: op.value.to });
     case "acquire":

@@ -52,6 +52,15 @@ test("rights are checked on federation paths, however the zone was addressed", (
   expect(isRefusal(routed(writeOp("/us/a", "x"), caller))).toBe(false);
 });
 
+test("what one may write but not read cannot be moved to where one may read it", () => {
+  const allowed = new Set(["write /cn/inbox/a", "write /cn/mine/a", "read /cn/mine/a"]);
+  const check: Caller["check"] = (right, path) =>
+    allowed.has(`${right} ${path}`) ? undefined : refuse("DENIED", `${right} ${path}`);
+  const caller: Caller = { principal: "p", kind: "client", check };
+
+  expect(routed(rename("/cn/inbox/a", "/cn/mine/a"), caller)).toMatchObject({ message: "read /cn/inbox/a" });
+});
+
 test("clients cannot propose what only boxes may, not even inside a batch", () => {
   const own = { op: { $case: "own" as const, value: { pattern: "/**", exclusions: [], epoch: 9 } } };
   expect(routed({ $case: "mutate", value: own }, callerOf("client"), "cn")).toMatchObject({ code: "DENIED" });

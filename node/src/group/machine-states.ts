@@ -41,6 +41,10 @@ export class MachineStates implements States, MachineOwner {
     return state;
   }
 
+  drop(log: number, storedAs: number): void {
+    this.database.drop(log, storedAs);
+  }
+
   machine(log: number): Machine | undefined {
     return this.#states.get(log)?.machine;
   }

@@ -31,6 +31,8 @@ export interface States {
    * earlier one. Called once per log, generation and life of the host; the state opened before is given up.
    */
   open(log: number, generation: number, storedAs?: number): ReplicaState;
+  /** Deletes what may be left of a log that has no replica here, under the generation it was stored as. */
+  drop(log: number, storedAs: number): void;
   /** Writes what all replicas gathered since the last call as one batch; not synced. */
   commit(): void;
 }

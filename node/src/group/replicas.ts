@@ -33,10 +33,15 @@ export class Replicas {
       if (this.#core.records.get(group.group)?.generation === group.generation) groups.set(group.group, group);
     }
     for (const record of this.#core.records.all()) {
-      if (record.removed) continue;
       const { log, generation } = record;
+      const storedAs = record.stateGeneration || generation;
+      if (record.removed) {
+        // The deletion was not synced: a later replica must not begin with what a power cut brought back.
+        this.#core.needs.states.drop(log, storedAs);
+        continue;
+      }
       const group = damaged(groups.get(log), record, corrupt);
-      const state = this.#core.needs.states.open(log, generation, record.stateGeneration || generation);
+      const state = this.#core.needs.states.open(log, generation, storedAs);
       this.#open({ log, generation, replica: record.replica, group, state });
     }
     this.#core.needs.states.commit();

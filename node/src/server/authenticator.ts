@@ -5,7 +5,10 @@ import { isRefusal, type Refusal } from "../base/errors.ts";
 import type { Caller } from "../box/api.ts";
 import type { Authenticator } from "./callers.ts";
 
-/** Callers that a table knows. `table` is asked at each connection, so that a changed file counts at once. */
+/** A caller whose table has not changed is looked at again after that long, because its token may end, ms. */
+const againMs = 1_000;
+
+/** Callers that a table knows. `table` is asked with every request, so that a changed file counts on open connections too. */
 export class TableAuthenticator implements Authenticator {
   readonly #table: () => AccessTable;
   readonly #wallMs: () => number;
@@ -20,14 +23,22 @@ export class TableAuthenticator implements Authenticator {
   }
 
   authenticate(bearer: string | undefined, certificate: Identity | undefined): Caller | Refusal {
-    const needs = { table: this.#table(), hash: sha256, nowMs: this.#wallMs() };
-    const principal = authenticate(needs, { bearer, identity: certificate });
+    const look = () => {
+      const needs = { table: this.#table(), hash: sha256, nowMs: this.#wallMs() };
+      return { ...needs, principal: authenticate(needs, { bearer, identity: certificate }) };
+    };
+    let { table, nowMs, principal } = look();
     if (isRefusal(principal)) return principal;
     const kind = bearer === undefined && certificate?.kind === "operator" ? "operator" : "client";
     return {
       principal: principal.name,
       kind,
-      check: (right: Right, path: string) => checkRight(principal, right, path),
+      check: (right: Right, path: string) => (isRefusal(principal) ? principal : checkRight(principal, right, path)),
+      renewal: () => {
+        const agoMs = this.#wallMs() - nowMs;
+        if (this.#table() !== table || agoMs < 0 || agoMs >= againMs) ({ table, nowMs, principal } = look());
+        return isRefusal(principal) ? principal : undefined;
+      },
     };
   }
 }

@@ -5,6 +5,7 @@ import type { WatchFrame } from "@nexus-federation/proto/files.ts";
 import type { FastifyInstance, FastifyReply, FastifyRequest } from "fastify";
 import { isRefusal } from "../base/errors.ts";
 import { refusalOfFailure } from "../base/failure.ts";
+import type { Caller } from "../box/api.ts";
 import { jsonFile, sendProblem } from "./http-answers.ts";
 import type { Door } from "./http-context.ts";
 import { addressBehind, optionsOf, queryText } from "./http-requests.ts";
@@ -34,7 +35,7 @@ async function watch(door: Door, request: FastifyRequest, reply: FastifyReply) {
   const failure = early?.value?.failure;
   if (failure) return sendProblem(reply, refusalOfFailure(failure));
   reply.header("cache-control", "no-store").type("text/event-stream");
-  return reply.send(Readable.from(eventsOf(first, frames), { objectMode: false }));
+  return reply.send(Readable.from(eventsOf(first, frames, request.caller), { objectMode: false }));
 }
 
 function soon(): Promise<undefined> {
@@ -43,12 +44,13 @@ function soon(): Promise<undefined> {
 
 type Frames = AsyncIterator<WatchFrame>;
 
-async function* eventsOf(first: ReturnType<Frames["next"]>, frames: Frames): AsyncIterable<string> {
+async function* eventsOf(first: ReturnType<Frames["next"]>, frames: Frames, caller: Caller): AsyncIterable<string> {
   yield ": watching\n\n";
   for (let next = await first; !next.done; next = await frames.next()) {
     const frame = next.value;
-    if (frame.failure) {
-      const { code, message } = frame.failure;
+    const failure = (await caller.renewal?.()) ?? frame.failure;
+    if (failure) {
+      const { code, message } = failure;
       yield `event: failure\ndata: ${JSON.stringify({ code, message })}\n\n`;
       return;
     }

@@ -133,7 +133,8 @@ export class ReplicaWatch {
 
   states(inner: States): States {
     return {
-      open: (log, generation) => this.#watched(log, generation, inner.open(log, generation)),
+      open: (log, generation, storedAs) => this.#watched(log, generation, inner.open(log, generation, storedAs)),
+      drop: (log, storedAs) => inner.drop(log, storedAs),
       commit: () => inner.commit(),
     };
   }

@@ -20,6 +20,14 @@ const cancelMinMs = 50;
 
 type AppliedOutcome = Extract<Outcome, { kind: "applied" }>;
 
+/** A lock request that waits. */
+interface Asked {
+  /** How it was queued. */
+  outcome: AppliedOutcome;
+  plan: WritePlan;
+  done: Done;
+}
+
 export interface MutationNeeds {
   groups: Groups;
   logs: LogStates;
@@ -45,7 +53,7 @@ export class Mutations {
     this.#propose(call, operation, state as LogState, (outcome) => {
       if (outcome.kind === "refused") return done(refusal(outcome.refusal));
       if (outcome.reply.result?.$case === "waiting") {
-        return this.#wait(call, operation, outcome.reply.result.value.waiterId, { outcome, done });
+        return this.#wait(call, operation, outcome.reply.result.value.waiterId, { outcome, plan, done });
       }
       // A retry stands for what was executed then; whoever holds its own entry holds that one too.
       this.#finish(call, plan, { ...outcome, index: outcome.reply.executedAt ?? outcome.index }, done);
@@ -110,27 +118,16 @@ export class Mutations {
     );
   }
 
-  #wait(
-    call: ZoneCall,
-    operation: Operation,
-    waiterId: Uint8Array,
-    asked: { outcome: AppliedOutcome; done: Done },
-  ): void {
-    const { outcome, done } = asked;
+  #wait(call: ZoneCall, operation: Operation, waiterId: Uint8Array, asked: Asked): void {
     const left = call.deadlineMs - this.#needs.clock.now();
     const waitMs = Math.max(0, left - Math.min(cancelReserveMs, left / 4));
     this.#needs.waits.add(call.rule.log, waiterId, waitMs, (end) => {
-      if (end !== "timeout") return this.#answerWait(call, outcome, end, done);
+      if (end !== "timeout") return this.#answerWait(call, asked, end);
       this.#cancel(call, operation, waiterId, asked);
     });
   }
 
-  #cancel(
-    call: ZoneCall,
-    operation: Operation,
-    waiterId: Uint8Array,
-    asked: { outcome: AppliedOutcome; done: Done },
-  ): void {
+  #cancel(call: ZoneCall, operation: Operation, waiterId: Uint8Array, asked: Asked): void {
     const { groups, waits, clock } = this.#needs;
     const path = operation.op?.$case === "acquire" ? operation.op.value.path : "";
     const cancel: Operation = { op: { $case: "cancelWait", value: { path, waiterId: Buffer.from(waiterId) } } };
@@ -149,7 +146,7 @@ export class Mutations {
         const end = waits.takeEnd(call.rule.log, waiterId);
         const granted = cancelled.kind === "applied" ? grantIn(resultOf(cancelled.reply)) : undefined;
         const late = granted ? { kind: "granted" as const, grant: granted } : end;
-        if (late?.kind === "granted") return this.#answerWait(call, asked.outcome, late, asked.done);
+        if (late?.kind === "granted") return this.#answerWait(call, asked, late);
         const refused =
           cancelled.kind === "refused"
             ? refuse("UNKNOWN_OUTCOME", "the wait ran out and could not be cancelled; retry with the same request id")
@@ -159,19 +156,17 @@ export class Mutations {
     });
   }
 
-  #answerWait(call: ZoneCall, outcome: AppliedOutcome, end: WaitOutcome, done: Done): void {
+  /** A grant that was waited for is worth what one at once is: it is answered when the copies demanded have it. */
+  #answerWait(call: ZoneCall, { outcome, plan, done }: Asked, end: WaitOutcome): void {
     if (end.kind === "ended") return done(refusal(end.refusal));
     const state = this.#needs.logs.get(call.rule.log);
     if (state === undefined)
       return done(refusal(refuse("NO_LEADER", "the zone left this box while the lock was waited for")));
     const index = state.applied;
-    const granted: AppliedOutcome = {
-      ...outcome,
-      index,
-      boxes: state.holders(index),
-      logTimeMs: Math.max(outcome.logTimeMs, state.view.logTimeMs),
-    };
-    done(answer({ $case: "grant", value: end.grant }, this.#receipt(call, granted, end.grant)));
+    const boxes = state.holders(index);
+    const logTimeMs = Math.max(outcome.logTimeMs, state.view.logTimeMs);
+    const reply: Reply = { result: { $case: "grant", value: end.grant } };
+    this.#finish(call, plan, { ...outcome, reply, index, boxes, copies: boxes.length, logTimeMs }, done);
   }
 
   #receipt(call: ZoneCall, outcome: AppliedOutcome, grant: LockGrant | undefined) {
