@@ -8,6 +8,7 @@ import { kill, stop } from "../strikes/processes.ts";
 import { elections } from "./elections.ts";
 import { failovers } from "./failover.ts";
 import { historyScenario } from "./histories.ts";
+import { idleConnections } from "./idle-connections.ts";
 import { soak } from "./soak.ts";
 import { switchovers } from "./switchover.ts";
 
@@ -16,6 +17,7 @@ export const scenarios: Scenario[] = [
   ...failovers,
   ...switchovers,
   elections,
+  idleConnections,
   ...[kill, stop, ...partitions, fullDisk, slowDisk(), corruption, clockJumps, certificates].map(historyScenario),
   soak,
 ];
