@@ -39,6 +39,10 @@ test("whoever has the time may wait behind a long queue", () => {
   expect(admission.enterChange(60_000)).toBeUndefined();
 });
 
+test("a time that is over already is no reason to say that there is no room", () => {
+  expect(new Admission(defaultBoxLimits, { now: () => 0 }).enterChange(-1)).toBeUndefined();
+});
+
 test("what can be done is never refused", () => {
   expect(flood(1, 1_000).refusals).toEqual([]);
 });

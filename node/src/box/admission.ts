@@ -67,7 +67,7 @@ export class Admission {
    */
   enterChange(timeoutMs: number): Refusal | undefined {
     const waitMs = this.#pace.waitMs(this.#clock.now(), this.#changes, this.#changed);
-    if (waitMs > timeoutMs * waitShareMax) {
+    if (waitMs > Math.max(0, timeoutMs * waitShareMax)) {
       this.#refused++;
       const message = `${this.#changes} changes wait on this box for about ${Math.round(waitMs)} ms, more than half of the time given`;
       return refuse("OVERLOADED", message, { retryAfterMs: Math.min(retryMsMax, Math.ceil(waitMs)) });
