@@ -33,11 +33,13 @@ check: node_modules/.installed-all ## types and style only (seconds)
 unit: node_modules/.installed-all ## unit and property tests only (a few minutes)
 	@node test/run.ts unit
 
-e2e: node_modules/.installed-all ## real processes only: kills, pauses, full and corrupt disks (minutes)
+e2e-local: node_modules/.installed-all ## real processes only: kills, pauses, full and corrupt disks (minutes)
 	@node test/run.ts e2e
 
-e2e-cluster: node_modules/.installed-all ## scenarios on a real Kubernetes in Docker (as root on Debian installs what it needs; 12 min the first time)
+e2e: node_modules/.installed-all ## scenarios on a real Kubernetes in Docker (as root on Debian installs what it needs; 12 min the first time), ONLY=file
 	@npx vitest run --config vitest.kube.config.ts $(ONLY)
+
+e2e-cluster: e2e
 
 cluster: node_modules/.installed-all ## a Kubernetes to try things on, with the images in it, NODES=1; Ctrl-C removes it
 	@node e2e/cluster/main.ts
@@ -60,4 +62,4 @@ gen: node_modules/.installed-all ## make wire code, CRDs and reference pages aga
 clean: ## remove what was built or installed here, never data
 	@rm -rf node_modules dist coverage
 
-.PHONY: help install dev up test check unit e2e e2e-cluster cluster images sim bench profile gen clean
+.PHONY: help install dev up test check unit e2e e2e-local e2e-cluster cluster images sim bench profile gen clean

@@ -1,4 +1,4 @@
-// Set-up of `make e2e-cluster`, once for all scenario files: a cluster with the product's images in it.
+// Set-up of `make e2e`, once for all scenario files: a cluster with the product's images in it.
 import type { TestProject } from "vitest/node";
 import { type ImageName, makeImages } from "../../images/make.ts";
 import type { ClusterFacts } from "./cluster.ts";

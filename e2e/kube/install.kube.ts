@@ -89,15 +89,28 @@ describe.skipIf(context === undefined)("the chart, from installation to a second
     expect({ missing, wrong }).toEqual({ missing: [], wrong: [] });
   });
 
-  test("a namespace that is deleted while no operator runs goes once one does", async () => {
+  test("once it is uninstalled, a box is let go and a namespace ends, with no operator there", async () => {
     await cluster.helm(["uninstall", "charted", ...system, "--wait"]);
+    const held = async (kind: string) =>
+      (await federation.all(kind)).filter(({ metadata }) => (metadata.finalizers ?? []).length > 0);
+    expect([...(await held("boxes")), ...(await held("consensuszones"))]).toEqual([]);
+
+    await cluster.kubectl(["delete", "namespace", namespace, "--timeout=180s"]);
+  });
+
+  test("a namespace that is deleted while the operator is away goes once it is back", async () => {
+    await install();
+    federation = await Federation.apply(cluster, namespace);
+    await federation.settled();
+    const scale = (replicas: number) =>
+      cluster.kubectl([...system, "scale", "deployment/charted-operator", `--replicas=${replicas}`]);
+    await scale(0);
     await cluster.kubectl(["delete", "namespace", namespace, "--wait=false"]);
     const emptied = async () => (await federation.all("pods")).length === 0;
     await until("the end of the namespace's pods", emptied, { withinMs: 90_000 });
 
-    await install();
+    await scale(2);
 
-    const gone = async () => (await cluster.tryKubectl(["get", "namespace", namespace])).code !== 0;
-    await until("the end of the namespace", gone, { withinMs: 60_000 });
+    await cluster.kubectl(["wait", "--for=delete", `namespace/${namespace}`, "--timeout=120s"]);
   });
 });

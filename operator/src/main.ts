@@ -7,6 +7,7 @@ import { messageOf } from "@nexus-federation/node/base/errors.ts";
 import { systemClock as clock, systemRandom as random } from "@nexus-federation/node/transport/system-clock.ts";
 import { pino } from "pino";
 import { collectDefaultMetrics, Registry } from "prom-client";
+import { letGo } from "./controllers/let-go.ts";
 import { Manager } from "./controllers/manager.ts";
 import { type OperatorSettings, readOperatorSettings } from "./controllers/settings.ts";
 import { Applier } from "./runtime/applier.ts";
@@ -54,6 +55,11 @@ async function run(settings: OperatorSettings): Promise<void> {
   const failpoints = new Failpoints(process.env["NEXUS_FAILPOINT"], () => process.kill(process.pid, "SIGKILL"));
   const connection = new Connection(kubeConfig(settings.kubeconfig), clock);
   const client = new RawClient({ connection, clock, metrics, failpoints });
+  if (settings.letGo) {
+    log.info({ objects: await letGo(client, settings.namespace) }, "nothing is held any more");
+    connection.close();
+    return;
+  }
   const identity = `${hostname()}_${randomUUID()}`;
   const events = new EventRecorder(identity, { client, clock, random, metrics, log });
   const { namespace: namespaces, cluster, nodeImage, witnessImage, imagePullSecret, port } = settings;

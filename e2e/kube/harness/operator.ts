@@ -80,7 +80,7 @@ export async function scaleOperator(cluster: Cluster, replicas: number): Promise
 
 interface Object_ {
   kind: string;
-  metadata: { name: string; uid: string; resourceVersion: string };
+  metadata: { name: string; uid: string; resourceVersion: string; finalizers?: string[] };
   spec: Record<string, unknown>;
   status?: {
     leader?: string;

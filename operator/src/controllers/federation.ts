@@ -10,7 +10,7 @@ import { isAsked, pauseAnnotation } from "../api/annotations.ts";
 import type { Condition } from "../api/conditions.ts";
 import { type BoxWish, type Images, KubeFleet, type Surroundings } from "../backends/kubernetes/fleet.ts";
 import { Identities } from "../backends/kubernetes/identities.ts";
-import { uidsName } from "../backends/kubernetes/names.ts";
+import { operatorCertificateName, uidsName } from "../backends/kubernetes/names.ts";
 import { refusedFields } from "../backends/kubernetes/pod-template.ts";
 import type { NamespaceView } from "../backends/kubernetes/view.ts";
 import { endpointsOf, workloadOf } from "../backends/kubernetes/workloads.ts";
@@ -107,8 +107,11 @@ export class FederationController {
     const found = declarationsOf(view, this.#keepsake, this.#needs.clock.wallMs());
     this.#objects = found.objects;
     if (found.objects.size === 0) return { kind: "done" };
-    if (!(await this.#prepare(found))) return { kind: "retry", afterMs: slowMs, reason: "certificates are missing" };
     const desired = desiredOf(found.name, found.declared, this.#needs.cluster);
+    if (!(await this.#prepare(found))) {
+      await this.#reportLocked({ found, desired, view });
+      return { kind: "retry", afterMs: slowMs, reason: "certificates are missing" };
+    }
     const around = this.#around(found, desired, view);
     const workloads = this.#workloads(found, desired, { view, around });
     const replies = await this.#ask(desired, workloads);
@@ -122,6 +125,21 @@ export class FederationController {
     const federationUid = observed.logs.get(systemZone)?.uid ?? this.#keepsake.uids[systemZone] ?? "";
     await this.#reporter.report({ found, desired, observed, view, replies, planned: this.#planned, federationUid });
     return { kind: "retry", afterMs: this.#pause(actions), reason: "the boxes are asked again" };
+  }
+
+  /** What can be said while the operator itself has no certificate: nothing of what the boxes know. */
+  async #reportLocked(world: { found: Declarations; desired: Desired; view: NamespaceView }): Promise<void> {
+    const reason = "CertificateMissing";
+    const message = `The operator waits for its certificate: Secret ${operatorCertificateName} with ca.crt, tls.crt and tls.key for spiffe://${world.found.name}/operator/${this.#needs.cluster}.`;
+    for (const key of world.found.objects.keys())
+      this.#planned.set(key, [
+        { type: "Ready", status: "False", reason, message },
+        { type: "Reconciling", status: "True", reason, message },
+        { type: "Stalled", status: "False", reason, message },
+      ]);
+    const replies = new Map<string, StatusReply>();
+    const observed = this.#observe(world, { workloads: new Map(), replies });
+    await this.#reporter.report({ ...world, observed, replies, planned: this.#planned, federationUid: "" });
   }
 
   /** Credentials and the parts that need them; false while somebody else has yet to issue the operator's certificate. */

@@ -18,6 +18,7 @@ import { isKubeError } from "../../runtime/kube-error.ts";
 import type { KubeObject } from "../../runtime/objects.ts";
 import { resourceTypes } from "../../runtime/resource-types.ts";
 import { ownerPrincipal, ownerTokenBytes, renewBelow } from "../shared/credentials.ts";
+import { GivenSecrets } from "./given-secrets.ts";
 import {
   accessName,
   authorityName,
@@ -60,9 +61,13 @@ export class Identities {
   readonly #needs: IdentityNeeds;
   #authority: Authority | undefined;
   #operator: Credentials | undefined;
+  readonly #given: GivenSecrets;
+  /** What clients are to trust where somebody else issues. */
+  #givenCa = "";
 
   constructor(needs: IdentityNeeds) {
     this.#needs = needs;
+    this.#given = new GivenSecrets(needs);
   }
 
   /** The operator's own credentials, renewed. Undefined while somebody else has yet to issue them. */
@@ -77,9 +82,10 @@ export class Identities {
     }
     if (tls?.source === "CertManager")
       await this.#request(operatorCertificateName, "operator", this.#needs.operator, tls);
-    const { client, namespace } = this.#needs;
-    const secret = await client.get(resourceTypes.secret, inNamespace(namespace, operatorCertificateName));
-    return secret && credentialsOf(secret);
+    const secret = await this.#given.whole(operatorCertificateName, isWhole);
+    const given = secret && credentialsOf(secret);
+    this.#givenCa = given?.ca ?? this.#givenCa;
+    return given;
   }
 
   /** Sees to the box's Secret. The answer is why it is not usable yet, one clause; undefined when it is. */
@@ -87,8 +93,7 @@ export class Identities {
     const name = certificateName(box.name);
     if (!isOwn(tls)) {
       if (tls?.source === "CertManager") await this.#request(name, "box", box.name, tls);
-      const kept = cached && credentialsOf(cached);
-      if (kept) return undefined;
+      if ((await this.#given.whole(name, isWhole)) !== undefined) return undefined;
       return tls?.source === "CertManager"
         ? `cert-manager has not issued Secret ${name} yet`
         : `Secret ${name} with ca.crt, tls.crt and tls.key is missing`;
@@ -153,8 +158,9 @@ export class Identities {
       data: { "tokens.json": Buffer.from(table).toString("base64") },
     };
     await applier.apply(resourceTypes.secret, access, cached.access);
-    if (this.#authority && textOf(secret, "ca.crt") !== this.#authority.certificatePem) {
-      const data = { "ca.crt": Buffer.from(this.#authority.certificatePem).toString("base64") };
+    const trusted = this.#authority?.certificatePem ?? this.#givenCa;
+    if (trusted !== "" && textOf(secret, "ca.crt") !== trusted) {
+      const data = { "ca.crt": Buffer.from(trusted).toString("base64") };
       await client.patch(resourceTypes.secret, inNamespace(namespace, tokenName), { data });
     }
   }
@@ -223,8 +229,8 @@ export class Identities {
 
   /** A Certificate of cert-manager. */
   async #request(secretName: string, kind: "box" | "operator", id: string, tls: Tls): Promise<void> {
-    const { client, namespace, federation } = this.#needs;
-    await client.apply(resourceTypes.certificate, {
+    const { namespace, federation } = this.#needs;
+    await this.#given.request({
       apiVersion: "cert-manager.io/v1",
       kind: "Certificate",
       metadata: { name: secretName, namespace, labels: labelsOf(federation) },
@@ -263,6 +269,10 @@ function lasts(credentials: Credentials, nowMs: number): boolean {
 function textOf(secret: KubeObject, key: string): string {
   const data = (secret["data"] ?? {}) as Record<string, string>;
   return Buffer.from(data[key] ?? "", "base64").toString("utf8");
+}
+
+function isWhole(secret: KubeObject): boolean {
+  return credentialsOf(secret) !== undefined;
 }
 
 function encoded(texts: Record<string, string>): Record<string, string> {

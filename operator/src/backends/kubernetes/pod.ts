@@ -128,9 +128,10 @@ function containerOf(box: BoxModel): Json {
       { name: "peer", containerPort: boxPorts.peer, protocol: "TCP" },
       { name: "health", containerPort: boxPorts.health, protocol: "TCP" },
     ],
-    // A long log may take minutes to be read; after that a loop that does not turn for a minute is hung.
+    // A long log may take minutes to be read; after that a loop that does not turn for three minutes is hung. Not less: a
+    // node that is starved makes all its boxes late at once, and boxes that are killed for it are only later.
     startupProbe: probe("/healthz", 1, 300),
-    livenessProbe: probe("/healthz", 10, 6),
+    livenessProbe: { ...probe("/healthz", 20, 9), timeoutSeconds: 20 },
     readinessProbe: probe("/readyz", 2, 2),
     resources: witness ? witnessResources : dataResources,
     securityContext: {
