@@ -109,8 +109,8 @@ export function isAlive(pid: number): boolean {
   }
 }
 
-/** Quantile of a list, 0 when it is empty. */
+/** Quantile of a list by nearest rank, 0 when it is empty. */
 export function quantile(values: readonly number[], q: number): number {
   const sorted = [...values].sort((a, b) => a - b);
-  return sorted[Math.min(sorted.length - 1, Math.floor(q * sorted.length))] ?? 0;
+  return sorted[Math.max(0, Math.ceil(q * sorted.length) - 1)] ?? 0;
 }
