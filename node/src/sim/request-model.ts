@@ -37,7 +37,8 @@ export class RequestModel {
       if (code !== undefined && errorKinds[code].retryable) return false;
       const kind = reply.result?.$case;
       this.#answered.set(id, {
-        index,
+        // Requests age slower than a clock that jumps: it may be remembered all the same.
+        index: reply.executedAt ?? index,
         logTimeMs,
         requestTimeMs,
         reply: digest,

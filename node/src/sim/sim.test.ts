@@ -1,34 +1,16 @@
 import { expect, test } from "vitest";
 import { planOf } from "./plan.ts";
 import { run } from "./run.ts";
-
-/**
- * A slice of the simulation for every test run; `npm run sim` goes further. NEXUS_SIM_SEEDS and _FROM ask for others.
- * Seed 658 is open: a follower that lost acknowledged entries to a flipped bit stays behind.
- */
-const seeds = Number(process.env["NEXUS_SIM_SEEDS"] ?? 500);
-const from = Number(process.env["NEXUS_SIM_FROM"] ?? 1);
-/** What a slice may take; the seeds that were run until then are said. */
-const budgetMs = 120_000;
+import { runSlice, sliceTimeoutMs } from "./slice.ts";
 
 test(
-  "federations keep every promise under random faults",
+  "federations keep every promise under random faults, first half",
   async () => {
-    const startedMs = performance.now();
-    let seed = from;
-    let calls = 0;
-    for (; seed < from + seeds && performance.now() - startedMs < budgetMs; seed++) {
-      const result = await run(planOf(seed));
-      if (result.failure !== undefined) {
-        throw new Error(`npm run sim -- --replay ${seed}: ${result.failure}`, { cause: result.failure });
-      }
-      calls += result.done;
-    }
+    const { ran, done } = await runSlice(0);
 
-    console.log(`simulated ${seed - from} seeds from ${from}, ${calls} calls were executed`);
-    expect(calls).toBeGreaterThan((seed - from) * 10);
+    expect(done).toBeGreaterThan(ran * 10);
   },
-  budgetMs + 30_000,
+  sliceTimeoutMs,
 );
 
 test("a seed replays exactly", async () => {
@@ -38,4 +20,13 @@ test("a seed replays exactly", async () => {
     expect(again.hash).toBe(once.hash);
     expect(again.notes).toBe(once.notes);
   }
+});
+
+// Seeds that failed once, each for the fault that it found.
+test.each([
+  [658, "a follower that lost acknowledged entries to a flipped bit is replaced"],
+  [12010, "a hand-over is not held up by a plan of an older map"],
+  [10566, "who waits for an index that a snapshot brings reads no older one"],
+])("seed %i: %s", async (seed) => {
+  expect((await run(planOf(seed))).failure).toBeUndefined();
 });
