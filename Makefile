@@ -41,6 +41,9 @@ e2e: node_modules/.installed-all ## scenarios on a real Kubernetes in Docker (as
 
 e2e-cluster: e2e
 
+e2e-scale: node_modules/.installed-all ## the operator with 1,000 boxes, 300 groups and zones on a real API server: memory, processor, requests (5 min)
+	@node e2e/scale/main.ts
+
 cluster: node_modules/.installed-all ## a Kubernetes to try things on, with the images in it, NODES=1; Ctrl-C removes it
 	@node e2e/cluster/main.ts
 
@@ -62,4 +65,4 @@ gen: node_modules/.installed-all ## make wire code, CRDs and reference pages aga
 clean: ## remove what was built or installed here, never data
 	@rm -rf node_modules dist coverage
 
-.PHONY: help install dev up test check unit e2e e2e-local e2e-cluster cluster images sim bench profile gen clean
+.PHONY: help install dev up test check unit e2e e2e-local e2e-cluster e2e-scale cluster images sim bench profile gen clean

@@ -1,0 +1,146 @@
+// `make e2e-scale`: the operator beside a real API server and etcd without nodes, with 1,000 Boxes, 300 RaftGroups and 300
+// zones in 25 namespaces. Prints what a platform engineer asks: time of the first full round, memory, processor, requests
+// a minute while nothing happens, and how long a changed spec takes until its StatefulSet says so. As JSON on the last line.
+import { type ChildProcess, spawn } from "node:child_process";
+import { mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join, resolve } from "node:path";
+import { startControlPlane } from "../cluster/control-plane.ts";
+import { must, until } from "../cluster/programs.ts";
+
+const root = resolve(import.meta.dirname, "../..");
+const apiVersion = "federation.nexus.io/v1alpha1";
+const namespaces = Array.from({ length: 25 }, (_, index) => `scale-${index + 1}`);
+const [boxesEach, groupsEach] = [40, 12];
+const changes = 100;
+const restMs = 60_000;
+const port = 18_080;
+
+const dir = mkdtempSync(join(tmpdir(), "nexus-scale-"));
+const plane = await startControlPlane({
+  dir,
+  controllerManager: false,
+  // Two or three Services a box.
+  apiserverFlags: ["--service-cluster-ip-range=10.96.0.0/16"],
+});
+const kubectl = (args: string[], input?: string) =>
+  must([plane.binaries.kubectl, "--kubeconfig", plane.kubeconfig, ...args], { input });
+const say = (what: string) => console.error(what);
+
+function resourcesOf(namespace: string): object[] {
+  const of = (kind: string, name: string, spec: object) => ({ apiVersion, kind, metadata: { name, namespace }, spec });
+  const box = (index: number) => `box-${(index % boxesEach) + 1}`;
+  const groups = Array.from({ length: groupsEach }, (_, index) => index);
+  return [
+    { apiVersion: "v1", kind: "Namespace", metadata: { name: namespace } },
+    ...Array.from({ length: boxesEach }, (_, index) => of("Box", box(index), { region: "local" })),
+    ...groups.map((index) =>
+      of("RaftGroup", `group-${index + 1}`, {
+        members: [0, 1, 2].map((at) => ({ box: box(index * 3 + at) })),
+        ...(index === 0 ? { system: true, bootstrapBox: box(0) } : {}),
+      }),
+    ),
+    ...groups.map((index) =>
+      of("ConsensusZone", `zone-${index + 1}`, {
+        pathPattern: `/z${index + 1}/**`,
+        mode: "strong_ha",
+        raftGroup: `group-${index + 1}`,
+      }),
+    ),
+  ];
+}
+
+/** Of the operator's own metrics. */
+async function calls(): Promise<number> {
+  const text = await (await fetch(`http://127.0.0.1:${port}/metrics`)).text();
+  const lines = text.split("\n").filter((line) => /^rest_client_requests_total/.test(line));
+  return lines.reduce((sum, line) => sum + Number(line.split(" ").at(-1)), 0);
+}
+
+function processor(pid: number): { cpuMs: number; residentBytes: number } {
+  const stat = readFileSync(`/proc/${pid}/stat`, "utf8").split(") ")[1]!.split(" ");
+  const resident = Number(/VmRSS:\s+(\d+)/.exec(readFileSync(`/proc/${pid}/status`, "utf8"))?.[1] ?? 0) * 1024;
+  return { cpuMs: (Number(stat[11]) + Number(stat[12])) * 10, residentBytes: resident };
+}
+
+async function count(kind: string): Promise<number> {
+  return (await kubectl(["get", kind, "-A", "-o", "name"])).split("\n").filter(Boolean).length;
+}
+
+/** Time from a changed Box to the changed StatefulSet, one after the other, ms. */
+async function reactions(): Promise<number[]> {
+  const times: number[] = [];
+  const watch = spawn(plane.binaries.kubectl, [
+    ...["--kubeconfig", plane.kubeconfig, "get", "statefulsets", "-A", "--watch-only", "-o"],
+    'jsonpath={.metadata.namespace}/{.metadata.name} {.spec.template.metadata.annotations.turn}{"\\n"}',
+  ]);
+  const seen = new Map<string, number>();
+  watch.stdout.setEncoding("utf8").on("data", (text: string) => {
+    for (const line of text.split("\n")) if (!seen.has(line)) seen.set(line, performance.now());
+  });
+  for (let turn = 1; turn <= changes; turn++) {
+    const namespace = namespaces[turn % namespaces.length]!;
+    const name = `box-${(turn % boxesEach) + 1}`;
+    const spec = { podTemplate: { metadata: { annotations: { turn: `t${turn}` } } } };
+    await kubectl(["-n", namespace, "patch", "box", name, "--type=merge", "-p", JSON.stringify({ spec })]);
+    // kubectl answers after the server has: what it needs to end is not the operator's.
+    const changedMs = performance.now();
+    const key = `${namespace}/${name} t${turn}`;
+    await until(`the StatefulSet of ${key}`, async () => seen.has(key), { withinMs: 60_000, everyMs: 5 });
+    times.push(Math.max(0, seen.get(key)! - changedMs));
+  }
+  watch.kill();
+  return times.sort((a, b) => a - b);
+}
+
+let operator: ChildProcess | undefined;
+const stop = async (code: number) => {
+  operator?.kill("SIGKILL");
+  await plane.stop();
+  rmSync(dir, { recursive: true, force: true });
+  process.exit(code);
+};
+process.on("SIGINT", () => void stop(130));
+
+try {
+  await kubectl(["apply", "--server-side", "-f", resolve(root, "crds")]);
+  await kubectl(["wait", "--for=condition=Established", "crd", "--all", "--timeout=60s"]);
+  for (const namespace of namespaces) {
+    const list = { apiVersion: "v1", kind: "List", items: resourcesOf(namespace) };
+    await kubectl(["create", "-f", "-"], JSON.stringify(list));
+  }
+  say(`${namespaces.length * boxesEach} boxes, ${namespaces.length * groupsEach} groups and zones declared`);
+  const began = performance.now();
+  const flags = ["--kubeconfig", plane.kubeconfig, "--node-image=nexus-node:1", "--witness-image=nexus-witness:1"];
+  operator = spawn(
+    process.execPath,
+    [...["--disable-warning=ExperimentalWarning", "operator/src/main.ts", ...flags, `--port=${port}`, "--log=warn"]],
+    { cwd: root, stdio: ["ignore", "inherit", "inherit"] },
+  );
+  const all = namespaces.length * boxesEach;
+  await until("every StatefulSet", async () => (await count("statefulsets")) === all, {
+    withinMs: 1_200_000,
+    everyMs: 2_000,
+  });
+  const firstRoundSeconds = (performance.now() - began) / 1000;
+  say(`all objects made after ${firstRoundSeconds.toFixed(0)} s`);
+  // Rounds of a federation that starts follow each other for half a minute.
+  await new Promise((done) => setTimeout(done, restMs));
+  const before = { calls: await calls(), ...processor(operator.pid!) };
+  await new Promise((done) => setTimeout(done, restMs));
+  const after = { calls: await calls(), ...processor(operator.pid!) };
+  const times = await reactions();
+  const figures = {
+    boxes: all,
+    firstRoundSeconds: Math.round(firstRoundSeconds),
+    residentMiB: Math.round(after.residentBytes / 2 ** 20),
+    processorPercentOfACore: Number((((after.cpuMs - before.cpuMs) / restMs) * 100).toFixed(1)),
+    requestsPerIdleMinute: after.calls - before.calls,
+    changedSpecMs: { p50: Math.round(times[Math.floor(times.length / 2)]!), p99: Math.round(times.at(-2)!) },
+  };
+  console.log(JSON.stringify(figures));
+  await stop(0);
+} catch (error) {
+  console.error(error);
+  await stop(1);
+}
