@@ -142,8 +142,8 @@ const machineMutants: readonly Mutant[] = [
   {
     name: "the fence counter is not restored",
     file: "machine/counters.ts",
-    from: "for (const field of fields) out[field] = reader.varint();",
-    to: "for (const field of fields) out[field] = reader.varint();\n  out.fence = out.locksHeld;",
+    from: "for (const field of fields) if (!reader.done) out[field] = reader.varint();",
+    to: "for (const field of fields) if (!reader.done) out[field] = reader.varint();\n  out.fence = out.locksHeld;",
   },
   {
     name: "any fence above the last one accepted is taken",
@@ -160,8 +160,8 @@ const machineMutants: readonly Mutant[] = [
   {
     name: "a repeated request is executed again",
     file: "machine/requests.ts",
-    from: "if (known) return recall(state, known);",
-    to: "if (known && state.logTimeMs < 0) return recall(state, known);",
+    from: "if (known) {\n    const reply = recall(state, known);",
+    to: "if (known && state.logTimeMs < 0) {\n    const reply = recall(state, known);",
   },
   {
     name: "lock timers are not restarted by a new leader",
