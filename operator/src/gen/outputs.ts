@@ -4,6 +4,7 @@ import { resolve } from "node:path";
 import { type MetricDefinition, metricList } from "@nexus-federation/node/telemetry/metrics.ts";
 import { parse, stringify } from "yaml";
 import { type KindInfo, kindNames, kinds } from "../api/kinds.ts";
+import { runtimeMetricList } from "../runtime/metrics.ts";
 import { crdOf } from "./crd.ts";
 import { dashboard } from "./dashboard.ts";
 import { dockerfiles } from "./dockerfiles.ts";
@@ -30,7 +31,13 @@ export function generated(): Map<string, string> {
   for (const [name, text] of dockerfiles()) files.set(name, text);
   files.set("docs/reference/resources.md", resourcesPage());
   files.set("docs/reference/errors.md", errorsPage());
-  files.set("docs/reference/metrics.md", metricsPage(Object.values(metricList) as readonly MetricDefinition[]));
+  files.set(
+    "docs/reference/metrics.md",
+    metricsPage({
+      boxes: Object.values(metricList) as readonly MetricDefinition[],
+      operator: Object.values(runtimeMetricList) as readonly MetricDefinition[],
+    }),
+  );
   return files;
 }
 

@@ -70,12 +70,25 @@ export function errorsPage(): string {
 }
 
 /** docs/reference/metrics.md */
-export function metricsPage(metrics: readonly MetricDefinition[]): string {
+export function metricsPage(of: { boxes: readonly MetricDefinition[]; operator: readonly MetricDefinition[] }): string {
+  const parts = [
+    mark,
+    "# Metrics",
+    "Served at `/metrics` of every box.",
+    metricTable(of.boxes),
+    "## The operator",
+    "Served at `/metrics` of its port 8080.",
+    metricTable(of.operator),
+  ];
+  return `${parts.join("\n\n")}\n`;
+}
+
+function metricTable(metrics: readonly MetricDefinition[]): string {
   const rows = metrics.map(
     ({ name, kind, unit, labels, help }) =>
       `| \`${name}\` | ${kind} | ${unit} | ${labels.map((label) => `\`${label}\``).join(", ")} | ${cell(help)} |`,
   );
-  return `${[mark, "# Metrics", "Served at `/metrics` of every box.", ["| name | kind | unit | labels | meaning |", "|---|---|---|---|---|", ...rows].join("\n")].join("\n\n")}\n`;
+  return ["| name | kind | unit | labels | meaning |", "|---|---|---|---|---|", ...rows].join("\n");
 }
 
 /** A pipe would end the table's cell. */
