@@ -1,7 +1,7 @@
 import { GroupStatus, StatusReply } from "@nexus-federation/proto/admin.ts";
 import { ZoneRule } from "@nexus-federation/proto/records.ts";
 import { expect, test } from "vitest";
-import { holderOf, readyOf } from "./cluster.ts";
+import { groupsOf, holderOf, readyOf } from "./cluster.ts";
 
 function reply(box: string, groups: Partial<GroupStatus>[]): StatusReply {
   const none = new Uint8Array(0);
@@ -24,6 +24,17 @@ test("the box asked for a zone's content is its leader, else a follower, else a 
   expect(holderOf([a, b], "x")).toBe("b");
   expect(holderOf([a], "x")).toBe("a");
   expect(holderOf([a, b, c], "z")).toBeUndefined();
+});
+
+test("a log is described by its last generation, then by its leader, then by the highest term", () => {
+  const old = reply("a", [{ log: 5, zone: "x", role: "leader", term: 90, generation: 1 }]);
+  const follower = reply("b", [{ log: 5, zone: "x", role: "follower", term: 3, generation: 2 }]);
+  const later = reply("c", [{ log: 5, zone: "x", role: "follower", term: 4, generation: 2 }]);
+  const leader = reply("d", [{ log: 5, zone: "x", role: "leader", term: 3, generation: 2 }]);
+
+  expect(groupsOf([old, follower]).map(({ box }) => box)).toEqual(["b"]);
+  expect(groupsOf([follower, later]).map(({ box }) => box)).toEqual(["c"]);
+  expect(groupsOf([later, leader, follower]).map(({ box }) => box)).toEqual(["d"]);
 });
 
 test("a zone without a leader, or whose mode is changing, is not ready", () => {

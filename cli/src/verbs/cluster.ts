@@ -5,6 +5,7 @@ import { NexusAdmin } from "@nexus-federation/node/client/admin.ts";
 import { callSupervisor } from "@nexus-federation/operator/backends/local/control.ts";
 import { Folder } from "@nexus-federation/operator/backends/local/folder.ts";
 import { LocalError } from "@nexus-federation/operator/backends/local/local-error.ts";
+import { describesBetter } from "@nexus-federation/operator/backends/shared/observe.ts";
 import type { GroupStatus, StatusReply } from "@nexus-federation/proto/admin.ts";
 import type { RuleMap, ZoneRule } from "@nexus-federation/proto/records.ts";
 import type { Command } from "commander";
@@ -98,16 +99,13 @@ export function holderOf(replies: readonly StatusReply[], zone: string): string 
   return holders[0]?.box;
 }
 
-/** The leader's row of each log where a leader answers, else the row of the highest term. */
+/** Each log in the words of the box that describes it best. */
 export function groupsOf(replies: StatusReply[]): { box: string; group: GroupStatus }[] {
   const best = new Map<number, { box: string; group: GroupStatus }>();
   for (const reply of replies) {
     for (const group of reply.groups) {
       const known = best.get(group.log);
-      const better =
-        !known || (group.role === "leader" && (known.group.role !== "leader" || group.term > known.group.term));
-      if (better || (known.group.role !== "leader" && group.term > known.group.term))
-        best.set(group.log, { box: reply.box, group });
+      if (!known || describesBetter(group, known.group)) best.set(group.log, { box: reply.box, group });
     }
   }
   return [...best.values()].sort((a, b) => a.group.log - b.group.log);

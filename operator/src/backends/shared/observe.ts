@@ -59,15 +59,20 @@ export function leadersView(
   const best = new Map<string, { reply: GroupStatus; leads: boolean }>();
   for (const reply of replies.values()) {
     for (const group of reply.groups) {
-      const leads = group.role === "leader";
       const other = best.get(group.zone);
-      const older = (other?.reply.generation ?? 0) - group.generation;
-      const better =
-        !other || older < 0 || (older === 0 && (leads === other.leads ? group.term > other.reply.term : leads));
-      if (better) best.set(group.zone, { reply: group, leads });
+      if (!other || describesBetter(group, other.reply)) {
+        best.set(group.zone, { reply: group, leads: group.role === "leader" });
+      }
     }
   }
   return best;
+}
+
+/** Of two boxes' words about one log: the later generation's, then its leader's, then those of the higher term. */
+export function describesBetter(group: GroupStatus, than: GroupStatus): boolean {
+  if (group.generation !== than.generation) return group.generation > than.generation;
+  const leads = group.role === "leader";
+  return leads === (than.role === "leader") ? group.term > than.term : leads;
 }
 
 /** Who leads the system zone knows best; without a leader, who knows the highest epoch. */
