@@ -116,7 +116,9 @@ export function report(tools: Tools, error: unknown): number {
     if (!tools.json && !(error instanceof LocalError)) process.stderr.write(`       ${adviceOf(error)}\n`);
     return 1;
   }
-  const text = systemSentence(error) ?? messageOf(error);
+  const isMistake = error instanceof TypeError || error instanceof ReferenceError;
+  const said = isMistake ? `a fault inside nexus (${messageOf(error)}); NEXUS_DEBUG=1 shows where` : messageOf(error);
+  const text = systemSentence(error) ?? said;
   if (tools.json) printError("INTERNAL", text);
   process.stderr.write(`nexus: ${error instanceof Error && process.env["NEXUS_DEBUG"] ? error.stack : text}\n`);
   return 1;
@@ -145,14 +147,27 @@ const systemTexts: Record<string, string> = {
   ENOSPC: "no space left on the disk",
   EROFS: "the disk is read-only",
   ENAMETOOLONG: "the name is too long for this disk",
-  EMFILE: "too many open files",
+  EMFILE: "too many open files of this process (see ulimit -n)",
+  ENFILE: "too many open files on this machine",
+  EEXIST: "exists already",
+  ENOTEMPTY: "the folder is not empty",
+  ELOOP: "a symbolic link leads to itself",
+  EIO: "the disk cannot be read or written",
+  EDQUOT: "the quota of the disk is used up",
+  EFBIG: "the file is too large for this disk",
+  EBUSY: "is in use",
+  ENXIO: "nothing stands behind it",
+  EADDRINUSE: "the port is taken by another process",
+  EADDRNOTAVAIL: "this machine has no such address",
 };
 
-/** A fault of this machine's files in plain words. */
+/** A fault of this machine's files in plain words; undefined when the error is of another kind. */
 export function systemSentence(error: unknown): string | undefined {
-  const { code, path } = error as NodeJS.ErrnoException;
-  const text = code === undefined ? undefined : systemTexts[code];
-  return text && (path === undefined ? `${text} (${code})` : `${path}: ${text}`);
+  if (!(error instanceof Error)) return undefined;
+  const { code, path, syscall } = error as NodeJS.ErrnoException;
+  if (code === undefined || (syscall === undefined && systemTexts[code] === undefined)) return undefined;
+  const text = systemTexts[code] ?? error.message;
+  return path === undefined ? `${text} (${code})` : `${path}: ${text}`;
 }
 
 /** Of a federation on this machine it is known at once when it does not run. */

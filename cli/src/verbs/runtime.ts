@@ -17,7 +17,7 @@ import { contextsPath, federationFolder, findContext, forgetFolder, rememberFold
 import { upDetached } from "../detach.ts";
 import { parseCount, parseDuration, UsageError } from "../durations.ts";
 import { untilServing } from "../serving.ts";
-import { type Tools, verb } from "../tools.ts";
+import { systemSentence, type Tools, verb } from "../tools.ts";
 import { problemText, statusText } from "./status.ts";
 
 /** How long a supervisor may take to end, and how often it is looked at, ms. */
@@ -272,7 +272,8 @@ export function readFiles(names: string[]): SourceFile[] {
     try {
       return { name: name === "-" ? "stdin" : name, text: readFileSync(name === "-" ? 0 : name, "utf8") };
     } catch (cause) {
-      throw new UsageError(`${name}: cannot be read (${(cause as NodeJS.ErrnoException).code ?? cause})`);
+      const why = systemSentence(cause) ?? messageOf(cause);
+      throw new UsageError(why.startsWith(`${name}: `) ? why : `${name}: ${why}`);
     }
   });
 }

@@ -1,0 +1,45 @@
+import { mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterAll, beforeAll, expect, test } from "vitest";
+import { systemSentence } from "./tools.ts";
+import { readFiles } from "./verbs/runtime.ts";
+
+let dir: string;
+beforeAll(() => {
+  dir = mkdtempSync(join(tmpdir(), "nexus-tools-"));
+});
+afterAll(() => rmSync(dir, { recursive: true, force: true }));
+
+function failureOf(act: () => unknown): unknown {
+  try {
+    return act();
+  } catch (error) {
+    return error;
+  }
+}
+
+test("a fault of this machine's files is one sentence with the path", () => {
+  const loop = join(dir, "loop");
+  symlinkSync(loop, loop);
+  writeFileSync(join(dir, "file"), "x");
+
+  expect(systemSentence(failureOf(() => readFileSync(dir)))).toMatch(/is a folder, a file is expected/);
+  expect(systemSentence(failureOf(() => readFileSync(loop)))).toBe(`${loop}: a symbolic link leads to itself`);
+  expect(systemSentence(failureOf(() => readFileSync(join(dir, "file", "x"))))).toMatch(
+    /a part of the path is no folder/,
+  );
+});
+
+test("a mistake of the program is not taken for a fault of the machine", () => {
+  expect(systemSentence(new TypeError("Cannot read properties of undefined"))).toBeUndefined();
+  expect(
+    systemSentence(Object.assign(new Error("unknown option"), { code: "commander.unknownOption" })),
+  ).toBeUndefined();
+  expect(systemSentence("text")).toBeUndefined();
+});
+
+test("a resource file that cannot be read is named with the reason", () => {
+  expect(() => readFiles([dir])).toThrow(`${dir}: is a folder, a file is expected`);
+  expect(() => readFiles([join(dir, "absent.yaml")])).toThrow(`${join(dir, "absent.yaml")}: no such file or folder`);
+});
