@@ -185,7 +185,8 @@ export class FaultProxy {
 
   #event(watch: OpenWatch, line: string): void {
     const { response } = watch;
-    const send = (text: string) => response.write(`${text}\n`);
+    // A watch that was broken on purpose may still be told what the server had sent before it knew.
+    const send = (text: string) => response.writableEnded || response.write(`${text}\n`);
     switch (this.watchMode) {
       case "pass":
         send(line);
