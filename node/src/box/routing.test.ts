@@ -52,6 +52,20 @@ test("rights are checked on federation paths, however the zone was addressed", (
   expect(isRefusal(routed(writeOp("/us/a", "x"), caller))).toBe(false);
 });
 
+test("the system zone has no files: a client that names it is refused at once, and nothing enters its log", () => {
+  const system = new Directory({ load: () => undefined, save: () => undefined });
+  system.install({ revision: 1, map: { epoch: 1, rules: [rule("cn", "/cn/**"), rule("system", "")] }, boxes: [] });
+  const ask = (op: NonNullable<Request["op"]>, kind: Caller["kind"], zone = "") =>
+    route({ id: 0, options: noOptions, zone, op }, callerOf(kind), system);
+  const read: NonNullable<Request["op"]> = { $case: "stat", value: { path: "/zone:system/a" } };
+  for (const kind of ["client", "operator"] as const) {
+    expect(ask(writeOp("/zone:system/a", "x"), kind)).toMatchObject({ code: "NO_ZONE" });
+    expect(ask(writeOp("/a", "x"), kind, "system")).toMatchObject({ code: "NO_ZONE" });
+    expect(ask(read, kind)).toMatchObject({ code: "NO_ZONE" });
+  }
+  expect(isRefusal(ask(read, "box"))).toBe(false);
+});
+
 test("what one may write but not read cannot be moved to where one may read it", () => {
   const allowed = new Set(["write /cn/inbox/a", "write /cn/mine/a", "read /cn/mine/a"]);
   const check: Caller["check"] = (right, path) =>

@@ -6,7 +6,7 @@ import { parseAddress, show as quotePath } from "../tree/path.ts";
 import { federationPath } from "../tree/rules.ts";
 import type { ZoneRead } from "../zones/engine.ts";
 import type { Caller } from "./api.ts";
-import { type Directory, restoringState } from "./directory.ts";
+import { type Directory, restoringState, systemZone } from "./directory.ts";
 import { eachAccess, internalOnly, isInternal, mapPaths } from "./operations.ts";
 
 /** A request bound to its zone: paths are zone paths. */
@@ -89,6 +89,9 @@ function find(path: string, zone: string, by: { caller: Caller; directory: Direc
   if (directory.revision === 0 && caller.kind !== "box") return mapless();
   const named = address.zone ?? (zone === "" ? undefined : zone);
   if (named !== undefined) {
+    if (named === systemZone && caller.kind !== "box") {
+      return refuse("NO_ZONE", "the system zone holds the federation's rules, no files or locks");
+    }
     const rule = directory.zone(named);
     if (isRefusal(rule)) return rule;
     if (rule.state === restoringState && caller.kind !== "box") {
