@@ -29,6 +29,7 @@ function deposedAfter(last: Response) {
   const system = {
     ruleMap: () => ({ epoch: 1, rules: [all] }),
     pendingMap: () => ({ epoch: 2, rules: [all, deep] }),
+    returning: () => undefined,
   };
   const ask = async (_op: Request["op"], more?: { zone?: string }): Promise<Response> => {
     if (more?.zone === systemZone) return answer({ $case: "system", value: { log: 0, epoch: 2, replica: 0 } });
@@ -60,4 +61,38 @@ test("nor does it give back what its successor may have handed over", async () =
   expect(await handover.install(1, [all, deep])).toMatchObject({ code: "NOT_EMPTY" });
 
   expect(steps).toEqual(["all"]);
+});
+
+test("that a map is given back is committed, under a fresh epoch, before any zone has anything back", async () => {
+  const steps: string[] = [];
+  let epoch = 2;
+  const system = {
+    ruleMap: () => ({ epoch: 1, rules: [all] }),
+    pendingMap: () => ({ epoch, rules: [all, deep] }),
+    returning: () => undefined,
+  };
+  const ask = async (op: Request["op"], more?: { zone?: string }): Promise<Response> => {
+    const inner = op?.$case === "mutate" ? op.value.op : undefined;
+    if (inner?.$case === "system") {
+      steps.push(inner.value.op?.$case ?? "");
+      if (inner.value.op?.$case === "returnRules") epoch = 3;
+      return answer({ $case: "system", value: { log: 0, epoch, replica: 0 } });
+    }
+    const at =
+      inner?.$case === "own" || inner?.$case === "cede" || inner?.$case === "setPolicy" ? inner.value.epoch : 0;
+    steps.push(`${more?.zone} ${inner?.$case} ${at}`);
+    if (inner?.$case === "cede") return refusal(refuse("NOT_EMPTY", "1 files lie below /deep/**"));
+    return answer({ $case: "empty", value: {} });
+  };
+  const needs = {
+    ask,
+    source: { system: () => system, systemRevision: () => 1, onSystemChanged: () => {} },
+    groups: { view: () => ({ isLeader: true }) },
+    clock: new VirtualClock(),
+    log: { info: () => {}, warn: () => {} },
+  } as unknown as HandoverNeeds;
+
+  expect(await new Handover(needs).install(1, [all, deep])).toMatchObject({ code: "NOT_EMPTY" });
+
+  expect(steps).toEqual(["beginRules", "all cede 2", "returnRules", "deep own 3", "all own 3", "abortRules"]);
 });

@@ -34,6 +34,11 @@ test("giving back undoes what a hand-over may have done, in the same order", () 
   expect(lines(planReturn([all], [all, deep], 2))).toEqual(["deep own  without ", "all own /** without "]);
 });
 
+test("giving back too, who gained gives up before who lost takes over", () => {
+  const steps = lines(planReturn([deep, all], [all], 3));
+  expect(steps.slice(0, 2)).toEqual(["all cede /deep/**", "deep own /deep/** without "]);
+});
+
 test("a map that changes a mode only touches no path", () => {
   const softer = rule("all", "/**", "eventual");
   expect(lines(planHandover([all, deep], [softer, deep], 4))).toEqual(["all setPolicy"]);

@@ -41,28 +41,36 @@ export function planHandover(active: readonly ZoneRule[], next: readonly ZoneRul
     }
     if (!sameHolding(before, after)) gain.push(ownStep(zone, after, epoch));
   }
-  return [...lose, ...gain, ...policySteps(active, next)];
+  return [...lose, ...gain, ...policySteps(active, next, epoch)];
 }
 
-/** Gives every zone back what it owned under the active map, whatever part of the hand-over was done. */
+/**
+ * Gives every zone back what it owned under the active map, whatever part of the hand-over was done: here too, those that
+ * gained give up before those that lost take over.
+ */
 export function planReturn(active: readonly ZoneRule[], next: readonly ZoneRule[], epoch: number): HandoverStep[] {
   const lose: HandoverStep[] = [];
   const gain: HandoverStep[] = [];
   for (const zone of zonesOf(active, next)) {
     const before = holdingOf(zone, active);
-    if (sameHolding(before, holdingOf(zone, next))) continue;
+    const after = holdingOf(zone, next);
+    if (sameHolding(before, after)) continue;
+    if (before.pattern !== "" && after.pattern === before.pattern) {
+      for (const pattern of before.exclusions)
+        if (!after.exclusions.includes(pattern)) lose.push(cedeStep(zone, pattern, epoch));
+    }
     (before.pattern === "" ? lose : gain).push(ownStep(zone, before, epoch));
   }
-  return [...lose, ...gain, ...policySteps(next, active)];
+  return [...lose, ...gain, ...policySteps(next, active, epoch)];
 }
 
-function policySteps(active: readonly ZoneRule[], next: readonly ZoneRule[]): HandoverStep[] {
+function policySteps(active: readonly ZoneRule[], next: readonly ZoneRule[], epoch: number): HandoverStep[] {
   const steps: HandoverStep[] = [];
   for (const rule of next) {
     const before = active.find((one) => one.zone === rule.zone);
     const same =
       before?.mode === rule.mode && before.locks === rule.locks && before.copiesDeclared === rule.copiesDeclared;
-    if (!same) steps.push(policyStep(rule));
+    if (!same) steps.push(policyStep(rule, epoch));
   }
   return steps;
 }
@@ -93,13 +101,14 @@ function ownStep(zone: string, { pattern, exclusions }: Holding, epoch: number):
 function cedeStep(zone: string, pattern: string, epoch: number): HandoverStep {
   return { zone, cause: zone, operation: { op: { $case: "cede", value: { pattern, epoch } } } };
 }
-function policyStep(rule: ZoneRule): HandoverStep {
+function policyStep(rule: ZoneRule, epoch: number): HandoverStep {
   const value = {
     mode: rule.mode,
     locks: rule.locks,
     copiesDeclared: rule.copiesDeclared,
     acceptedRevision: 0,
     acceptedHash: "",
+    epoch,
   };
   return { zone: rule.zone, cause: rule.zone, operation: { op: { $case: "setPolicy", value } } };
 }

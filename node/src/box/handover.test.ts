@@ -39,6 +39,9 @@ test("a hand-over of a subtree that holds files is refused with their number and
   expect(await federation.read("b", "/deep/x")).toBe("here");
   expect(codeOf(await federation.write("b", "/deep/y", "still"))).toBe("");
   expect(federation.node("a").box.admin.status({ zones: false }, anyone).pending).toBeUndefined();
+  await federation.zone({ zone: "other", pattern: "/other/**", mode: "strong", copiesDeclared: 1 }, ["c"]);
+  // One epoch was the attempt's, one its giving back.
+  expect(federation.node("a").directory.epoch).toBe((map?.epoch ?? 0) + 3);
 });
 
 test("a hand-over whose driver dies goes on under the next leader of the system zone", async () => {

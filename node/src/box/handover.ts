@@ -2,10 +2,12 @@
 // map to all: the one that did not hear of it goes on serving. The sketch: what a zone owns stands in its own state
 // machine, which refuses everything else; a change is a chain of commands in the logs concerned (pending map in the system
 // zone, losers give up, gainers take over, map active). Every step is idempotent and the pending map says what remains, so
-// whoever leads the system zone goes on after a crash. A refusal that will not pass gives everything back and aborts.
+// whoever leads the system zone goes on after a crash. A refusal that will not pass gives everything back and aborts. That
+// it will be given back is committed first, and under a fresh epoch: a former driver whose steps are still under way finds
+// them too old in every zone, and no epoch is ever used again.
 import type { RuleMap, ZoneRule } from "@nexus-federation/proto/records.ts";
 import type { Clock, Timer } from "../base/clock.ts";
-import { errorKinds, isRefusal, type Refusal, refuse } from "../base/errors.ts";
+import { type ErrorCode, errorKinds, isRefusal, type Refusal, refuse } from "../base/errors.ts";
 import type { Groups } from "../group/api.ts";
 import { type Ask, refusalIn } from "./ask.ts";
 import { systemLog } from "./directory.ts";
@@ -93,6 +95,8 @@ export class Handover {
     if (system === undefined) return refuse("NO_LEADER", "this box has no replica of the system zone any more");
     const active = system.ruleMap();
     if (pending === undefined) return active.epoch;
+    const returning = system.returning();
+    if (returning !== undefined) return this.#giveBack(active, pending, refusalOf(returning));
     for (const step of planHandover(active.rules, pending.rules, pending.epoch)) {
       const refused = this.#inOtherHands(pending) ?? (await this.#run(step));
       if (refused === undefined) continue;
@@ -100,7 +104,7 @@ export class Handover {
         return { ...refused, message: `map ${pending.epoch} stays pending, zone ${step.zone}: ${refused.message}` };
       }
       const details = { ...refused.details, rule: step.cause };
-      return this.#abort(active, pending, { ...refused, details, message: `zone ${step.zone}: ${refused.message}` });
+      return this.#abort(pending, { ...refused, details, message: `zone ${step.zone}: ${refused.message}` });
     }
     const activated = await systemCommand(ask, { $case: "activateRules", value: { epoch: pending.epoch } });
     if (isRefusal(activated)) return activated;
@@ -108,7 +112,24 @@ export class Handover {
     return pending.epoch;
   }
 
-  async #abort(active: RuleMap, pending: RuleMap, reason: Refusal): Promise<Refusal> {
+  /** What is activated meanwhile is not given back: one log orders both. */
+  async #abort(pending: RuleMap, reason: Refusal): Promise<Refusal> {
+    const { ask, source } = this.#needs;
+    const value = {
+      epoch: pending.epoch,
+      code: reason.code,
+      reason: reason.message,
+      rule: reason.details?.["rule"] ?? "",
+    };
+    const returned = await systemCommand(ask, { $case: "returnRules", value });
+    if (isRefusal(returned)) return { ...returned, message: `${reason.message}; not given back: ${returned.message}` };
+    const system = source.system();
+    const given = await this.#seen(returned.epoch);
+    if (system === undefined || given === undefined) return reason;
+    return this.#giveBack(system.ruleMap(), given, reason);
+  }
+
+  async #giveBack(active: RuleMap, pending: RuleMap, reason: Refusal): Promise<Refusal> {
     const { ask, log } = this.#needs;
     for (const step of planReturn(active.rules, pending.rules, pending.epoch)) {
       const refused = this.#inOtherHands(pending) ?? (await this.#run(step));
@@ -136,4 +157,8 @@ export class Handover {
   async #run(step: HandoverStep): Promise<Refusal | undefined> {
     return refusalIn(await zoneCommand(this.#needs.ask, step.zone, step.operation));
   }
+}
+
+function refusalOf({ code, reason, rule }: { code: string; reason: string; rule: string }): Refusal {
+  return refuse(code as ErrorCode, reason, { details: { rule } });
 }

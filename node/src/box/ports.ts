@@ -54,6 +54,8 @@ export interface SystemReader {
   readonly federationUid: string;
   ruleMap(): RuleMap;
   pendingMap(): RuleMap | undefined;
+  /** Why the pending map is only given back; undefined while it is to become the active one. */
+  returning(): { code: string; reason: string; rule: string } | undefined;
   boxes(): BoxRecord[];
   /** In order of creation, destroyed ones included. */
   logs(): LogRecord[];

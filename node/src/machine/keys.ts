@@ -56,6 +56,10 @@ export const zoneKey = (zone: string): StateKey => `sz${binaryText(zone)}`;
 export const disruptionKey: StateKey = "sd";
 export const ruleMapKey: StateKey = "sm";
 export const pendingMapKey: StateKey = "sp";
+/** Why the pending map is being given back. */
+export const returningKey: StateKey = "sr";
+/** Largest epoch a map that was given back ever had. */
+export const spentEpochKey: StateKey = "se";
 export const federationKey: StateKey = "su";
 export const revisionKey: StateKey = "sv";
 

@@ -14,7 +14,7 @@ const expire = (path: string, lockId: Buffer, extendSeq = 0) => ({
 const cancel = (path: string, waiterId: Buffer) => ({ $case: "cancelWait" as const, value: { path, waiterId } });
 const policy = (mode: string, locks = "refuse") => ({
   $case: "setPolicy" as const,
-  value: { mode, locks, copiesDeclared: 1, acceptedRevision: 0, acceptedHash: "" },
+  value: { mode, locks, copiesDeclared: 1, acceptedRevision: 0, acceptedHash: "", epoch: 0 },
 });
 
 describe("locks", () => {

@@ -10,8 +10,10 @@ import {
   logKey,
   logPrefix,
   pendingMapKey,
+  returningKey,
   revisionKey,
   ruleMapKey,
+  spentEpochKey,
   tombstoneKey,
   zoneKey,
 } from "./keys.ts";
@@ -22,6 +24,13 @@ export interface Disruption {
   holder: string;
   /** Log time; past it the right has ended. */
   untilMs: number;
+}
+
+/** The refusal that ended a hand-over, and the zone whose rule is to blame. */
+export interface Returning {
+  code: string;
+  reason: string;
+  rule: string;
 }
 
 /** The system zone's tables, as applied. */
@@ -84,6 +93,20 @@ export class SystemReads {
   pendingMap(): RuleMap | undefined {
     const bytes = this.#state.overlay.get(pendingMapKey);
     return bytes && RuleMap.decode(bytes);
+  }
+
+  /** Why the pending map is only given back from now on; undefined while it is to become the active one. */
+  returning(): Returning | undefined {
+    const bytes = this.#state.overlay.get(returningKey);
+    if (!bytes) return undefined;
+    const reader = new ByteReader(bytes);
+    return { code: reader.text(), reason: reader.text(), rule: reader.text() };
+  }
+
+  /** Epoch of the next map: larger than that of any map that ever was pending, or late steps of those would count. */
+  nextEpoch(): number {
+    const bytes = this.#state.overlay.get(spentEpochKey);
+    return Math.max(this.ruleMap().epoch, bytes ? new ByteReader(bytes).varint() : 0) + 1;
   }
 
   /** Who may take a box down now or, when `untilMs` has passed, might last. */

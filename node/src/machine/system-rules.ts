@@ -1,9 +1,16 @@
-import type { AbortRules, ActivateRules, BeginRules, SystemReply } from "@nexus-federation/proto/command.ts";
+import type {
+  AbortRules,
+  ActivateRules,
+  BeginRules,
+  ReturnRules,
+  SystemReply,
+} from "@nexus-federation/proto/command.ts";
 import { type LogRecord, RuleMap, type ZoneRule } from "@nexus-federation/proto/records.ts";
 import { equalBytes } from "../base/bytes.ts";
 import { type Refusal, refuse } from "../base/errors.ts";
 import { rulesProblem } from "../tree/rules.ts";
-import { pendingMapKey, ruleMapKey } from "./keys.ts";
+import { ByteWriter } from "./codec.ts";
+import { pendingMapKey, returningKey, ruleMapKey, spentEpochKey } from "./keys.ts";
 import type { MachineState } from "./state.ts";
 import { putLog, SystemReads } from "./system-reads.ts";
 
@@ -11,7 +18,7 @@ import { putLog, SystemReads } from "./system-reads.ts";
 const rulesMax = 10_000;
 const modes: readonly string[] = ["strong", "strong_ha", "eventual", "quorum"];
 
-/** Makes map n+1 pending, if map n is the active one and no other waits. The same map again is the same answer. */
+/** Makes the next map pending, if the expected one is active and no other waits. The same map again is the same answer. */
 export function beginRules(state: MachineState, operation: BeginRules): SystemReply | Refusal {
   const reads = new SystemReads(state);
   const { epoch } = reads.ruleMap();
@@ -25,13 +32,13 @@ export function beginRules(state: MachineState, operation: BeginRules): SystemRe
   const problem = checkRules(reads, operation.rules);
   if (problem) return problem;
   const rules = operation.rules.map((rule) => withMembers(rule, reads.log(rule.log)));
-  const next = encodeMap(epoch + 1, rules);
   const pending = reads.pendingMap();
-  if (pending && !equalBytes(encodeMap(pending.epoch, pending.rules), next)) {
+  const next = encodeMap(pending?.epoch ?? reads.nextEpoch(), rules);
+  if (pending && (reads.returning() || !equalBytes(encodeMap(pending.epoch, pending.rules), next))) {
     return refuse("ALREADY_EXISTS", `map ${pending.epoch} is pending already; activate or abort it first`, { epoch });
   }
   if (!pending) putMap(state, pendingMapKey, next);
-  return { log: 0, epoch: epoch + 1, replica: 0 };
+  return { log: 0, epoch: pending?.epoch ?? reads.nextEpoch(), replica: 0 };
 }
 
 function checkRules(reads: SystemReads, rules: readonly ZoneRule[]): Refusal | undefined {
@@ -57,7 +64,7 @@ export function activateRules(state: MachineState, operation: ActivateRules): Sy
   const { epoch } = reads.ruleMap();
   if (operation.epoch === epoch) return { log: 0, epoch, replica: 0 };
   const pending = reads.pendingMap();
-  if (pending?.epoch !== operation.epoch) {
+  if (pending?.epoch !== operation.epoch || reads.returning()) {
     const what = pending ? `map ${pending.epoch} is pending` : "no map is pending";
     return refuse("STALE_EPOCH", `epoch: ${operation.epoch} was to be activated, ${what} and ${epoch} is active`, {
       epoch,
@@ -76,6 +83,27 @@ function attach(state: MachineState, log: LogRecord, bound: boolean): void {
   if (!bound && log.state === "active") putLog(state, { ...log, state: "retired", retiredMs: state.logTimeMs });
 }
 
+/**
+ * From here on the pending map is only given back. It takes a fresh epoch: what is under way of the steps towards it comes
+ * too late in every zone that has given back, and it cannot be activated by one who has not heard of this.
+ */
+export function returnRules(state: MachineState, operation: ReturnRules): SystemReply | Refusal {
+  const reads = new SystemReads(state);
+  const pending = reads.pendingMap();
+  if (pending?.epoch !== operation.epoch) {
+    const what = pending ? `map ${pending.epoch} is pending` : "no map is pending";
+    return refuse("STALE_EPOCH", `epoch: ${operation.epoch} was to be given back, ${what}`, {
+      epoch: reads.ruleMap().epoch,
+    });
+  }
+  if (reads.returning()) return { log: 0, epoch: pending.epoch, replica: 0 };
+  const epoch = pending.epoch + 1;
+  const { code, reason, rule } = operation;
+  state.overlay.put(returningKey, new ByteWriter().text(code).text(reason).text(rule).finish());
+  putMap(state, pendingMapKey, encodeMap(epoch, pending.rules));
+  return { log: 0, epoch, replica: 0 };
+}
+
 export function abortRules(state: MachineState, operation: AbortRules): SystemReply | Refusal {
   const reads = new SystemReads(state);
   const { epoch } = reads.ruleMap();
@@ -87,6 +115,10 @@ export function abortRules(state: MachineState, operation: AbortRules): SystemRe
   }
   if (!pending && operation.epoch <= epoch) {
     return refuse("STALE_EPOCH", `epoch: map ${operation.epoch} is active or past, it cannot be aborted`, { epoch });
+  }
+  if (pending && reads.returning()) {
+    state.overlay.put(spentEpochKey, new ByteWriter().varint(pending.epoch).finish());
+    state.overlay.delete(returningKey);
   }
   if (pending) dropPending(state);
   return { log: 0, epoch, replica: 0 };

@@ -115,6 +115,33 @@ describe("the system zone", () => {
     expect(rig.machine.system.ruleMap().epoch).toBe(1);
   });
 
+  it("a map that was given back leaves its epochs to no other, and cannot be activated from then on", () => {
+    const rig = rigOf();
+    act(rig, create("data"));
+    const rules = [rule("data", "/**", rig.machine.appliedIndex)];
+    const giveBack = {
+      $case: "returnRules" as const,
+      value: { epoch: 1, code: "NOT_EMPTY", reason: "no", rule: "data" },
+    };
+
+    act(rig, begin(0, rules));
+    expect(act(rig, giveBack).result).toMatchObject({ value: { epoch: 2 } });
+    expect(rig.machine.system.pendingMap()?.epoch).toBe(2);
+    expect(rig.machine.system.returning()).toEqual({ code: "NOT_EMPTY", reason: "no", rule: "data" });
+    expect([giveBack, activate(1), activate(2), begin(0, rules)].map((op) => codeOf(act(rig, op)))).toEqual([
+      "STALE_EPOCH",
+      "STALE_EPOCH",
+      "STALE_EPOCH",
+      "ALREADY_EXISTS",
+    ]);
+    expect(codeOf(act(rig, { $case: "abortRules", value: { epoch: 2, reason: "no" } }))).toBe("system");
+
+    expect(act(rig, begin(0, rules)).result).toMatchObject({ value: { epoch: 3 } });
+    expect(rig.machine.system.returning()).toBeUndefined();
+    expect(codeOf(act(rig, activate(3)))).toBe("system");
+    expect(codeOf(act(rig, giveBack))).toBe("STALE_EPOCH");
+  });
+
   it("rules that tie, or name a zone without its log, are refused", () => {
     const rig = rigOf();
     act(rig, create("a"));

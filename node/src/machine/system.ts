@@ -18,7 +18,7 @@ import { ByteWriter } from "./codec.ts";
 import { boxKey, disruptionKey, federationKey, revisionKey, tombstoneKey, zoneKey } from "./keys.ts";
 import type { MachineState } from "./state.ts";
 import { putLog, SystemReads } from "./system-reads.ts";
-import { abortRules, activateRules, beginRules, showMembers } from "./system-rules.ts";
+import { abortRules, activateRules, beginRules, returnRules, showMembers } from "./system-rules.ts";
 
 /** Changes the system zone's tables: boxes, logs, rule maps, the disruption lock. */
 export function runSystemCommand(state: MachineState, command: SystemCommand): SystemReply | Refusal {
@@ -40,6 +40,8 @@ function runOperation(state: MachineState, command: SystemCommand): SystemReply 
       return beginRules(state, op.value);
     case "activateRules":
       return activateRules(state, op.value);
+    case "returnRules":
+      return returnRules(state, op.value);
     case "abortRules":
       return abortRules(state, op.value);
     case "recordMembers":

@@ -154,7 +154,9 @@ function countLocks(state: MachineState, local: Pattern, most: number): number {
 
 /** Changes mode and lock policy. Leaving a locking mode waits until no lock is held; meanwhile new ones are refused. */
 export function setPolicy(state: MachineState, operation: SetPolicy): Refusal | undefined {
-  const { mode, locks, copiesDeclared, acceptedRevision, acceptedHash } = operation;
+  const { mode, locks, copiesDeclared, acceptedRevision, acceptedHash, epoch } = operation;
+  const late = epoch === 0 ? undefined : checkEpoch(state, epoch);
+  if (late) return late;
   if (!policyModes.includes(mode))
     return refuse("INVALID", `mode: one of ${policyModes.join(", ")}, ${show(mode)} came`);
   if (!lockPolicies.includes(locks)) return refuse("INVALID", `locks: refuse or upgrade, ${show(locks)} came`);
@@ -168,6 +170,8 @@ export function setPolicy(state: MachineState, operation: SetPolicy): Refusal | 
     );
   }
   const next: ZonePolicy = { mode, locks: locks || "refuse", copiesDeclared, acceptedRevision, acceptedHash };
+  const { ownership } = state.owned;
+  if (epoch > ownership.epoch) store(state, { ...ownership, epoch });
   const waits = grantsLocks(now) && !grantsLocks(next) && state.counters.locksHeld > 0;
   storePolicy(state, waits ? { now, next } : { now: next, next: undefined });
   return undefined;

@@ -92,6 +92,25 @@ describe("ownership", () => {
     expect(codeOf(rig.run(rename("/cn/data", "/us")))).toBe("operation");
   });
 
+  it("what a former hand-over left under way comes too late once the zone was given back under a fresh epoch", () => {
+    const rig = new Rig({ owns: "/cn/**" });
+    const mode = (epoch: number) => ({
+      $case: "setPolicy" as const,
+      value: { mode: "eventual", locks: "refuse", copiesDeclared: 1, acceptedRevision: 0, acceptedHash: "", epoch },
+    });
+    expect(codeOf(rig.run(cede("/cn/x/**", 2)))).toBe("empty");
+    expect(codeOf(rig.run(own("/cn/**", [], 3)))).toBe("empty");
+
+    expect([cede("/cn/x/**", 2), own("", [], 2), mode(2)].map((op) => codeOf(rig.run(op)))).toEqual([
+      "STALE_EPOCH",
+      "STALE_EPOCH",
+      "STALE_EPOCH",
+    ]);
+    expect(rig.machine.ownership).toEqual({ pattern: "/cn/**", exclusions: [], epoch: 3 });
+    expect(codeOf(rig.run(mode(4)))).toBe("empty");
+    expect(codeOf(rig.run(mode(3)))).toBe("STALE_EPOCH");
+  });
+
   it("an owner's new exclusion is judged like a cession, and a pattern changes only through detachment", () => {
     const rig = new Rig({ owns: "/cn/**" });
     rig.put("/x/1");

@@ -196,6 +196,7 @@ export interface SetPolicy {
   copiesDeclared: number;
   acceptedRevision: number;
   acceptedHash: string;
+  epoch: number;
 }
 
 export interface RaiseLevel {
@@ -225,6 +226,9 @@ export interface SystemCommand {
     | { $case: "acquireDisruption"; value: AcquireDisruption }
     | { $case: "releaseDisruption"; value: ReleaseDisruption }
     | { $case: "destroyZone"; value: DestroyZone }
+    | //
+    /** the pending map is given back, under a fresh epoch */
+    { $case: "returnRules"; value: ReturnRules }
     | undefined;
 }
 
@@ -244,6 +248,13 @@ export interface BeginRules {
 
 export interface ActivateRules {
   epoch: number;
+}
+
+export interface ReturnRules {
+  epoch: number;
+  code: string;
+  reason: string;
+  rule: string;
 }
 
 export interface AbortRules {
@@ -1971,7 +1982,7 @@ export const Cede: MessageFns<Cede> = {
 };
 
 function createBaseSetPolicy(): SetPolicy {
-  return { mode: "", locks: "", copiesDeclared: 0, acceptedRevision: 0, acceptedHash: "" };
+  return { mode: "", locks: "", copiesDeclared: 0, acceptedRevision: 0, acceptedHash: "", epoch: 0 };
 }
 
 export const SetPolicy: MessageFns<SetPolicy> = {
@@ -1990,6 +2001,9 @@ export const SetPolicy: MessageFns<SetPolicy> = {
     }
     if (message.acceptedHash !== "") {
       writer.uint32(42).string(message.acceptedHash);
+    }
+    if (message.epoch !== 0) {
+      writer.uint32(48).uint64(message.epoch);
     }
     return writer;
   },
@@ -2045,6 +2059,14 @@ export const SetPolicy: MessageFns<SetPolicy> = {
             }
 
             message.acceptedHash = reader.string();
+            continue;
+          }
+          case 6: {
+            if (tag !== 48) {
+              break;
+            }
+
+            message.epoch = longToNumber(reader.uint64());
             continue;
           }
         }
@@ -2189,6 +2211,9 @@ export const SystemCommand: MessageFns<SystemCommand> = {
       case "destroyZone":
         DestroyZone.encode(message.op.value, writer.uint32(82).fork()).join();
         break;
+      case "returnRules":
+        ReturnRules.encode(message.op.value, writer.uint32(90).fork()).join();
+        break;
     }
     return writer;
   },
@@ -2284,6 +2309,14 @@ export const SystemCommand: MessageFns<SystemCommand> = {
             }
 
             message.op = { $case: "destroyZone", value: DestroyZone.decode(reader, reader.uint32()) };
+            continue;
+          }
+          case 11: {
+            if (tag !== 90) {
+              break;
+            }
+
+            message.op = { $case: "returnRules", value: ReturnRules.decode(reader, reader.uint32()) };
             continue;
           }
         }
@@ -2490,6 +2523,85 @@ export const ActivateRules: MessageFns<ActivateRules> = {
             }
 
             message.epoch = longToNumber(reader.uint64());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+};
+
+function createBaseReturnRules(): ReturnRules {
+  return { epoch: 0, code: "", reason: "", rule: "" };
+}
+
+export const ReturnRules: MessageFns<ReturnRules> = {
+  encode(message: ReturnRules, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.epoch !== 0) {
+      writer.uint32(8).uint64(message.epoch);
+    }
+    if (message.code !== "") {
+      writer.uint32(18).string(message.code);
+    }
+    if (message.reason !== "") {
+      writer.uint32(26).string(message.reason);
+    }
+    if (message.rule !== "") {
+      writer.uint32(34).string(message.rule);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ReturnRules {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseReturnRules();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.epoch = longToNumber(reader.uint64());
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.code = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.reason = reader.string();
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.rule = reader.string();
             continue;
           }
         }
