@@ -56,6 +56,15 @@ describe("a federation of three boxes and a witness", () => {
     expect(await federation.read("c", "/docs/a.txt")).toBe("after");
   });
 
+  test("which content a box holds is told to no client; without addresses the question is whether it is there", async () => {
+    const federation = await withZone();
+    const asked = (addresses: Buffer[]) =>
+      federation.ask("a", { $case: "hasChunks", value: { log: 1, addresses } }).then(codeOf);
+
+    expect(await asked([Buffer.alloc(32)])).toBe("DENIED");
+    expect(await asked([])).toBe("");
+  });
+
   test("copies that cannot be had are refused before anything is written", async () => {
     const federation = await withZone();
     const other = leaderOf(federation, "all") === "a" ? "b" : "a";

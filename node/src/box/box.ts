@@ -145,6 +145,9 @@ export class Box implements BoxApi {
       case "readMap":
         return done(this.#hello(op.value.knownRevision));
       case "hasChunks": {
+        // Without addresses it is the question whether the box is there.
+        if (caller.kind !== "box" && op.value.addresses.length > 0)
+          return done(refusal(refuse("DENIED", "which content a box holds is told to boxes only")));
         const present = op.value.addresses.map((address) => this.#needs.chunks.has(address));
         return done(answer({ $case: "presence", value: { present } }));
       }

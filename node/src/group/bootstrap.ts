@@ -1,12 +1,13 @@
 import { BootstrapRecord } from "@nexus-federation/proto/raft.ts";
 import { utf8 } from "../base/bytes.ts";
-import { type Refusal, refuse } from "../base/errors.ts";
+import { messageOf, type Refusal, refuse } from "../base/errors.ts";
 import { message } from "../raft/messages.ts";
 import type { Remote } from "../transport/ports.ts";
 import type { BootstrapCall } from "./api.ts";
 import { type HostCore, isSelf } from "./core.ts";
 import { timingOf } from "./settings.ts";
 import type { HostMessageType, WireMessage } from "./wire.ts";
+import { WireError } from "./wire-bytes.ts";
 import type { WitnessClient } from "./witness-client.ts";
 
 interface Telling {
@@ -151,7 +152,7 @@ export class Bootstraps {
 
   /** Another box bootstraps a log and says that this one is a member. */
   receive(from: Remote, wire: WireMessage): void {
-    const record = BootstrapRecord.decode(wire.message.context);
+    const record = recordOf(wire);
     const answer = (reason: string) =>
       this.#send(from.box, { ...record, host: "HostBootstrapResp", context: utf8(reason), reject: reason !== "" });
     const { records, settings, self } = this.#core;
@@ -202,4 +203,12 @@ export class Bootstraps {
 
 function encoded(record: BootstrapRecord): Uint8Array {
   return BootstrapRecord.encode(record).finish();
+}
+
+function recordOf(wire: WireMessage): BootstrapRecord {
+  try {
+    return BootstrapRecord.decode(wire.message.context);
+  } catch (error) {
+    throw new WireError(`the record of a log that begins cannot be read: ${messageOf(error)}`);
+  }
 }

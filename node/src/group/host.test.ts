@@ -1,5 +1,8 @@
 import { describe, expect, test } from "vitest";
+import { message } from "../raft/messages.ts";
+import type { Session } from "../transport/ports.ts";
 import { Cluster, putCommand } from "./testing/cluster.ts";
+import { FrameWriter } from "./wire.ts";
 
 async function running(names: string[], settings: ConstructorParameters<typeof Cluster>[0] = {}): Promise<Cluster> {
   const cluster = new Cluster(settings);
@@ -191,6 +194,24 @@ describe("staleness", () => {
 });
 
 describe("a log begins once", () => {
+  test("a beginning whose record cannot be read is dropped with its frame, and ends nobody's process", async () => {
+    const cluster = await running(["a", "b", "c"]);
+    const none = new Uint8Array(0);
+    const writer = new FrameWriter();
+    const context = Buffer.from([0x0a, 0xff]);
+    const about = { log: 9, generation: 1, quiesce: false, host: "HostBootstrap" as const, conf: none };
+    writer.add({ ...about, message: { ...message("MsgHup", 2), context } });
+    const { box, incarnation } = cluster.member("a", 1);
+    const remote = { box, incarnation, featureLevel: 1, version: "" };
+    const session: Session = { remote, reply: () => true };
+
+    cluster.box("b").host.serveHandler.frame(session, Uint8Array.from(writer.take()));
+    await cluster.run(10);
+
+    expect(cluster.box("b").host.has(9)).toBe(false);
+    expect(await cluster.put("/x", "1")).toMatchObject({ kind: "applied" });
+  });
+
   test("and a box that knew it takes no second beginning, nor after it was removed", async () => {
     const cluster = await running(["a", "b", "c"]);
     const members = ["a", "b", "c"].map((name, i) => cluster.member(name, i + 1));
