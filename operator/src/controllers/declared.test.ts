@@ -4,7 +4,7 @@ import type { NamespaceView } from "../backends/kubernetes/view.ts";
 import type { KubeObject } from "../runtime/objects.ts";
 import { declarationsOf } from "./declared.ts";
 
-const keepsake = { federation: "acme", uids: {}, retired: {} };
+const kept = { federation: "acme", clusters: 0, uids: {}, retired: {} };
 const nowMs = Date.parse("2026-01-02T00:00:00Z");
 
 function object(kind: Kind, name: string, spec: object, deleted = false): KubeObject {
@@ -20,7 +20,11 @@ function federation(...names: string[]) {
   return object("Federation", "federation", { trustDomain: "acme", clusters });
 }
 function declared(...own: KubeObject[]) {
-  const found = declarationsOf({ namespace: "acme", own } as unknown as NamespaceView, keepsake, nowMs);
+  return declaredAfter(0, ...own);
+}
+function declaredAfter(clusters: number, ...own: KubeObject[]) {
+  const view = { namespace: "acme", own } as unknown as NamespaceView;
+  const found = declarationsOf(view, { ...kept, clusters }, nowMs);
   expect([...found.misread]).toEqual([]);
   const zones = found.declared.filter(({ resource }) => resource.kind === "ConsensusZone");
   return { zones: zones.map(({ resource }) => resource.metadata.name), retired: Object.keys(found.retired) };
@@ -36,4 +40,9 @@ test("among several clusters a deletion in one ends no zone, and Retired does", 
   const found = declared(zone("cn", true), zone("us", true, "Retired"), zone("eu", false), federation("cn", "us"));
 
   expect(found).toEqual({ zones: ["us", "eu"], retired: ["us"] });
+});
+
+test("how many clusters there are is remembered when the Federation goes with its zones, until it says otherwise", () => {
+  expect(declaredAfter(2, zone("cn", true)).retired).toEqual([]);
+  expect(declaredAfter(2, zone("cn", true), federation("cn")).retired).toEqual(["cn"]);
 });

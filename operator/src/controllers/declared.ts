@@ -16,6 +16,8 @@ export interface Declarations {
   federation: FederationSpec | undefined;
   /** Trust domain. */
   name: string;
+  /** Clusters that declare the same federation; remembered when its Federation is gone. */
+  clusters: number;
   /** Zones that are retired or deleted now, to be remembered. */
   retired: Record<string, RetiredZone>;
 }
@@ -32,6 +34,7 @@ export function declarationsOf(view: NamespaceView, keepsake: Keepsake, nowMs: n
     misread: new Map(),
     federation: undefined,
     name: view.namespace,
+    clusters: keepsake.clusters,
     retired: {},
   };
   for (const object of view.own) {
@@ -49,6 +52,7 @@ export function declarationsOf(view: NamespaceView, keepsake: Keepsake, nowMs: n
     if (resource.kind === "Federation" && !deleted) {
       found.federation = resource.spec;
       found.name = resource.spec.trustDomain;
+      found.clusters = resource.spec.clusters.length;
     }
     const endedAtMs = endOf(found, resource, { object, keepsake, nowMs });
     const createdAtMs = Date.parse(object.metadata.creationTimestamp ?? "") || 0;
@@ -61,7 +65,7 @@ export function declarationsOf(view: NamespaceView, keepsake: Keepsake, nowMs: n
     found.declared.push({ resource: checked.resource, deleted: true, endedAtMs });
     found.retired[name] = { endedAtMs, spec };
   }
-  if ((found.federation?.clusters.length ?? 0) > 1) withdraw(found);
+  if (found.clusters > 1) withdraw(found);
   return found;
 }
 

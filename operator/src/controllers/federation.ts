@@ -28,7 +28,7 @@ import type { Applier } from "../runtime/applier.ts";
 import type { KubeObject } from "../runtime/objects.ts";
 import { type Declarations, declarationsOf } from "./declared.ts";
 import { Finalizers } from "./finalizers.ts";
-import { type Keepsake, KeepsakeStore } from "./keepsake.ts";
+import { type Keepsake, KeepsakeStore, nothingKept } from "./keepsake.ts";
 import { aboutOf, noteOf } from "./notes.ts";
 import { type Obstacle, obstaclesOf } from "./obstacles.ts";
 import { Reporter } from "./reporter.ts";
@@ -77,7 +77,7 @@ export class FederationController {
   /** What the last round of each box was refused by the cluster. */
   #refused = new Map<string, Obstacle>();
   #quietRounds = 0;
-  #keepsake: Keepsake = { federation: "", uids: {}, retired: {} };
+  #keepsake: Keepsake = nothingKept;
   #objects: ReadonlyMap<string, KubeObject> = new Map();
 
   constructor(needs: FederationNeeds) {
@@ -346,7 +346,8 @@ export class FederationController {
         if (over && endedAtMs < nowMs && !found.objects.has(`ConsensusZone/${name}`)) delete retired[name];
       }
     const federation = before.federation || (observed.bootstrapped ? this.#name : "");
-    await this.#keepsakes.write({ federation, uids, retired }, { before, federation: this.#name });
+    const { clusters } = found;
+    await this.#keepsakes.write({ federation, clusters, uids, retired }, { before, federation: this.#name });
   }
 
   #pause(actions: readonly Action[]): number {

@@ -16,19 +16,22 @@ export interface RetiredZone {
 export interface Keepsake {
   /** Trust domain of the federation that was started; empty when never. */
   federation: string;
+  /** Clusters that declare the federation, as its Federation said last; 0 when it never did. */
+  clusters: number;
   /** Uid of each zone's log, by zone. */
   uids: Readonly<Record<string, string>>;
   retired: Readonly<Record<string, RetiredZone>>;
 }
 
-const nothing: Keepsake = { federation: "", uids: {}, retired: {} };
+export const nothingKept: Keepsake = { federation: "", clusters: 0, uids: {}, retired: {} };
 
 export function keepsakeOf(configMap: KubeObject | undefined): Keepsake {
   const data = (configMap?.["data"] ?? {}) as Record<string, string>;
   return {
     federation: data["federation"] ?? "",
-    uids: parsed(data["zones"], nothing.uids),
-    retired: parsed(data["retired"], nothing.retired),
+    clusters: parsed(data["clusters"], nothingKept.clusters),
+    uids: parsed(data["zones"], nothingKept.uids),
+    retired: parsed(data["retired"], nothingKept.retired),
   };
 }
 
@@ -61,6 +64,7 @@ export class KeepsakeStore {
       metadata: { name: uidsName, namespace: this.#namespace, labels: labelsOf(federation) },
       data: {
         ...(next.federation === "" ? {} : { federation: next.federation }),
+        clusters: String(next.clusters),
         zones: JSON.stringify(next.uids),
         retired: JSON.stringify(next.retired),
       },
