@@ -25,6 +25,8 @@ export interface Problem {
 
 /** Time in which the effect of a deed should be seen. */
 const settleMs = 1000;
+/** A zone is destroyed only on a plan younger than this: meanwhile it may have been declared again. */
+const destroyPlanMs = 5000;
 const retry = { firstMs: 250, maxMs: 5000, factor: 2 };
 
 /** What the backend does by itself, without a call to a box. */
@@ -90,13 +92,16 @@ export class Executor {
   /** Executes what is due: federation-wide deeds in order, logs beside each other, the rule map last. */
   async run(actions: readonly Action[], world: World): Promise<void> {
     const wanted = actions.filter(isAdminAction);
+    const plannedMs = this.#clock.now();
     const subjects = new Set(wanted.map(subjectOf));
     this.#refused.keep(world.desired.zones);
     for (const subject of this.#pace.keys()) if (!subjects.has(subject)) this.#pace.delete(subject);
     const phases: AdminAction[][] = [[], [], []];
     for (const action of wanted) phases[phaseOf(action)]!.push(action);
     for (const action of phases[0]!) await this.#try(action, world);
-    await Promise.all(phases[1]!.map((action) => this.#try(action, world)));
+    const old = this.#clock.now() - plannedMs > destroyPlanMs;
+    const fresh = old ? phases[1]!.filter(({ type }) => type !== "destroyZone") : phases[1]!;
+    await Promise.all(fresh.map((action) => this.#try(action, world)));
     for (const action of phases[2]!) await this.#try(action, world);
   }
 
