@@ -1,20 +1,13 @@
 // A zone as one file: a consistent snapshot with its chunks and a digest; restored as a new zone.
 import { once } from "node:events";
-import {
-  createReadStream,
-  createWriteStream,
-  existsSync,
-  renameSync,
-  rmSync,
-  statSync,
-  type WriteStream,
-} from "node:fs";
+import { createReadStream, existsSync, statSync, type WriteStream } from "node:fs";
 import { NexusError } from "@nexus-federation/node/base/errors.ts";
 import { NexusAdmin } from "@nexus-federation/node/client/admin.ts";
 import { BackupFrame, type DeclaredMember } from "@nexus-federation/proto/admin.ts";
 import type { ZoneRule } from "@nexus-federation/proto/records.ts";
 import type { Command } from "commander";
 import { UsageError } from "../durations.ts";
+import { existsText, PartialFile } from "../partial-file.ts";
 import { Progress } from "../progress.ts";
 import { type Tools, verb } from "../tools.ts";
 import { allStatuses, holderOf } from "./cluster.ts";
@@ -38,13 +31,13 @@ export function backupVerbs(program: Command): void {
 }
 
 async function backup(tools: Tools, zone: string, file: string): Promise<void> {
-  if (existsSync(file)) throw new UsageError(`${file}: exists already; name another file`);
+  if (existsSync(file)) throw new UsageError(existsText(file));
   const admin = await adminOfHolder(tools, zone);
-  const partial = `${file}.partial`;
-  const out = createWriteStream(partial, { mode: 0o600 });
-  // A fault of the file ends the wait for it; the handler only keeps it from ending the process.
-  out.on("error", () => {});
-  await once(out, "open");
+  const partial = await PartialFile.open(file, { mode: 0o600, flush: true }).catch((error) => {
+    admin.close();
+    throw error;
+  });
+  const { out } = partial;
   const progress = new Progress(zone, undefined);
   let bytes = 0;
   let digest = "";
@@ -66,11 +59,9 @@ async function backup(tools: Tools, zone: string, file: string): Promise<void> {
       }
     }
     if (!complete) throw new NexusError("ZONE_UNAVAILABLE", "the backup ended before its last frame; try again");
-    await new Promise<void>((go, fail) => out.end((error?: Error | null) => (error ? fail(error) : go())));
-    renameSync(partial, file);
+    await partial.moveNew();
   } catch (error) {
-    out.destroy();
-    rmSync(partial, { force: true });
+    partial.drop();
     throw error;
   } finally {
     progress.end();

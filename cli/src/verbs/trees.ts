@@ -6,8 +6,6 @@ import {
   mkdirSync,
   readdirSync,
   readFileSync,
-  renameSync,
-  rmSync,
   statSync,
 } from "node:fs";
 import { join, resolve, sep } from "node:path";
@@ -16,6 +14,7 @@ import { messageOf, NexusError } from "@nexus-federation/node/base/errors.ts";
 import { inlineBytesMax } from "@nexus-federation/node/client/operations.ts";
 import type { PutOptions, ReadOptions, Written } from "@nexus-federation/node/client/types.ts";
 import { UsageError } from "../durations.ts";
+import { PartialFile } from "../partial-file.ts";
 import { Progress } from "../progress.ts";
 import { systemSentence, type Tools } from "../tools.ts";
 
@@ -108,12 +107,12 @@ export async function getFolder(
 /** The file is there under its name only when it is whole. */
 export async function saveAs(file: string, parts: AsyncIterable<Uint8Array>): Promise<void> {
   if (existsSync(file) && !statSync(file).isFile()) return pipeline(parts, createWriteStream(file));
-  const partial = `${file}.partial`;
+  const partial = await PartialFile.open(file);
   try {
-    await pipeline(parts, createWriteStream(partial));
-    renameSync(partial, file);
+    await pipeline(parts, partial.out);
+    await partial.replace();
   } catch (error) {
-    rmSync(partial, { force: true });
+    partial.drop();
     throw error;
   }
 }
