@@ -1,5 +1,6 @@
 // nexus lock PATH -- COMMAND: runs it under the lock, extends while it runs, kills it when the lock is lost.
 import { spawn } from "node:child_process";
+import { constants } from "node:os";
 import { hexOf } from "@nexus-federation/node/base/bytes.ts";
 import { messageOf } from "@nexus-federation/node/base/errors.ts";
 import { printFence } from "@nexus-federation/node/base/fence.ts";
@@ -79,6 +80,11 @@ async function show(tools: Tools, path: string, command: string[]): Promise<numb
   return 0;
 }
 
+/** What a shell would show: the command's own code, or 128 and the number of the signal that ended it. */
+export function exitCodeOf(status: number | null, signal: NodeJS.Signals | null): number {
+  return status ?? (signal === null ? 1 : 128 + constants.signals[signal]);
+}
+
 async function lock(tools: Tools, path: string, command: string[], flags: LockFlags): Promise<number> {
   if (flags.show) return show(tools, path, command);
   if (command.length === 0)
@@ -122,7 +128,7 @@ async function lock(tools: Tools, path: string, command: string[], flags: LockFl
       process.stderr.write(`nexus: ${command[0]}: ${error.message}\n`);
       resolve(127);
     });
-    child.on("exit", (status, signal) => resolve(status ?? (signal ? 128 : 1)));
+    child.on("exit", (status, signal) => resolve(exitCodeOf(status, signal)));
   });
   if (lost) return lostCode;
   await held
