@@ -28,6 +28,7 @@ async function openApi(): Promise<Document> {
     authenticator: { authenticate: never },
     identityOf: never,
     metrics: never,
+    lockWaiters: undefined as never,
     version: "1",
   });
   const document = door.openApi();

@@ -65,6 +65,8 @@ export interface Caller {
    * one: undefined when so, the reason when not, a promise while somebody else is asked. Absent: for the whole connection.
    */
   renewal?(): Refusal | undefined | Promise<Refusal | undefined>;
+  /** Of a request that waits for a lock: whether its connection closed, so that nobody takes the answer. */
+  gone?(): boolean;
 }
 
 export interface Upload {

@@ -285,12 +285,18 @@ export class Flight {
     if (news) hints.set(routed.rule.log, refused.leaderBox as string);
     if (refused.code === "STALE_EPOCH") this.#needs.refreshMap(Math.max(refused.epoch ?? 0, directory.epoch + 1));
     if (!this.#edge) return this.#task.done(response ?? refusal(refused));
+    if (this.#takenOver(routed, refused)) return this.#giveUp(routed, refused);
     this.#tries++;
     this.#eager = news ? this.#eager + 1 : 0;
     this.#backoff ??= new Backoff(random, pauses);
     const pauseMs = news && this.#eager <= eagerMax ? 0 : this.#backoff.nextMs();
     if (pauseMs >= this.#left() || this.#outOfPatience(routed, refused)) return this.#giveUp(routed, refused);
     clock.after(pauseMs, () => this.#again());
+  }
+
+  /** Its client may wait for this lock under the same request id by another box, and must not lose the answer to this one. */
+  #takenOver(routed: Routed, { code }: Refusal): boolean {
+    return code === "UNKNOWN_OUTCOME" && this.#waits(routed) && this.#task.caller.gone?.() === true;
   }
 
   #outOfPatience(routed: Routed, refused: Refusal): boolean {

@@ -93,7 +93,8 @@ export function mapPaths(operation: Operation, map: (path: string) => string | R
     case "mkdir":
     case "acquire":
     case "extend":
-    case "release": {
+    case "release":
+    case "cancelWait": {
       const path = map(op.value.path);
       return isRefusal(path) ? path : ({ op: { ...op, value: { ...op.value, path } } } as Operation);
     }

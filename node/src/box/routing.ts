@@ -50,8 +50,11 @@ export function route(request: Request, caller: Caller, directory: Directory): R
 function routeMutation(operation: Operation, zone: string, caller: Caller, directory: Directory): Routed | Refusal {
   if (isInternal(operation)) {
     if (caller.kind !== "box") return internalOnly();
-    const rule = directory.zone(zone);
-    return isRefusal(rule) ? rule : { rule, work: { kind: "mutate", operation }, byZone: true };
+    // A door gives up a wait by the path that its client named; all others are planned by zone.
+    if (operation.op?.$case !== "cancelWait" || zone !== "") {
+      const rule = directory.zone(zone);
+      return isRefusal(rule) ? rule : { rule, work: { kind: "mutate", operation }, byZone: true };
+    }
   }
   let first: Found | undefined;
   const toZone = (path: string): string | Refusal => {

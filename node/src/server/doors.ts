@@ -3,16 +3,19 @@ import { AdminService } from "@nexus-federation/proto/admin.ts";
 import { FilesService } from "@nexus-federation/proto/files.ts";
 import { LocksService } from "@nexus-federation/proto/locks.ts";
 import { RequestFrame, ResponseFrame } from "@nexus-federation/proto/request.ts";
+import type { Clock } from "../base/clock.ts";
 import type { BoxApi } from "../box/api.ts";
 import { decodeUploadFrame, encodeDownloadFrame } from "../transport/content-frames.ts";
 import { peerIdentity } from "../transport/credentials.ts";
 import { Listener, type ListenerSettings } from "../transport/listener.ts";
 import { callIdentity } from "../transport/sessions.ts";
+import { systemClock } from "../transport/system-clock.ts";
 import { decodeMessage, encodeMessage } from "../transport/wire-codec.ts";
 import { type Audit, adminDoor } from "./admin-door.ts";
 import type { Authenticator } from "./callers.ts";
 import { filesDoor, locksDoor } from "./files-door.ts";
 import { httpDoor } from "./http-door.ts";
+import { LockWaiters } from "./lock-waiters.ts";
 
 /** The generated service, with codecs of their own for the stream of many requests and for content. */
 const filesService = {
@@ -37,6 +40,8 @@ export interface DoorsNeeds {
   refused: (reason: string) => void;
   defer: (fn: () => void) => void;
   version: string;
+  /** Real time unless given. */
+  clock?: Pick<Clock, "after">;
 }
 
 /** The client listener with every door on it; the caller starts and stops it, `close` ends the HTTP side. */
@@ -46,19 +51,25 @@ export async function clientDoors(
 ): Promise<{ listener: Listener; close(): Promise<void> }> {
   const { box, meter, authenticator, metrics, version, defer } = needs;
   const grpcBox = meter?.(box, "grpc") ?? box;
+  const lockWaiters = new LockWaiters(box, needs.clock ?? systemClock);
   const http = await httpDoor({
     box: meter?.(box, "http") ?? box,
     authenticator,
     metrics,
+    lockWaiters,
     version,
     identityOf: identityOfSocket,
   });
   const listener = new Listener(settings, { http: http.server, refused: needs.refused });
-  const grpcNeeds = { box: grpcBox, authenticator, identityOf: identityOfCall, defer };
+  const grpcNeeds = { box: grpcBox, authenticator, identityOf: identityOfCall, defer, lockWaiters };
   listener.grpc.addService(filesService, { ...filesDoor(grpcNeeds) });
   listener.grpc.addService(LocksService, { ...locksDoor(grpcNeeds) });
   listener.grpc.addService(AdminService, { ...adminDoor({ ...grpcNeeds, audit: needs.audit }) });
-  return { listener, close: () => http.close() };
+  const close = () => {
+    lockWaiters.close();
+    return http.close();
+  };
+  return { listener, close };
 }
 
 /** The admin service for operators' certificates; before the peer listener starts. */

@@ -18,6 +18,7 @@ import type { Request, Response } from "@nexus-federation/proto/request.ts";
 import { isRefusal, messageOf, type Refusal, refuse } from "../base/errors.ts";
 import type { BoxApi, Caller } from "../box/api.ts";
 import { type Authenticator, bearerOfMetadata, grpcError, ownOptions, refusedResponse } from "./callers.ts";
+import { type LockWaiters, waitsForLock } from "./lock-waiters.ts";
 import { SessionDoor } from "./session-door.ts";
 
 export interface FilesDoorNeeds {
@@ -26,6 +27,7 @@ export interface FilesDoorNeeds {
   /** Identity of the client certificate behind a call, if it sent one. */
   identityOf: (call: object) => Parameters<Authenticator["authenticate"]>[1];
   defer: (fn: () => void) => void;
+  lockWaiters: LockWaiters;
 }
 
 type Call = { metadata: Metadata; on(event: "error", listener: () => void): unknown };
@@ -37,7 +39,7 @@ export function filesDoor(needs: FilesDoorNeeds): FilesServer {
     session(stream) {
       withCaller(needs, stream, (caller) => {
         if (isRefusal(caller)) return void stream.emit("error", grpcError(caller));
-        new SessionDoor({ box, caller, stream, defer: needs.defer }).start();
+        new SessionDoor({ box, caller, stream, defer: needs.defer, lockWaiters: needs.lockWaiters }).start();
       });
     },
     call(call, done) {
@@ -45,7 +47,7 @@ export function filesDoor(needs: FilesDoorNeeds): FilesServer {
         if (isRefusal(caller)) return done(grpcError(caller));
         const request = call.request;
         request.options = ownOptions(request.options, caller);
-        box.handle(request, caller, (response) => done(null, response));
+        ask(needs, call, { request, caller }, (response) => done(null, response));
       });
     },
     upload(call, done) {
@@ -68,6 +70,19 @@ export function filesDoor(needs: FilesDoorNeeds): FilesServer {
   };
 }
 
+/** One request of a call of its own. */
+function ask(
+  { box, lockWaiters }: FilesDoorNeeds,
+  call: { cancelled: boolean; on(event: "cancelled", listener: () => void): unknown },
+  asked: { request: Request; caller: Caller },
+  done: (response: Response) => void,
+): void {
+  if (!waitsForLock(asked.request)) return box.handle(asked.request, asked.caller, done);
+  const gone = lockWaiters.handle(box, asked, done);
+  if (call.cancelled) gone();
+  else call.on("cancelled", gone);
+}
+
 /** The Locks service: the same lock operations as Files.Call, as methods of their own. */
 export function locksDoor(needs: FilesDoorNeeds): LocksServer {
   const method =
@@ -79,7 +94,7 @@ export function locksDoor(needs: FilesDoorNeeds): LocksServer {
         const request: Request = { id: 0, options, zone: call.request.zone, op: op(call.request) };
         if (request.op === undefined)
           return done(null, refusedResponse(0, refuse("INVALID", "the message of this lock method is missing")));
-        needs.box.handle(request, caller, (response) => done(null, response));
+        ask(needs, call, { request, caller }, (response) => done(null, response));
       });
     };
   return {

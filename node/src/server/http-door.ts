@@ -19,6 +19,7 @@ import { completed, type Document, templated } from "./http-openapi.ts";
 import { optionsOf } from "./http-requests.ts";
 import { treeRoutes } from "./http-tree.ts";
 import { watchRoutes } from "./http-watch.ts";
+import { type LockWaiters, waitsForLock } from "./lock-waiters.ts";
 
 export interface HttpDoorNeeds {
   box: BoxApi;
@@ -26,6 +27,7 @@ export interface HttpDoorNeeds {
   identityOf: (socket: TLSSocket) => Identity | undefined;
   /** The page of /metrics. */
   metrics: () => Promise<string>;
+  lockWaiters: LockWaiters;
   version: string;
 }
 
@@ -125,8 +127,12 @@ function guardedRoutes(scope: FastifyInstance, needs: HttpDoorNeeds): void {
     async ask(request, reply, { op, zone }) {
       const options = optionsOf(request.headers, request.caller);
       if (isRefusal(options)) return void sendProblem(reply, options);
+      const asked = { id: 0, options, zone: zone ?? "", op };
       const response = await new Promise<Response>((resolve) => {
-        box.handle({ id: 0, options, zone: zone ?? "", op }, request.caller, resolve);
+        if (!waitsForLock(asked)) return box.handle(asked, request.caller, resolve);
+        const gone = needs.lockWaiters.handle(box, { request: asked, caller: request.caller }, resolve);
+        if (reply.raw.destroyed) gone();
+        else reply.raw.once("close", gone);
       });
       setReceipt(reply, response);
       const refusal = refusalOf(response);

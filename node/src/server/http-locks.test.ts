@@ -48,6 +48,39 @@ describe("locks over HTTP", () => {
     expect(await acquire("/l/t", { waitMs: 300 })).toMatchObject({ status: 423, json: { code: "LOCKED" } });
   });
 
+  /** A waiter of /l{path} under `id` that stands in the queue; how to close its connection. */
+  async function queued(path: string, id: string, waiters: number) {
+    const body = JSON.stringify({ waitMs: 100_000, ttlMs: 600_000 });
+    const headers = { "content-type": "application/json", connection: "close", ...(id && { "nexus-request-id": id }) };
+    const request = rig.request("POST", `/api/v1/locks${path}`, { headers });
+    const answered = new Promise<number>((resolve, reject) => {
+      request.once("response", (response) => resolve(response.statusCode ?? 0)).once("error", reject);
+    });
+    answered.catch(() => {});
+    request.end(body);
+    await waiting(path, waiters);
+    return { answered, vanish: () => request.destroy() };
+  }
+  async function waiting(path: string, waiters: number) {
+    for (let i = 0; i < 1_000; i++) {
+      const { json } = await rig.ask("GET", `/api/v1/locks${path}`);
+      if (json.waiters === waiters) return;
+      await rig.turn(10);
+    }
+    throw new Error(`${path} never had ${waiters} waiters`);
+  }
+
+  test("a waiter whose connection closed leaves the queue, and the next one is granted", async () => {
+    const held = await acquire("/l/v", { ttlMs: 600_000 });
+    const dead = [await queued("/l/v", "", 1), await queued("/l/v", "11".repeat(16), 2)];
+    const living = await queued("/l/v", "", 3);
+    for (const one of dead) one.vanish();
+    await waiting("/l/v", 1);
+    await rig.ask("DELETE", `/api/v1/locks/l/v?lockId=${held.json.lockId}`);
+
+    expect(await rig.drive(living.answered)).toBe(201);
+  });
+
   test("a semaphore has as many holders as it has slots", async () => {
     const body = { kind: "semaphore", slots: 2 };
     const answers = [await acquire("/l/s", body), await acquire("/l/s", body), await acquire("/l/s", body)];

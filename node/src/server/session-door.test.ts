@@ -3,7 +3,10 @@ import type { Request, RequestFrame, Response, ResponseFrame } from "@nexus-fede
 import { describe, expect, test } from "vitest";
 import { type Refusal, refuse } from "../base/errors.ts";
 import type { BoxApi, Caller } from "../box/api.ts";
+import { noOptions } from "../box/ask.ts";
+import { VirtualClock } from "../group/testing/virtual-clock.ts";
 import { refusedResponse } from "./callers.ts";
+import { LockWaiters, vanishedGraceMs } from "./lock-waiters.ts";
 import { SessionDoor, sessionInFlightMax } from "./session-door.ts";
 
 const caller: Caller = { principal: "token:t", kind: "client", check: () => undefined };
@@ -36,14 +39,17 @@ function door(who: Caller = caller) {
   const stream = new Stream();
   const asked: { request: Request; done: (response: Response) => void }[] = [];
   const later: (() => void)[] = [];
+  const clock = new VirtualClock();
   const box = {
     handle: (request: Request, _caller: Caller, done: (response: Response) => void) => asked.push({ request, done }),
-  };
+  } as unknown as BoxApi;
+  const lockWaiters = new LockWaiters(box, clock);
   new SessionDoor({
-    box: box as unknown as BoxApi,
+    box,
     caller: who,
     stream: stream as unknown as ConstructorParameters<typeof SessionDoor>[0]["stream"],
     defer: (fn) => void later.push(fn),
+    lockWaiters,
   }).start();
   const send = (...ids: number[]) =>
     stream.emit("data", {
@@ -61,7 +67,7 @@ function door(who: Caller = caller) {
       result: { $case: "read", value: { info: undefined, content } },
     });
   };
-  return { stream, asked, send, turn, answer };
+  return { stream, asked, send, turn, answer, clock, box, lockWaiters };
 }
 
 describe("a session", () => {
@@ -169,6 +175,45 @@ describe("a session", () => {
     stream.emit("data", { requests: [{ id: 1, options, zone: "", op: undefined }] });
 
     expect(asked[0]?.request.options).toMatchObject({ principal: "token:t", hops: [] });
+  });
+});
+
+describe("a lock that is waited for", () => {
+  const value = { path: "/l", kind: "mutex", slots: 1, ttlMs: 9_000, owner: "", wait: true };
+  const op = { $case: "mutate" as const, value: { op: { $case: "acquire" as const, value } } };
+  const acquire = (id: number, byte: number) => ({
+    requests: [{ id, options: { ...noOptions, requestId: Buffer.alloc(16, byte) }, zone: "", op }],
+  });
+  const cancelled = ({ asked }: ReturnType<typeof door>) =>
+    asked.flatMap(({ request }) => {
+      const inner = request.op?.$case === "mutate" ? request.op.value.op : undefined;
+      return inner?.$case === "cancelWait" ? [inner.value.waiterId[0]] : [];
+    });
+
+  test("is given up some time after its stream ended, unless it was answered before", async () => {
+    const rig = door();
+    rig.stream.emit("data", acquire(1, 1));
+    rig.stream.emit("data", acquire(2, 2));
+    rig.answer(0);
+    rig.stream.emit("cancelled");
+    await rig.clock.run(vanishedGraceMs - 1);
+    expect(cancelled(rig)).toEqual([]);
+
+    await rig.clock.run(2);
+    expect(cancelled(rig)).toEqual([2]);
+  });
+
+  test("is not given up when its request came again, or was answered after all", async () => {
+    const rig = door();
+    rig.stream.emit("data", acquire(1, 1));
+    rig.stream.emit("data", acquire(2, 2));
+    rig.stream.emit("cancelled");
+    const request = acquire(3, 1).requests[0] as Request;
+    rig.lockWaiters.handle(rig.box, { request, caller }, () => {});
+    rig.answer(1);
+    await rig.clock.run(2 * vanishedGraceMs);
+
+    expect(cancelled(rig)).toEqual([]);
   });
 });
 

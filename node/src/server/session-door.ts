@@ -1,8 +1,9 @@
 import type { ServerDuplexStream } from "@grpc/grpc-js";
-import type { RequestFrame, Response, ResponseFrame } from "@nexus-federation/proto/request.ts";
+import type { Request, RequestFrame, Response, ResponseFrame } from "@nexus-federation/proto/request.ts";
 import { type Refusal, refuse } from "../base/errors.ts";
 import type { BoxApi, Caller } from "../box/api.ts";
 import { grpcError, ownOptions, refusedResponse } from "./callers.ts";
+import { type LockWaiters, waitsForLock } from "./lock-waiters.ts";
 
 /** Requests of one stream that may wait for answers at once; the next one is refused with OVERLOADED. */
 export const sessionInFlightMax = 8192;
@@ -20,6 +21,9 @@ export class SessionDoor {
   readonly #box: BoxApi;
   readonly #caller: Caller;
   readonly #stream: ServerDuplexStream<RequestFrame, ResponseFrame>;
+  readonly #lockWaiters: LockWaiters;
+  /** To be called for each lock that is waited for when the stream ends. */
+  readonly #waits = new Set<() => void>();
   readonly #defer: (fn: () => void) => void;
   #answers: Response[] = [];
   #inFlight = 0;
@@ -36,11 +40,13 @@ export class SessionDoor {
     caller: Caller;
     stream: ServerDuplexStream<RequestFrame, ResponseFrame>;
     defer: (fn: () => void) => void;
+    lockWaiters: LockWaiters;
   }) {
     this.#box = needs.box;
     this.#caller = needs.caller;
     this.#stream = needs.stream;
     this.#defer = needs.defer;
+    this.#lockWaiters = needs.lockWaiters;
   }
 
   start(): void {
@@ -65,6 +71,8 @@ export class SessionDoor {
   #end(): void {
     this.#gone = true;
     this.#answers = [];
+    for (const gone of this.#waits) gone();
+    this.#waits.clear();
   }
 
   /** A caller that has to be asked about again is not read until the answer is there. */
@@ -125,12 +133,29 @@ export class SessionDoor {
       }
       this.#inFlight++;
       request.options = ownOptions(request.options, this.#caller);
+      if (waitsForLock(request)) {
+        this.#wait(request);
+        continue;
+      }
       this.#box.handle(request, this.#caller, (response) => {
         this.#inFlight--;
         response.id = id;
         this.#answer(response);
       });
     }
+  }
+
+  #wait(request: Request): void {
+    let gone: (() => void) | undefined;
+    let answered = false;
+    gone = this.#lockWaiters.handle(this.#box, { request, caller: this.#caller }, (response) => {
+      answered = true;
+      if (gone !== undefined) this.#waits.delete(gone);
+      this.#inFlight--;
+      response.id = request.id;
+      this.#answer(response);
+    });
+    if (!answered) this.#waits.add(gone);
   }
 
   #answer(response: Response): void {

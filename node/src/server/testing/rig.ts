@@ -80,6 +80,7 @@ export class DoorRig {
       refused: () => {},
       defer: (fn: () => void) => void setImmediate(fn),
       version: "1.2.3",
+      clock: this.federation.cluster.clock,
     };
     const security = { kind: "plain" as const };
     const doors = await clientDoors(needs, { ...clientListenerLimits, host: "127.0.0.1", port: 0, security });
