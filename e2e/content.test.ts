@@ -144,7 +144,11 @@ test("a backup restores as a new zone with the same digest, content included, an
   const damaged = federation.file("damaged.backup", bytes);
   const refused = await federation.nexus(["restore", "copy2", damaged]);
   expect(refused.code, refused.stdout).toBe(1);
+  expect(refused.stderr).toMatch(/CORRUPT: .*use another copy/);
+  expect(refused.stderr).not.toContain("re-replicates");
   const cut = federation.file("cut.backup", readFileSync(file).subarray(0, bytes.length - 50));
-  expect((await federation.nexus(["restore", "copy3", cut])).code).toBe(1);
+  const short = await federation.nexus(["restore", "copy3", cut]);
+  expect(short.code).toBe(1);
+  expect(short.stderr).toMatch(/CORRUPT: .*use another copy/);
   expect((await federation.status()).groups.map((group) => group.zone)).not.toContain("copy2");
 });

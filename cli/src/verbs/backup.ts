@@ -1,8 +1,9 @@
 // A zone as one file: a consistent snapshot with its chunks and a digest; restored as a new zone.
 import { once } from "node:events";
 import { createReadStream, existsSync, statSync, type WriteStream } from "node:fs";
-import { NexusError } from "@nexus-federation/node/base/errors.ts";
+import { messageOf, NexusError } from "@nexus-federation/node/base/errors.ts";
 import { NexusAdmin } from "@nexus-federation/node/client/admin.ts";
+import { LocalError } from "@nexus-federation/operator/backends/local/local-error.ts";
 import { BackupFrame, type DeclaredMember } from "@nexus-federation/proto/admin.ts";
 import type { ZoneRule } from "@nexus-federation/proto/records.ts";
 import type { Command } from "commander";
@@ -121,6 +122,8 @@ async function restore(
       log: reply.log,
       digest: reply.detail,
     });
+  } catch (error) {
+    throw damagedFile(error, file);
   } finally {
     progress.end();
     admin.close();
@@ -164,14 +167,29 @@ async function* framesOf(file: string): AsyncIterable<BackupFrame> {
     }
     while (held.length >= lengthBytes) {
       const length = held.readUInt32LE(0);
-      if (length > frameBytesMax)
-        throw new NexusError("CORRUPT", `${file}: a frame of ${length} bytes; the file is damaged`);
+      if (length > frameBytesMax) throw new NexusError("CORRUPT", `${file}: a frame of ${length} bytes; it is damaged`);
       if (held.length < lengthBytes + length) break;
-      yield BackupFrame.decode(held.subarray(lengthBytes, lengthBytes + length));
+      yield frameOf(held.subarray(lengthBytes, lengthBytes + length), file);
       held = held.subarray(lengthBytes + length);
     }
   }
   if (!seenMagic || held.length > 0) throw new NexusError("CORRUPT", `${file}: it ends in the middle of a frame`);
+}
+
+function frameOf(bytes: Uint8Array, file: string): BackupFrame {
+  try {
+    return BackupFrame.decode(bytes);
+  } catch (cause) {
+    throw new NexusError("CORRUPT", `${file}: a frame cannot be read (${messageOf(cause)})`, { cause });
+  }
+}
+
+/** What is corrupt is the file: no member of a zone can mend it, which the code's general advice would say. */
+export function damagedFile(error: unknown, file: string): unknown {
+  if (!(error instanceof NexusError) || error.code !== "CORRUPT") return error;
+  const named = error.message.includes(file) ? error.message : `${file}: ${error.message}`;
+  const text = `${named}; nothing was restored: use another copy of the file, or make a new backup`;
+  return new LocalError("CORRUPT", text, { cause: error });
 }
 
 async function write(out: WriteStream, bytes: Uint8Array): Promise<void> {

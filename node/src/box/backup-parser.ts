@@ -1,5 +1,7 @@
 import { FileInfo } from "@nexus-federation/proto/records.ts";
-import { messageOf, type Refusal, refuse } from "../base/errors.ts";
+import { type ErrorCode, messageOf, type Refusal, refuse } from "../base/errors.ts";
+import { refusalOfFailure } from "../base/failure.ts";
+import { show } from "../tree/path.ts";
 import { failureIn } from "../zones/answers.ts";
 import type { BoxApi, Upload } from "./api.ts";
 import { type Ask, ownCaller, refusalIn } from "./ask.ts";
@@ -13,6 +15,8 @@ export class BackupParser {
   readonly #needs: { box: Pick<BoxApi, "upload">; ask: Ask };
   #rest: Buffer = Buffer.alloc(0);
   #upload: Upload | undefined;
+  /** The file that #upload writes. */
+  #path = "";
   /** Content bytes of the current file that are still to come. */
   #open = 0;
 
@@ -33,7 +37,8 @@ export class BackupParser {
       if (refused !== undefined) return refused;
       if (this.#upload !== undefined || this.#rest.length < 4) return undefined;
       const length = this.#rest.readUInt32BE(0);
-      if (length > recordBytesMax) return refuse("INVALID", `a record of ${length} bytes is none of a backup's`);
+      if (length > recordBytesMax)
+        return refuse("CORRUPT", `the backup is damaged: a record of ${length} bytes is none of a backup's`);
       if (this.#rest.length < 4 + length) return undefined;
       const bytes = this.#rest.subarray(4, 4 + length);
       this.#rest = this.#rest.subarray(4 + length);
@@ -47,16 +52,20 @@ export class BackupParser {
     try {
       info = FileInfo.decode(bytes);
     } catch (error) {
-      return refuse("INVALID", `a record of the backup cannot be read: ${messageOf(error)}`);
+      return refuse("CORRUPT", `the backup is damaged: a record cannot be read: ${messageOf(error)}`);
     }
     const { path, contentType, metadata } = info;
     if (info.type === "directory") {
       const op = { $case: "mkdir" as const, value: { path, parents: true } };
       const made = await this.#needs.ask({ $case: "mutate", value: { op } }, { zone: this.#zone });
       const refused = refusalIn(made);
-      return refused?.code === "ALREADY_EXISTS" ? undefined : refused;
+      return refused === undefined || refused.code === "ALREADY_EXISTS" ? undefined : unfit(path, refused);
     }
-    if (info.type !== "file") return refuse("INVALID", `${path} is a ${info.type}, which a backup does not hold`);
+    if (info.type !== "file")
+      return refuse(
+        "CORRUPT",
+        `the backup is damaged: ${show(path)} is of type ${show(info.type)}, which a backup does not hold`,
+      );
     const none = Buffer.alloc(0);
     const write = {
       path,
@@ -70,6 +79,7 @@ export class BackupParser {
       uploadIndex: 0,
     };
     this.#upload = this.#needs.box.upload({ options: undefined, write, zone: this.#zone }, ownCaller);
+    this.#path = path;
     this.#open = info.size;
     return undefined;
   }
@@ -80,12 +90,20 @@ export class BackupParser {
     this.#rest = this.#rest.subarray(piece.length);
     this.#open -= piece.length;
     const refused = await upload.write(piece);
-    if (refused !== undefined) return refused;
+    if (refused !== undefined) return unfit(this.#path, refused);
     if (this.#open > 0) return undefined;
     this.#upload = undefined;
     const failure = failureIn(await upload.finish());
-    return failure === undefined
-      ? undefined
-      : refuse("ZONE_UNAVAILABLE", `a file could not be restored: ${failure.message}`);
+    return failure === undefined ? undefined : unfit(this.#path, refusalOfFailure(failure));
   }
+}
+
+/** What no zone refuses of a backup that is as it was written. */
+const damageCodes: readonly ErrorCode[] = ["INVALID", "WRONG_TYPE", "NOT_FOUND", "TOO_LARGE"];
+
+/** A refusal of what the backup says about `path`: the backup is damaged, or the zone cannot take it now. */
+function unfit(path: string, refused: Refusal): Refusal {
+  if (damageCodes.includes(refused.code))
+    return refuse("CORRUPT", `the backup is damaged at ${show(path)}: ${refused.message}`);
+  return refuse("ZONE_UNAVAILABLE", `${show(path)} could not be restored: ${refused.message}`);
 }

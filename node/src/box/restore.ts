@@ -81,7 +81,7 @@ class Restore {
       if (one.last) wanted = one.digest;
     }
     if (target === undefined || wanted === undefined || parser?.isAtEnd === false)
-      return refusedReply(refuse("INVALID", "the backup is cut off"));
+      return refusedReply(refuse("CORRUPT", "the backup is cut off"));
     const found = await this.#digestOf(target.zone);
     if (isRefusal(found)) return refusedReply(found);
     if (!equalBytes(found, wanted)) {
