@@ -21,6 +21,7 @@ const quick: ChildSettings = {
   ...childDefaults,
   restart: { firstMs: 10, maxMs: 50, factor: 2 },
   pollMs: 20,
+  steadyMs: 60_000,
   stopGraceMs: 300,
 };
 const polite =
@@ -56,6 +57,15 @@ test("a killed process is started again, and its output is kept", async () => {
     expect(watched.view).toMatchObject({ running: true, restarts: 1, lastExit: "ended by SIGKILL" }),
   );
   expect(watched.view.pid).not.toBe(first);
+});
+
+test("how it ended is told until it runs steadily again", async () => {
+  const watched = child(polite, { ...quick, steadyMs: 1 });
+  await eventually(() => expect(log()).toContain("up"));
+
+  process.kill(watched.view.pid, "SIGKILL");
+
+  await eventually(() => expect(watched.view).toMatchObject({ running: true, restarts: 1, lastExit: "" }));
 });
 
 test("a process that ends at once is started again and again, ever later", async () => {

@@ -44,7 +44,7 @@ export interface ChildView {
   pid: number;
   running: boolean;
   restarts: number;
-  /** How it ended last, one clause; empty when it never did. */
+  /** How it ended last, one clause; empty when it never did, or runs steadily since. */
   lastExit: string;
 }
 
@@ -79,12 +79,17 @@ export class Child {
   }
 
   get view(): ChildView {
+    const running = this.#identity !== undefined;
     return {
       pid: this.#identity?.pid ?? 0,
-      running: this.#identity !== undefined,
+      running,
       restarts: this.#restarts,
-      lastExit: this.#lastExit,
+      lastExit: running && this.#isSteady() ? "" : this.#lastExit,
     };
+  }
+
+  #isSteady(): boolean {
+    return this.#clock.now() - this.#startedMs >= this.#settings.steadyMs;
   }
 
   /** Adopts the process that an earlier supervisor left, or starts one. */
@@ -189,7 +194,7 @@ export class Child {
     for (const resolve of this.#whenGone.splice(0)) resolve();
     if (this.#stopping) return;
     this.#restarts++;
-    if (this.#clock.now() - this.#startedMs >= this.#settings.steadyMs) this.#backoff.reset();
+    if (this.#isSteady()) this.#backoff.reset();
     Promise.resolve(this.#exited(this.view)).finally(() => {
       if (!this.#stopping) this.#timer = this.#clock.after(this.#backoff.nextMs(), () => this.#spawn());
     });
