@@ -7,7 +7,7 @@ import { noOptions } from "../box/ask.ts";
 import { VirtualClock } from "../group/testing/virtual-clock.ts";
 import { refusedResponse } from "./callers.ts";
 import { LockWaiters, vanishedGraceMs } from "./lock-waiters.ts";
-import { SessionDoor, sessionInFlightMax } from "./session-door.ts";
+import { SessionDoor, sessionInFlightMax, untakenBytesMax } from "./session-door.ts";
 
 const caller: Caller = { principal: "token:t", kind: "client", check: () => undefined };
 
@@ -142,6 +142,26 @@ describe("a session", () => {
     expect(stream.paused).toBe(true);
     stream.emit("drain");
     expect(stream.paused).toBe(false);
+  });
+
+  test("of a client that does not read keeps no more content for it than its limit, and again once it reads", () => {
+    const { stream, send, turn, answer } = door();
+    const bytes = 1024 * 1024;
+    const fit = Math.floor(untakenBytesMax / (bytes + 256));
+    stream.room = false;
+    send(...Array.from({ length: fit + 3 }, (_, i) => i));
+    for (let i = 0; i < fit + 1; i++) answer(i, bytes);
+    turn();
+    answer(fit + 1, bytes);
+    turn();
+    const kept = stream.answers.filter(({ result }) => result?.$case === "read");
+    expect(kept).toHaveLength(fit);
+    expect(stream.answers.at(-1)).toMatchObject({ id: fit + 1, result: { value: { code: "OVERLOADED" } } });
+
+    stream.emit("drain");
+    answer(fit + 2, bytes);
+    turn();
+    expect(stream.answers.at(-1)?.result?.$case).toBe("read");
   });
 
   test("writes nothing after it was cancelled", () => {

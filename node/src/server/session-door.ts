@@ -13,6 +13,11 @@ const overloadedRetryMs = 50;
  * done: otherwise reading it leaves no time for heartbeats, and each answer comes too late.
  */
 const roundMax = 256;
+/**
+ * Bytes of answers that one stream's client has not taken; beyond them content is refused with OVERLOADED, since reading
+ * changes nothing and may be asked again. What was changed is always told.
+ */
+export const untakenBytesMax = 64 * 1024 * 1024;
 /** Weight of one answer frame to aim at. */
 const frameBytesMax = 512 * 1024;
 
@@ -26,6 +31,8 @@ export class SessionDoor {
   readonly #waits = new Set<() => void>();
   readonly #defer: (fn: () => void) => void;
   #answers: Response[] = [];
+  /** Weight of the answers since the client last had room. */
+  #untakenBytes = 0;
   #inFlight = 0;
   #scheduled = false;
   #noMore = false;
@@ -52,7 +59,10 @@ export class SessionDoor {
   start(): void {
     const stream = this.#stream;
     stream.on("data", (frame: RequestFrame) => this.#receive(frame));
-    stream.on("drain", () => this.#release("room"));
+    stream.on("drain", () => {
+      this.#untakenBytes = 0;
+      this.#release("room");
+    });
     stream.on("error", () => this.#end());
     stream.on("cancelled", () => this.#end());
     stream.on("end", () => {
@@ -160,7 +170,14 @@ export class SessionDoor {
 
   #answer(response: Response): void {
     if (this.#gone) return;
-    this.#answers.push(response);
+    const bytes = weightOf(response);
+    if (this.#untakenBytes + bytes > untakenBytesMax && isContent(response)) {
+      const text = `the client of this stream has not taken ${this.#untakenBytes} bytes of answers`;
+      this.#answers.push(refusedResponse(response.id, refuse("OVERLOADED", text, { retryAfterMs: overloadedRetryMs })));
+    } else {
+      this.#untakenBytes += bytes;
+      this.#answers.push(response);
+    }
     if (this.#scheduled) return;
     this.#scheduled = true;
     this.#defer(() => this.#flush());
@@ -182,9 +199,14 @@ export class SessionDoor {
       bytes = 0;
     }
     if (from < answers.length) room = this.#stream.write({ responses: from === 0 ? answers : answers.slice(from) });
-    if (!room) this.#hold("room");
+    if (room) this.#untakenBytes = 0;
+    else this.#hold("room");
     this.#endWhenAnswered();
   }
+}
+
+function isContent({ result }: Response): boolean {
+  return result?.$case === "read" || result?.$case === "listing" || result?.$case === "feed";
 }
 
 function weightOf(response: Response): number {
