@@ -88,26 +88,28 @@ export function setReceipt(reply: FastifyReply, response: Response): void {
 
 /** Answers with the refusal; returns the reply so that handlers can return it. `status` where HTTP has one of its own. */
 export function sendProblem(reply: FastifyReply, refusal: Refusal, status?: number): FastifyReply {
-  const kind = errorKinds[refusal.code];
-  const shownStatus = status ?? kind.http;
+  const shownStatus = status ?? errorKinds[refusal.code].http;
   if (refusal.retryAfterMs) reply.header("retry-after", Math.ceil(refusal.retryAfterMs / 1000));
   if (refusal.code === "UNAUTHENTICATED") reply.header("www-authenticate", 'Bearer realm="nexus"');
-  return reply
-    .status(shownStatus)
-    .type(problemType)
-    .send({
-      type: `urn:nexus:error:${refusal.code}`,
-      title: kind.meaning,
-      status: shownStatus,
-      code: refusal.code,
-      detail: refusal.message,
-      advice: kind.advice,
-      ...(refusal.applied ? { applied: true } : {}),
-      ...(refusal.retryAfterMs ? { retryAfterMs: refusal.retryAfterMs } : {}),
-      ...(refusal.epoch ? { epoch: refusal.epoch } : {}),
-      ...(refusal.leaderBox ? { leaderBox: refusal.leaderBox } : {}),
-      ...(refusal.details && Object.keys(refusal.details).length > 0 ? { details: refusal.details } : {}),
-    });
+  return reply.status(shownStatus).type(problemType).send(problemOf(refusal, shownStatus));
+}
+
+/** The refusal as a problem+json object. */
+export function problemOf(refusal: Refusal, status: number) {
+  const kind = errorKinds[refusal.code];
+  return {
+    type: `urn:nexus:error:${refusal.code}`,
+    title: kind.meaning,
+    status,
+    code: refusal.code,
+    detail: refusal.message,
+    advice: kind.advice,
+    ...(refusal.applied ? { applied: true } : {}),
+    ...(refusal.retryAfterMs ? { retryAfterMs: refusal.retryAfterMs } : {}),
+    ...(refusal.epoch ? { epoch: refusal.epoch } : {}),
+    ...(refusal.leaderBox ? { leaderBox: refusal.leaderBox } : {}),
+    ...(refusal.details && Object.keys(refusal.details).length > 0 ? { details: refusal.details } : {}),
+  };
 }
 
 /** The refusal that a response carries, or undefined when it carries a result. */

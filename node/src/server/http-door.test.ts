@@ -108,6 +108,17 @@ describe("refusals over HTTP", () => {
     });
   });
 
+  test("a target or headers above the limit of the parser are a problem too", async () => {
+    for (const [path, headers] of [
+      [`/api/v1/files/${"x".repeat(60_000)}`, {}],
+      ["/api/v1/files/x", { "nexus-note": "x".repeat(100_000) }],
+    ] as const) {
+      const answer = await rig.ask("GET", path, { headers });
+      expect(answer.headers["content-type"]).toBe("application/problem+json");
+      expect(answer).toMatchObject({ status: 431, json: { code: "TOO_LARGE", status: 431 } });
+    }
+  });
+
   test("wrong option headers name their header", async () => {
     for (const [name, value] of [
       ["nexus-timeout", "soon"],

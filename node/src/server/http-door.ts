@@ -11,6 +11,7 @@ import { isRefusal, messageOf, refuse } from "../base/errors.ts";
 import type { BoxApi } from "../box/api.ts";
 import { type Authenticator, bearerOf } from "./callers.ts";
 import { refusalOf, sendProblem, setReceipt } from "./http-answers.ts";
+import { answerClientError } from "./http-client-errors.ts";
 import type { Door } from "./http-context.ts";
 import { fileRoutes } from "./http-files.ts";
 import { lockRoutes } from "./http-locks.ts";
@@ -68,6 +69,7 @@ export async function httpDoor(
     bodyLimit: jsonBodyBytesMax,
     exposeHeadRoutes: false,
     routerOptions: { maxParamLength: 16_384, ignoreTrailingSlash: false },
+    clientErrorHandler: answerClientError,
     frameworkErrors: (error, _request, reply) => {
       void sendProblem(reply as FastifyReply, refuse("INVALID", `request target: ${error.message}`));
     },
