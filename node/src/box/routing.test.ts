@@ -83,6 +83,19 @@ test("clients cannot propose what only boxes may, not even inside a batch", () =
   expect(isRefusal(routed({ $case: "mutate", value: own }, callerOf("box"), "cn"))).toBe(false);
 });
 
+test("before the first map is in force nobody is told that a path has no zone", () => {
+  const early = new Directory({ load: () => undefined, save: () => undefined });
+  const ask = (path: string, kind: Caller["kind"] = "client") =>
+    route({ id: 0, options: noOptions, zone: "", op: writeOp(path, "x") }, callerOf(kind), early);
+  expect(ask("/a")).toMatchObject({ code: "ZONE_UNAVAILABLE" });
+  early.install({ revision: 1, map: { epoch: 0, rules: [rule("system", "")] }, boxes: [] });
+  expect(ask("/a")).toMatchObject({ code: "ZONE_UNAVAILABLE" });
+  expect(ask("/zone:cn/a")).toMatchObject({ code: "ZONE_UNAVAILABLE" });
+  expect(ask("/zone:cn/a", "box")).toMatchObject({ code: "NO_ZONE" });
+  early.install({ revision: 2, map: { epoch: 1, rules: [] }, boxes: [] });
+  expect(ask("/a")).toMatchObject({ code: "NO_ZONE" });
+});
+
 test("a path outside every rule, a foreign zone and a bad path are told apart", () => {
   expect(routed(writeOp("/eu/a", "x"))).toMatchObject({ code: "NO_ZONE" });
   expect(routed(writeOp("/zone:nowhere/a", "x"))).toMatchObject({ code: "NO_ZONE" });

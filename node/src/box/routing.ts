@@ -96,7 +96,7 @@ function find(path: string, zone: string, by: { caller: Caller; directory: Direc
       return refuse("NO_ZONE", "the system zone holds the federation's rules, no files or locks");
     }
     const rule = directory.zone(named);
-    if (isRefusal(rule)) return rule;
+    if (isRefusal(rule)) return unruled(caller, directory) ?? rule;
     if (rule.state === restoringState && caller.kind !== "box") {
       return refuse("NO_ZONE", `zone ${named} is being restored; it is shown once it is complete`);
     }
@@ -104,6 +104,8 @@ function find(path: string, zone: string, by: { caller: Caller; directory: Direc
   }
   const match = directory.match(address.path);
   if (match === undefined) {
+    const early = unruled(caller, directory);
+    if (early !== undefined) return early;
     return refuse("NO_ZONE", `no rule of map ${directory.epoch} covers ${address.path}`, { epoch: directory.epoch });
   }
   return { rule: match.rule, zonePath: match.zonePath, byZone: false };
@@ -112,6 +114,13 @@ function find(path: string, zone: string, by: { caller: Caller; directory: Direc
 /** Without a map a box cannot know that a path has no zone. */
 function mapless(): Refusal {
   return refuse("ZONE_UNAVAILABLE", "this box has not received the rule map yet; retry, or ask another box");
+}
+
+/** Before the first map is in force nothing is known of what will cover a path. */
+function unruled(caller: Caller, directory: Directory): Refusal | undefined {
+  if (directory.epoch > 0 || caller.kind === "box") return undefined;
+  const text = "no rule map is in force yet: the federation is being set up, or it declares no ConsensusZone";
+  return refuse("ZONE_UNAVAILABLE", text);
 }
 
 /** Rights are given on federation paths; a zone that is reached by name is checked where its rule shows it. */
