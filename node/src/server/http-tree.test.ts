@@ -42,7 +42,15 @@ describe("listing", () => {
 
   test("a limit outside of 1 to 1000, a wrong page and a file instead of a directory are refused", async () => {
     await put("/afile");
-    for (const query of ["?limit=0", "?limit=1001", "?limit=x", "?recursive=maybe"]) {
+    for (const query of [
+      "?limit=0",
+      "?limit=1001",
+      "?limit=x",
+      "?recursive=maybe",
+      "?page=zzz",
+      "?page=p1.%2F",
+      "?page=p1.",
+    ]) {
       expect(await rig.ask("GET", `/api/v1/list/list${query}`)).toMatchObject({
         json: { code: "INVALID", status: 400 },
       });

@@ -15,7 +15,7 @@ const listQuery = z.object({
   prefix: z.string().max(4096).optional().describe("Names must start with it."),
   delimiter: z.string().max(16).optional().describe("With recursive: roll up below the first one."),
   limit: z.coerce.number().int().min(1).max(1000).optional().describe("Entries a page."),
-  page: z.string().max(8192).optional().describe("nextPage of the page before."),
+  page: z.string().max(11_000).optional().describe("nextPage of the page before."),
   recursive: z.enum(["true", "false"]).optional().describe("The whole subtree."),
 });
 const twoPaths = z.object({
@@ -100,18 +100,37 @@ async function list(door: Door, request: FastifyRequest, reply: FastifyReply) {
   const address = addressBehind("/api/v1/list", request.raw.url ?? "/");
   if (isRefusal(address)) return sendProblem(reply, address);
   const query = request.query as z.infer<typeof listQuery>;
+  const page = pageBehind(query.page ?? "");
+  if (isRefusal(page)) return sendProblem(reply, page);
   const value = {
     path: address.path,
     prefix: query.prefix ?? "",
     delimiter: query.delimiter ?? "",
     limit: query.limit ?? 1000,
-    page: query.page ?? "",
+    page,
     recursive: query.recursive === "true",
   };
   const response = await door.ask(request, reply, { op: { $case: "list", value }, zone: address.zone });
   if (response?.result?.$case !== "listing") return reply;
   const { entries, nextPage } = response.result.value;
-  return reply.send({ entries: entries.map(jsonFile), nextPage, receipt: jsonReceipt(response.receipt) });
+  return reply.send({
+    entries: entries.map(jsonFile),
+    nextPage: pageToken(nextPage),
+    receipt: jsonReceipt(response.receipt),
+  });
+}
+
+/** First characters of a page token: what lacks them was not given by a listing. */
+const pageMark = "p1.";
+
+function pageToken(last: string): string {
+  return last === "" ? "" : `${pageMark}${Buffer.from(last).toString("base64url")}`;
+}
+
+/** Where the listing goes on; a refusal when no listing gave that token. */
+function pageBehind(token: string): string | Refusal {
+  const last = token.startsWith(pageMark) ? Buffer.from(token.slice(pageMark.length), "base64url").toString() : "";
+  return pageToken(last) === token ? last : refuse("INVALID", "page: the nextPage of the page before is expected");
 }
 
 async function stat(door: Door, request: FastifyRequest, reply: FastifyReply) {
