@@ -45,7 +45,7 @@ test.each([
   { words: ["switchover", "nozone"], code: 1, says: "nozone" },
   { words: ["raft", "members", "nozone"], code: 1, says: "NOT_FOUND" },
   { words: ["box", "nonsense"], code: 2, says: "unknown command" },
-  { words: ["apply", "-f", "/no/such.yaml"], code: 2, says: "cannot be read" },
+  { words: ["apply", "-f", "/no/such.yaml"], code: 2, says: "no such file" },
   { words: ["logs", "nobody"], code: 1, says: "NOT_FOUND" },
 ])("nexus $words ends with $code and says $says", async ({ words, code, says }) => {
   const ran = await federation.nexus(words, { input: "x" });
