@@ -27,6 +27,9 @@ up: node_modules/.installed-run ## start examples/quickstart.yaml here: two boxe
 test: node_modules/.installed-all ## everything that proves a change: types, style, unit, property and real-process tests (< 15 min)
 	@node test/run.ts
 
+kube-api: node_modules/.installed-all ## the operator and the resources against a real API server and etcd, built from Go modules (3 min, 12 the first time)
+	@node test/run.ts kube-api
+
 check: node_modules/.installed-all ## types and style only (seconds)
 	@node test/run.ts check
 
@@ -65,4 +68,4 @@ gen: node_modules/.installed-all ## make wire code, CRDs and reference pages aga
 clean: ## remove what was built or installed here, never data
 	@rm -rf node_modules dist coverage
 
-.PHONY: help install dev up test check unit e2e e2e-local e2e-cluster e2e-scale cluster images sim bench profile gen clean
+.PHONY: help install dev up test kube-api check unit e2e e2e-local e2e-cluster e2e-scale cluster images sim bench profile gen clean
