@@ -5,6 +5,7 @@ import { expect, test } from "vitest";
 import { Federation } from "./harness/federation.ts";
 import { type LoopDisk, loopDisk } from "./harness/loop-disk.ts";
 import { until } from "./harness/run.ts";
+import { skipFor } from "./harness/skip.ts";
 
 const throttles = "/sys/fs/cgroup/blkio";
 const diskMib = 1024;
@@ -37,11 +38,11 @@ test("a stalled disk holds back writes only: the box goes on reading, answers fo
     const client = made.client({ timeoutMs: 60_000 });
     for (let i = 0; i < 20; i++) await client.put(`/stall/${i}`, `${i}`);
     const { pid } = await made.box("nexus-1");
-    if (typeof disk === "string") return context.skip(disk);
+    if (typeof disk === "string") return skipFor(context, disk);
     try {
       heal = throttle(pid, disk, 1);
     } catch (error) {
-      return context.skip(`this kernel throttles no disk (${error})`);
+      return skipFor(context, `this kernel throttles no disk (${error})`);
     }
     let ended = false;
     const write = client.put("/stall/held", "back").finally(() => {

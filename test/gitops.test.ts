@@ -10,6 +10,7 @@ import { parse, parseAllDocuments } from "yaml";
 const folder = resolve(import.meta.dirname, "../examples/gitops");
 const read = (path: string) => readFileSync(join(folder, path), "utf8");
 const lua = spawnSync("lua5.4", ["-v"]).status === 0;
+if (!lua) console.warn("SKIPPED: health.lua is run with lua5.4 (Debian: apt-get install lua5.4)");
 
 interface Case {
   what: string;

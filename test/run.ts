@@ -46,7 +46,7 @@ const all = process.env["NEXUS_TEST_ALL"] === "1";
 const folder = mkdtempSync(join(tmpdir(), "nexus-test-"));
 let passed = 0;
 let failed = 0;
-let skipped = 0;
+const skips: string[] = [];
 const failures: string[] = [];
 const isWanted = (step: Step) => step.suite === wanted || (wanted === undefined && (all || !step.apart));
 for (const step of steps.filter(isWanted)) {
@@ -58,7 +58,7 @@ for (const step of steps.filter(isWanted)) {
   if (counts) {
     passed += counts.passed;
     failed += counts.failed;
-    skipped += counts.skipped;
+    skips.push(...counts.skips);
     failures.push(...counts.failures);
     if (code !== 0 && counts.failed === 0) {
       failed++;
@@ -74,7 +74,7 @@ for (const step of steps.filter(isWanted)) {
   );
 }
 rmSync(folder, { recursive: true, force: true });
-if (skipped > 0) console.log(`\n${skipped} skipped; each says why above`);
+if (skips.length > 0) console.log(`\nSkipped; each says why above:\n${skips.join("\n")}`);
 if (failures.length > 0) console.log(`\nWhat failed:\n${failures.join("\n")}`);
 console.log(`\n${passed} passed, ${failed} failed`);
 process.exit(failed === 0 && passed > 0 ? 0 : 1);
@@ -82,7 +82,8 @@ process.exit(failed === 0 && passed > 0 ? 0 : 1);
 interface Counts {
   passed: number;
   failed: number;
-  skipped: number;
+  /** Files with tests that were not run, and how many. */
+  skips: string[];
   /** Each failed test or file with the beginning of its reason: a log is often read from its end only. */
   failures: string[];
 }
@@ -93,7 +94,7 @@ function readReport(path: string): Counts | undefined {
     return {
       passed: report.numPassedTests,
       failed: report.numFailedTests,
-      skipped: report.numPendingTests ?? 0,
+      skips: report.testResults.flatMap(skipsOf),
       failures: report.testResults.flatMap(failuresOf),
     };
   } catch {
@@ -104,7 +105,6 @@ function readReport(path: string): Counts | undefined {
 interface VitestReport {
   numPassedTests: number;
   numFailedTests: number;
-  numPendingTests?: number;
   testResults: FileReport[];
 }
 
@@ -113,6 +113,11 @@ interface FileReport {
   status: string;
   message?: string;
   assertionResults: { status: string; fullName: string; failureMessages?: string[] }[];
+}
+
+function skipsOf(file: FileReport): string[] {
+  const { length } = file.assertionResults.filter(({ status }) => status === "skipped" || status === "pending");
+  return length === 0 ? [] : [`- ${relative(process.cwd(), file.name)}: ${length} tests`];
 }
 
 function failuresOf(file: FileReport): string[] {

@@ -9,10 +9,11 @@ import { createHash } from "node:crypto";
 import { assert } from "../base/assert.ts";
 import { asBuffer, equalBytes, hexOf } from "../base/bytes.ts";
 import { NexusError } from "../base/errors.ts";
-import { addressBytes, sha256Id } from "../machine/chunks.ts";
+import { addressBytes, addressOfDigest, sha256Id } from "../machine/chunks.ts";
+import { defaultLimits } from "../machine/limits.ts";
 
 /** Bytes of a chunk at most. */
-export const chunkBytesMax = 1 << 20;
+export const chunkBytesMax = defaultLimits.chunkBytesMax;
 
 export interface BlobInfo {
   address: Uint8Array;
@@ -42,10 +43,7 @@ export interface BlobStore {
 
 /** The address that content of these bytes has. */
 export function addressOf(bytes: Uint8Array): Uint8Array {
-  const address = new Uint8Array(addressBytes);
-  address[0] = sha256Id;
-  address.set(createHash("sha256").update(bytes).digest(), 1);
-  return address;
+  return addressOfDigest(createHash("sha256").update(bytes).digest());
 }
 
 /** What every store asks of a put: throws TOO_LARGE or, when the bytes are not those of the address, INVALID. */

@@ -1,16 +1,13 @@
 import type { Operation, WriteFile } from "@nexus-federation/proto/command.ts";
 import { asBuffer, equalBytes } from "../base/bytes.ts";
 import { isRefusal, type Refusal, refuse } from "../base/errors.ts";
-import { addressBytes, sha256Id } from "../machine/chunks.ts";
+import { addressOfDigest, sha256Id } from "../machine/chunks.ts";
 import type { BoxLimits } from "./limits.ts";
 import type { Hashing } from "./ports.ts";
 
 /** The address of a chunk of these bytes. */
 export function addressOf(hashing: Hashing, chunk: Uint8Array): Buffer {
-  const address = Buffer.allocUnsafe(addressBytes);
-  address[0] = sha256Id;
-  address.set(hashing.sha256(chunk), 1);
-  return address;
+  return asBuffer(addressOfDigest(hashing.sha256(chunk)));
 }
 
 /** Whether the bytes are those that the address names. */

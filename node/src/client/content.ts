@@ -13,13 +13,12 @@ import type { RequestOptions, Response } from "@nexus-federation/proto/request.t
 import { type Clock, delay } from "../base/clock.ts";
 import { errorKinds, messageOf, NexusError } from "../base/errors.ts";
 import { decodeDownloadFrame, encodeUploadFrame } from "../transport/content-frames.ts";
+import { bulkFrameBytes } from "../transport/ports.ts";
 import { errorOf, failureError } from "./caller.ts";
 import { write } from "./operations.ts";
 import { plainText } from "./problems.ts";
 import type { Session } from "./session.ts";
 import type { PutOptions, ReadOptions, Written } from "./types.ts";
-
-const frameBytes = 256 * 1024;
 
 export interface ContentOptions {
   /** Bytes that will come, when known: refused early if a limit is exceeded. */
@@ -115,8 +114,8 @@ async function feed(
   const { sink, answered } = to;
   let moved = 0;
   for await (const part of source) {
-    for (let at = 0; at < part.length; at += frameBytes) {
-      const data = Buffer.from(part.buffer, part.byteOffset + at, Math.min(frameBytes, part.length - at));
+    for (let at = 0; at < part.length; at += bulkFrameBytes) {
+      const data = Buffer.from(part.buffer, part.byteOffset + at, Math.min(bulkFrameBytes, part.length - at));
       if (!sink.write({ header: undefined, data })) await drained(sink, answered);
       if (answered.aborted) return;
       moved += data.length;

@@ -3,10 +3,11 @@ import type { Operation, Precondition } from "@nexus-federation/proto/command.ts
 import { noBytes } from "../base/bytes.ts";
 import { NexusError } from "../base/errors.ts";
 import { parseFence } from "../base/fence.ts";
+import { defaultLimits } from "../machine/limits.ts";
 import type { PutOptions, WriteOptions } from "./types.ts";
 
 /** Content up to this travels in the log entry; larger content in chunks. */
-export const inlineBytesMax = 32 * 1024;
+export const inlineBytesMax = defaultLimits.inlineBytesMax;
 
 export interface MetadataChange {
   set?: Record<string, string>;

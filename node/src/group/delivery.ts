@@ -27,6 +27,8 @@ export interface DeliveryHooks {
   hostMessage(from: Remote, wire: WireMessage): void;
   /** A mute replica was spoken to. */
   askReplacement(from: Remote, replica: Replica): void;
+  /** Somebody spoke to a replica id in whose place another stands here. */
+  succeeded(from: Remote, replica: Replica, id: number): void;
   /** The replica acknowledged what it does not have any more. */
   lost(replica: Replica, reason: string): void;
   wake(replica: Replica): void;
@@ -131,7 +133,11 @@ export class Delivery {
     if (replica === undefined || isNewer) {
       replica = this.#hooks.create(wire);
     }
-    if (replica === undefined || replica.generation !== wire.generation || replica.id !== m.to) return undefined;
+    if (replica === undefined || replica.generation !== wire.generation) return undefined;
+    if (replica.id !== m.to) {
+      if (m.to < replica.id) this.#hooks.succeeded(from, replica, m.to);
+      return undefined;
+    }
     if (!this.#isGenuine(replica, m, from)) return undefined;
     if (!replica.mute) return replica;
     this.#hooks.askReplacement(from, replica);

@@ -107,6 +107,7 @@ export class GroupHost implements Groups {
       create: (wire) => this.#replicas.create(wire),
       hostMessage: (from, wire) => this.#hostMessage(from, wire),
       askReplacement: (from, replica) => this.#replacement.ask(replica, from.box),
+      succeeded: (from, replica, id) => this.#replacement.succeeded(from, replica, id),
       lost: (replica, reason) => this.#replacement.lost(replica, reason),
       wake: (replica) => this.#ticker.wake(replica),
       quiesce: (replica) => this.#ticker.quiesce(replica),

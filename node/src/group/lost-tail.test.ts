@@ -11,6 +11,15 @@ function flipLastByte(box: Box): void {
   box.disk.flipBit(name, lastByte(box, name), 0);
 }
 
+/** The bit that flips lies before what was written well: damage, not a torn write. */
+function flipMiddleByte(box: Box): void {
+  const name = must(
+    [...box.disk.files.keys()].find((one) => lastByte(box, one) >= 0),
+    "a segment",
+  );
+  box.disk.flipBit(name, Math.floor(lastByte(box, name) / 2), 0);
+}
+
 function lastByte(box: Box, name: string): number {
   return must(box.disk.files.get(name), name).findLastIndex((byte) => byte !== 0);
 }
@@ -83,4 +92,30 @@ test("who lost what it had acknowledged gives its vote to nobody, in this life a
   hurt.crash();
   await hurt.start();
   await cluster.until(() => hurt.view()?.role === "follower", 10_000, "a healthy replica after the next start");
+});
+
+test.each([
+  ["the successor is well", () => {}],
+  ["the successor lost its state as well", (hurt: Box) => hurt.loseState()],
+  ["the successor lost its log as well", flipMiddleByte],
+])("a replacement goes on under the next leader after a power cut of everyone: %s", async (_, harm) => {
+  for (const names of [
+    ["a", "b", "c"],
+    ["a", "b", "w1"],
+  ]) {
+    const { cluster, hurt } = await withLostTail(names);
+    await hurt.start();
+    await cluster.until(
+      () => hurt.view()?.config.members.length === 0,
+      10_000,
+      "its successor, which knows nobody yet",
+    );
+    for (const name of names) cluster.box(name).crash();
+    harm(hurt);
+    for (const name of names) await cluster.box(name).start();
+
+    const isWhole = () => idsOf(cluster, hurt).length === 1 && hurt.content("/x") === "1";
+    await cluster.until(isWhole, 20_000, `one whole replica of ${hurt.name} among ${names}`);
+    expect(hurt.view()).toMatchObject({ needsReplication: false });
+  }
 });

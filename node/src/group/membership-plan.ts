@@ -60,9 +60,14 @@ export function nextStep(state: MembershipState, target: MembershipTarget | unde
   return addLearner(state, plan) ?? moveVoters(state, plan) ?? dropLearner(state, plan) ?? { kind: "done" };
 }
 
-/** What there is, taken as a wish: so a member that lost its data is replaced although nothing was declared. */
-function asDeclared(config: GroupConfig): DeclaredReplica[] {
-  return config.members.map(({ box, role, incarnation }) => ({ box, role, incarnation }));
+/**
+ * What there is, taken as a wish: so a member that lost its data is replaced although nothing was declared. A learner in
+ * a box of a voter is its successor, and no wish of its own.
+ */
+function asDeclared({ members }: GroupConfig): DeclaredReplica[] {
+  const voting = new Set(members.filter((one) => one.role === "voter").map((one) => one.box));
+  const wishes = members.filter(({ box, role }) => role !== "learner" || !voting.has(box));
+  return wishes.map(({ box, role, incarnation }) => ({ box, role, incarnation }));
 }
 
 interface Plan {

@@ -36,19 +36,30 @@ export class Replacement {
 
   /** Asks every full member that is known, and whoever just spoke. */
   ask(replica: Replica, speaker?: string): void {
-    const { needs, self, outbox } = this.#core;
+    const { needs, self } = this.#core;
     const now = needs.clock.now();
     if (now < (this.#nextMs.get(replica.log) ?? 0)) return;
-    this.#nextMs.set(replica.log, now + pauseMs);
     const boxes = new Set(replica.config.members.filter((one) => one.role !== "witness").map((one) => one.box));
     if (speaker !== undefined) boxes.add(speaker);
     boxes.delete(self.box);
-    const { log, generation } = replica;
-    for (const box of boxes) {
-      const m = message("MsgHup", 0);
-      m.from = replica.id;
-      outbox.add(box, { log, generation, message: m, host: "HostReseed" });
-    }
+    // Who knows nobody yet has to wait for a speaker, and must not pause then.
+    if (boxes.size === 0) return;
+    this.#nextMs.set(replica.log, now + pauseMs);
+    for (const box of boxes) this.#tell(box, replica, replica.id);
+  }
+
+  /**
+   * Somebody spoke to a replica in whose place this one stands: it is gone for good. Who led when the successor was
+   * called knew that; whoever leads since may not, and would count on both.
+   */
+  succeeded(from: Remote, replica: Replica, id: number): void {
+    this.#tell(from.box, replica, id);
+  }
+
+  #tell(box: string, { log, generation }: Replica, id: number): void {
+    const m = message("MsgHup", 0);
+    m.from = id;
+    this.#core.outbox.add(box, { log, generation, message: m, host: "HostReseed" });
   }
 
   /** A member says that it lost data. Only the box itself may say so. */

@@ -13,6 +13,15 @@ export const sha256Id = 1;
 /** Bytes of a chunk's address: the algorithm's id and the digest. */
 export const addressBytes = 33;
 
+/** The address of a chunk with this SHA-256. */
+export function addressOfDigest(sha256: Uint8Array): Uint8Array {
+  assert(sha256.length === addressBytes - 1, "a SHA-256 has 32 bytes");
+  const address = new Uint8Array(addressBytes);
+  address[0] = sha256Id;
+  address.set(sha256, 1);
+  return address;
+}
+
 /** Why these chunks cannot make up a file of `size` bytes, or undefined. */
 export function chunksProblem(state: MachineState, chunks: readonly ChunkRef[], size: number): Refusal | undefined {
   let sum = 0;

@@ -6,7 +6,7 @@ import type { FileInfo, ReadResult } from "@nexus-federation/proto/records.ts";
 import type { FastifyInstance, FastifyReply, FastifyRequest } from "fastify";
 import { equalBytes, hexOf, noBytes } from "../base/bytes.ts";
 import { isRefusal, refuse } from "../base/errors.ts";
-import { inlineBytesMax } from "../client/operations.ts";
+import { defaultBoxLimits } from "../box/limits.ts";
 import type { Address } from "../tree/path.ts";
 import { jsonFile, jsonReceipt, refusalOf, revisionOf, sendProblem, setReceipt } from "./http-answers.ts";
 import type { Door } from "./http-context.ts";
@@ -61,7 +61,7 @@ async function put(door: Door, request: FastifyRequest, reply: FastifyReply): Pr
     uploadIndex: 0,
   };
   const body = request.body as Readable | undefined;
-  if (body === undefined || declared <= inlineBytesMax) {
+  if (body === undefined || declared <= defaultBoxLimits.inlineBytesMax) {
     const content = body === undefined ? Buffer.alloc(0) : await collect(body);
     if (Number.isSafeInteger(declared) && content.length !== declared) return reply;
     const op = { $case: "write" as const, value: { ...write, content, size: content.length } };

@@ -8,10 +8,9 @@ import { parseFence } from "../base/fence.ts";
 import { decodeToken } from "../base/token.ts";
 import type { Caller } from "../box/api.ts";
 import { noOptions } from "../box/ask.ts";
+import { defaultBoxLimits } from "../box/limits.ts";
 import type { Address } from "../tree/path.ts";
 import { addressOfUrl } from "../tree/url.ts";
-
-const timeoutMaxMs = 120_000;
 
 /**
  * The address behind `prefix` in a raw request target; nothing behind it is the root. The router matches decoded targets,
@@ -37,7 +36,8 @@ export function optionsOf(headers: IncomingHttpHeaders, caller: Caller): Request
   const timeout = durationHeader(headers, "nexus-timeout");
   if (isRefusal(timeout)) return timeout;
   if (timeout !== undefined) {
-    if (timeout < 1 || timeout > timeoutMaxMs) return invalid("nexus-timeout", `between 1 ms and ${timeoutMaxMs} ms`);
+    if (timeout < 1 || timeout > defaultBoxLimits.timeoutMsMax)
+      return invalid("nexus-timeout", `between 1 ms and ${defaultBoxLimits.timeoutMsMax} ms`);
     options.timeoutMs = timeout;
   }
   const staleness = durationHeader(headers, "nexus-max-staleness");

@@ -10,6 +10,7 @@
 
 import type { RaftMessage } from "@nexus-federation/proto/raft.ts";
 import type { Refusal } from "../base/errors.ts";
+import { defaultLimits } from "../machine/limits.ts";
 
 /**
  * raft: messages one way, PeerBatch. forward: RequestFrame out, ResponseFrame back on the same stream.
@@ -105,7 +106,7 @@ export const grpcMessageBytesMax = 8 * 1024 * 1024;
 /** Data of one bulk frame. */
 export const bulkFrameBytes = 256 * 1024;
 /** A chunk of file content. */
-export const chunkBytesMax = 1024 * 1024;
+export const chunkBytesMax = defaultLimits.chunkBytesMax;
 
 export interface SnapshotStart {
   log: number;
