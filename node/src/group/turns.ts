@@ -244,18 +244,19 @@ export class Turns implements TurnOutput {
     if (!append.durable) this.#write(append);
   }
 
-  #write(append: Append): void {
+  #write(append: Append, andThen?: () => void): void {
     append.refused = false;
     this.#needs.log.append(append.writes).then(
       () => {
         append.durable = true;
         this.schedule();
+        andThen?.();
       },
       (error: unknown) => {
         const mayRetry = error instanceof NexusError && (error.code === "DISK_FULL" || error.code === "OVERLOADED");
         if (!mayRetry) return this.#hooks.fatal(error);
         append.refused = true;
-        if (!this.#retrying) this.#retryLater();
+        if (!this.#retrying || andThen !== undefined) this.#retryLater();
       },
     );
   }
@@ -265,10 +266,16 @@ export class Turns implements TurnOutput {
     this.#needs.clock.after(retryMs, () => {
       if (this.#stopped) return;
       if (this.#appends.some((append) => !append.durable && !append.refused)) return this.#retryLater();
-      this.#retrying = false;
-      this.schedule();
-      for (const append of this.#appends) if (append.refused) this.#write(append);
+      this.#giveAgain();
     });
+  }
+
+  /** One behind the other: given side by side, a small one could find room that a larger one before it did not. */
+  #giveAgain(): void {
+    const next = this.#appends.find((append) => append.refused);
+    if (next !== undefined) return this.#write(next, () => this.#giveAgain());
+    this.#retrying = false;
+    this.schedule();
   }
 
   /** Finished writes release what waited for them, in the order in which they were begun. */

@@ -126,6 +126,23 @@ test.each([
   await expect(openOn(store)).rejects.toMatchObject({ code: "VERSION", message: expect.stringContaining(how) });
 });
 
+test("that a log's state was deleted is durable soon after, though nothing else is written", async () => {
+  const store = new MemoryDurableStore();
+  const { clock: mine, fire } = manualClock();
+  const database = await BoxDatabase.open({ store, clock: mine, onFatal: never });
+  const id = database.live(7, 1);
+  database.commit([{ id, writes: [put("a", "1")], position: at(3) }]);
+  await database.flush();
+
+  database.drop(7, 1);
+  fire();
+  await turns();
+
+  const found = store.crash({ unit: () => 0, bytes: (count) => new Uint8Array(count) });
+  expect([...found.scan({ from: statePrefix(id), to: "\x04" })]).toEqual([]);
+  expect((await openOn(found)).states()).toEqual([]);
+});
+
 test("a background error ends the process: onFatal is called once and nothing counts as synced", async () => {
   const store = new MemoryDurableStore();
   const { clock: mine, fire } = manualClock();

@@ -278,7 +278,7 @@ export class BoxDatabase {
     if (former !== undefined) this.#delete(former);
   }
 
-  /** Deletes a log's state in all slots, damaged or not. */
+  /** Deletes a log's state in all slots, damaged or not; durable with the flush that this makes due. */
   drop(log: number, generation: number): void {
     const { store } = this.#needs;
     store.write([{ key: pointerKey(log, generation), value: undefined }]);
@@ -287,7 +287,9 @@ export class BoxDatabase {
       for (const known of this.#applied.keys()) if (known.startsWith(prefix)) this.#applied.delete(known);
       for (const known of this.#synced.keys()) if (known.startsWith(prefix)) this.#synced.delete(known);
       store.deleteRange(prefix, afterPrefix(prefix));
+      this.#unflushedBytes += prefix.length;
     }
+    this.#scheduleFlush();
   }
 
   #delete(id: StateId): void {
