@@ -21,6 +21,18 @@ export function refusalOfFailure(failure: Failure): Refusal {
   return { code, message, applied, retryAfterMs, epoch, leaderBox, details };
 }
 
+/** The log's own word, but on this attempt alone. */
+const ofThisAttempt: readonly string[] = ["EXPIRED", "GENERATION_CHANGED"];
+
+/**
+ * Whether a refusal leaves open what became of an earlier attempt of the same request: one that comes without a receipt
+ * was made before the state machine looked, one that may pass tells of now. LOCKED ends a wait that the state machine knew.
+ */
+export function saysNothingOfBefore({ code, applied }: Failure, hasReceipt: boolean): boolean {
+  if (applied || code === "LOCKED") return false;
+  return !hasReceipt || ofThisAttempt.includes(code) || (isErrorCode(code) && errorKinds[code].retryable);
+}
+
 /** Whether this version knows the code. */
 export function isErrorCode(code: string): code is ErrorCode {
   return Object.hasOwn(errorKinds, code);

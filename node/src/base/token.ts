@@ -20,6 +20,11 @@ export function encodeToken(token: Token): Buffer {
   return bytes;
 }
 
+/** A token as text that says only which log it is: where an attempt went (`details.pin` of an UNKNOWN_OUTCOME). */
+export function pinText({ log, generation }: Pick<Token, "log" | "generation">): string {
+  return encodeToken({ log, generation, index: 0 }).toString("base64url");
+}
+
 /** Undefined when the bytes are no token of this version. */
 export function decodeToken(bytes: Uint8Array): Token | undefined {
   if (bytes.length !== tokenBytes || bytes[0] !== version) return undefined;

@@ -29,6 +29,7 @@ import { downloadFile } from "./downloads.ts";
 import { Flight, type FlightNeeds } from "./flight.ts";
 import type { BoxLimits } from "./limits.ts";
 import { Listings } from "./listing.ts";
+import { waitsForLock } from "./operations.ts";
 import type { ChunkStore, ChunkTransfer, Forward, Hashing } from "./ports.ts";
 import { RoundTrips } from "./round-trips.ts";
 import { LeaderHints } from "./targets.ts";
@@ -262,11 +263,6 @@ export class Box implements BoxApi {
     const own = { self: this.box, ask: this.ask, admission: this.#admission };
     return { ...own, chunks, transfer, hashing, directory, limits, pins };
   }
-}
-
-function waitsForLock(request: Request): boolean {
-  const op = request.op?.$case === "mutate" ? request.op.value.op : undefined;
-  return op?.$case === "acquire" && op.value.wait;
 }
 
 function isChunked(request: Request): boolean {

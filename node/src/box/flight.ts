@@ -1,17 +1,17 @@
-import type { Failure, ZoneRule } from "@nexus-federation/proto/records.ts";
+import type { ZoneRule } from "@nexus-federation/proto/records.ts";
 import type { Request, RequestOptions, Response } from "@nexus-federation/proto/request.ts";
 import { Backoff } from "../base/backoff.ts";
 import type { Clock, Random } from "../base/clock.ts";
-import { type ErrorCode, errorKinds, isRefusal, type Refusal, refuse } from "../base/errors.ts";
-import { refusalOfFailure } from "../base/failure.ts";
-import { encodeToken } from "../base/token.ts";
+import { isRefusal, type Refusal, refuse } from "../base/errors.ts";
+import { refusalOfFailure, saysNothingOfBefore } from "../base/failure.ts";
+import { pinText } from "../base/token.ts";
 import { failureIn, refusal } from "../zones/answers.ts";
 import type { ZoneCall, ZoneEngine } from "../zones/engine.ts";
 import type { LogStates } from "../zones/log-state.ts";
 import { modeOf, modeTraits, planRead } from "../zones/options.ts";
 import type { Caller } from "./api.ts";
 import type { Directory } from "./directory.ts";
-import { isInternal } from "./operations.ts";
+import { isInternal, isWaitingAcquire } from "./operations.ts";
 import type { Forward, ForwardOutcome } from "./ports.ts";
 import { readOutside } from "./residency.ts";
 import type { RoundTrips } from "./round-trips.ts";
@@ -235,7 +235,7 @@ export class Flight {
   /** True for requests that may rightly take their whole time at the other box. */
   #waits({ work }: Routed): boolean {
     if (work.kind === "admin") return true;
-    if (work.kind === "mutate") return work.operation.op?.$case === "acquire" && work.operation.op.value.wait;
+    if (work.kind === "mutate") return isWaitingAcquire(work.operation);
     return work.read.kind === "feed" && work.read.waitMs > 0;
   }
 
@@ -259,7 +259,7 @@ export class Flight {
       if (failure.code === "UNKNOWN_OUTCOME") this.#maybeApplied = true;
       return this.#refused(refusalOfFailure(failure), response);
     }
-    if (failure !== undefined && this.#maybeApplied && saysNothingOfBefore(failure, response)) {
+    if (failure !== undefined && this.#maybeApplied && saysNothingOfBefore(failure, response.receipt !== undefined)) {
       return this.#giveUp(routed, refusalOfFailure(failure));
     }
     const onlyHere = failure?.code === "STALENESS_EXCEEDED" || failure?.code === "COPIES_UNAVAILABLE";
@@ -323,8 +323,7 @@ export class Flight {
     if (this.#maybeApplied && routed.work.kind !== "read") {
       const message = `zone ${routed.rule.zone} did not confirm the request in time; retry with the same request id`;
       const { log, generation } = routed.rule;
-      const pin = encodeToken({ log, generation: this.#task.options.pinGeneration ?? generation, index: 0 });
-      const details = { pin: pin.toString("base64url") };
+      const details = { pin: pinText({ log, generation: this.#task.options.pinGeneration ?? generation }) };
       return this.#finish(refusal({ ...last, code: "UNKNOWN_OUTCOME", message, details }));
     }
     const mode = modeOf(routed.rule);
@@ -339,15 +338,6 @@ export class Flight {
     if (this.#edge && this.#routed !== undefined) showPaths(response, this.#routed, this.#needs.directory);
     this.#task.done(response);
   }
-}
-
-/**
- * Refusals of one attempt before it reached the state machine, whose own carry a receipt: an attempt before it may have
- * been applied all the same. LOCKED ends a wait that the state machine knew.
- */
-function saysNothingOfBefore({ code, applied }: Failure, { receipt }: Response): boolean {
-  if (applied || code === "LOCKED") return false;
-  return receipt === undefined || errorKinds[code as ErrorCode].retryable || code === "EXPIRED";
 }
 
 /**

@@ -1,4 +1,5 @@
 import type { Operation } from "@nexus-federation/proto/command.ts";
+import type { Request } from "@nexus-federation/proto/request.ts";
 import type { Right } from "../auth/checks.ts";
 import { isRefusal, type Refusal, refuse } from "../base/errors.ts";
 
@@ -27,6 +28,14 @@ const internalCases: ReadonlySet<OperationCase> = new Set<OperationCase>([
 
 export function isInternal(operation: Operation): boolean {
   return operation.op !== undefined && internalCases.has(operation.op.$case);
+}
+
+/** An acquisition that may rightly take its whole time. */
+export function isWaitingAcquire({ op }: Operation): boolean {
+  return op?.$case === "acquire" && op.value.wait;
+}
+export function waitsForLock({ op }: Request): boolean {
+  return op?.$case === "mutate" && isWaitingAcquire(op.value);
 }
 
 /** Calls `visit` for every path; stops at and returns its first refusal. */

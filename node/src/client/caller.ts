@@ -5,7 +5,8 @@ import type { Request, RequestOptions, Response } from "@nexus-federation/proto/
 import { Backoff } from "../base/backoff.ts";
 import type { Clock, Random } from "../base/clock.ts";
 import { type ErrorCode, errorKinds, messageOf, NexusError } from "../base/errors.ts";
-import { encodeToken } from "../base/token.ts";
+import { refusalOfFailure, saysNothingOfBefore } from "../base/failure.ts";
+import { pinText } from "../base/token.ts";
 import { givenPin } from "./checks.ts";
 import type { Pin, SessionPool } from "./pool.ts";
 import type { Session } from "./session.ts";
@@ -29,8 +30,6 @@ export interface CallerNeeds {
 
 /** LOCKED and COPIES_UNAVAILABLE are answers to the caller, not hiccups; a demanded freshness is waited for by the box. */
 const notRetried = new Set<ErrorCode>(["LOCKED", "COPIES_UNAVAILABLE", "STALENESS_EXCEEDED", "DISK_FULL", "DEADLINE"]);
-/** The log's own word, but on this attempt alone. */
-const ofThisAttempt = new Set<ErrorCode>(["EXPIRED", "GENERATION_CHANGED"]);
 /** Where there is no room, attempts must become fewer, and come at different times. */
 const overloadPauses = { firstMs: 50, maxMs: 2_000, factor: 2 };
 /** Time beyond the box's own deadline that an answer is waited for. */
@@ -165,7 +164,7 @@ class Attempt {
     if (code === "UNKNOWN_OUTCOME") this.#maybeApplied = true;
     if (this.#pinIsOld(failure, response)) return this.#again(`${code}: ${failure.message}`);
     if (!kind?.retryable || failure.applied || notRetried.has(code)) {
-      if (this.#maybeApplied && call.mutating && saysNothingOfBefore(failure, response)) {
+      if (this.#maybeApplied && call.mutating && saysNothingOfBefore(failure, response.receipt !== undefined)) {
         this.#lastProblem = `${code}: ${failure.message}`;
         return this.#giveUp();
       }
@@ -218,7 +217,7 @@ class Attempt {
   #pinDetails(): Record<string, string> {
     if (this.#pin === undefined) return {};
     const { pinLog: log, pinGeneration: generation } = this.#pin;
-    return { pin: encodeToken({ log, generation, index: 0 }).toString("base64url") };
+    return { pin: pinText({ log, generation }) };
   }
 
   #finish(response: Response | undefined, error: NexusError | undefined): void {
@@ -231,12 +230,6 @@ class Attempt {
   }
 }
 
-/** Refusals that come without a receipt were made before anything was looked up: an earlier attempt may be applied. */
-function saysNothingOfBefore({ code, applied }: Failure, { receipt }: Response): boolean {
-  if (applied || code === "LOCKED") return false;
-  return receipt === undefined || ofThisAttempt.has(code as ErrorCode);
-}
-
 /** The NexusError that a failure answer stands for. */
 export function errorOf(response: Response): NexusError {
   if (response.result?.$case === "failure") return failureError(response.result.value);
@@ -244,7 +237,6 @@ export function errorOf(response: Response): NexusError {
 }
 
 export function failureError(failure: Failure): NexusError {
-  const code = (failure.code in errorKinds ? failure.code : "INTERNAL") as ErrorCode;
-  const { applied, retryAfterMs, epoch, leaderBox, details } = failure;
-  return new NexusError(code, failure.message, { refusal: { applied, retryAfterMs, epoch, leaderBox, details } });
+  const refusal = refusalOfFailure(failure);
+  return new NexusError(refusal.code, refusal.message, { refusal });
 }

@@ -17,8 +17,9 @@ import type { LockRequest, LocksServer } from "@nexus-federation/proto/locks.ts"
 import type { Request, Response } from "@nexus-federation/proto/request.ts";
 import { isRefusal, messageOf, type Refusal, refuse } from "../base/errors.ts";
 import type { BoxApi, Caller } from "../box/api.ts";
+import { waitsForLock } from "../box/operations.ts";
 import { type Authenticator, bearerOfMetadata, grpcError, ownOptions, refusedResponse } from "./callers.ts";
-import { type LockWaiters, waitsForLock } from "./lock-waiters.ts";
+import type { LockWaiters } from "./lock-waiters.ts";
 import { SessionDoor } from "./session-door.ts";
 
 export interface FilesDoorNeeds {

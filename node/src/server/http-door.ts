@@ -9,6 +9,7 @@ import { jsonSchemaTransform, serializerCompiler, validatorCompiler } from "fast
 import type { Identity } from "../auth/identities.ts";
 import { isRefusal, messageOf, refuse } from "../base/errors.ts";
 import type { BoxApi } from "../box/api.ts";
+import { waitsForLock } from "../box/operations.ts";
 import { type Authenticator, bearerOf } from "./callers.ts";
 import { refusalOf, sendProblem, setReceipt } from "./http-answers.ts";
 import { answerClientError } from "./http-client-errors.ts";
@@ -20,7 +21,7 @@ import { completed, type Document, templated } from "./http-openapi.ts";
 import { optionsOf } from "./http-requests.ts";
 import { treeRoutes } from "./http-tree.ts";
 import { watchRoutes } from "./http-watch.ts";
-import { type LockWaiters, waitsForLock } from "./lock-waiters.ts";
+import type { LockWaiters } from "./lock-waiters.ts";
 
 export interface HttpDoorNeeds {
   box: BoxApi;

@@ -24,10 +24,6 @@ interface Waiter {
   timer: Timer | undefined;
 }
 
-export function waitsForLock({ op }: Request): boolean {
-  return op?.$case === "mutate" && op.value.op?.$case === "acquire" && op.value.op.value.wait;
-}
-
 /** The lock requests that wait at the doors of one box. */
 export class LockWaiters {
   readonly #box: BoxApi;

@@ -2,8 +2,9 @@ import type { ServerDuplexStream } from "@grpc/grpc-js";
 import type { Request, RequestFrame, Response, ResponseFrame } from "@nexus-federation/proto/request.ts";
 import { type Refusal, refuse } from "../base/errors.ts";
 import type { BoxApi, Caller } from "../box/api.ts";
+import { waitsForLock } from "../box/operations.ts";
 import { grpcError, ownOptions, refusedResponse } from "./callers.ts";
-import { type LockWaiters, waitsForLock } from "./lock-waiters.ts";
+import type { LockWaiters } from "./lock-waiters.ts";
 
 /** Requests of one stream that may wait for answers at once; the next one is refused with OVERLOADED. */
 export const sessionInFlightMax = 8192;

@@ -1,7 +1,7 @@
 // Admin calls to boxes over the peer port with the operator's certificate. The box's own certificate must carry its name.
 import { type CallOptions, Metadata, type ServiceError } from "@grpc/grpc-js";
-import { messageOf, NexusError, type Refusal } from "@nexus-federation/node/base/errors.ts";
-import { refusalOfFailure } from "@nexus-federation/node/base/failure.ts";
+import { messageOf, NexusError } from "@nexus-federation/node/base/errors.ts";
+import { failureError } from "@nexus-federation/node/client/caller.ts";
 import { plainText } from "@nexus-federation/node/client/problems.ts";
 import { channelOptions, credentialsToBox } from "@nexus-federation/node/transport/channel.ts";
 import type { Credentials } from "@nexus-federation/node/transport/credentials.ts";
@@ -90,7 +90,7 @@ export class Admin {
       call.call(client, request, new Metadata(), { deadline: this.#wallMs() + timeoutsMs[name] }, (error, reply) => {
         if (error)
           reject(new NexusError("ZONE_UNAVAILABLE", `${target.box}: ${plainText(messageOf(error))}`, { cause: error }));
-        else if (reply.failure) reject(errorOf(refusalOfFailure(reply.failure)));
+        else if (reply.failure) reject(failureError(reply.failure));
         else resolve(reply);
       });
     });
@@ -109,8 +109,4 @@ export class Admin {
     for (const { client } of this.#channels.values()) client.close();
     this.#channels.clear();
   }
-}
-
-function errorOf(refusal: Refusal): NexusError {
-  return new NexusError(refusal.code, refusal.message, { refusal });
 }
