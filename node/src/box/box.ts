@@ -152,8 +152,6 @@ export class Box implements BoxApi {
         const present = op.value.addresses.map((address) => this.#needs.chunks.has(address));
         return done(answer({ $case: "presence", value: { present } }));
       }
-      case "machineRead":
-        return done(refusal(refuse("UNSUPPORTED_IN_MODE", "reads of a machine go by zone and path in this version")));
       case "admin":
         if (caller.kind !== "box") return done(refusal(refuse("DENIED", "admin calls travel between boxes only")));
         if (request.zone === "") return this.#execute(op.value, done);

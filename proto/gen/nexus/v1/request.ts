@@ -78,9 +78,6 @@ export interface Request {
     /** log times of zones, box name */
     { $case: "hello"; value: Hello }
     | //
-    /** between boxes: zone path reads at the serving member */
-    { $case: "machineRead"; value: MachineRead }
-    | //
     /** change feed page of a zone */
     { $case: "feed"; value: FeedRead }
     | { $case: "hasChunks"; value: HasChunks }
@@ -127,10 +124,6 @@ export interface AdminCall {
 
 export interface AdminAnswer {
   body: Buffer;
-}
-
-export interface MachineRead {
-  log: number;
 }
 
 export interface FeedRead {
@@ -432,9 +425,6 @@ export const Request: MessageFns<Request> = {
       case "hello":
         Hello.encode(message.op.value, writer.uint32(130).fork()).join();
         break;
-      case "machineRead":
-        MachineRead.encode(message.op.value, writer.uint32(138).fork()).join();
-        break;
       case "feed":
         FeedRead.encode(message.op.value, writer.uint32(146).fork()).join();
         break;
@@ -539,14 +529,6 @@ export const Request: MessageFns<Request> = {
             }
 
             message.op = { $case: "hello", value: Hello.decode(reader, reader.uint32()) };
-            continue;
-          }
-          case 17: {
-            if (tag !== 138) {
-              break;
-            }
-
-            message.op = { $case: "machineRead", value: MachineRead.decode(reader, reader.uint32()) };
             continue;
           }
           case 18: {
@@ -1016,52 +998,6 @@ export const AdminAnswer: MessageFns<AdminAnswer> = {
             }
 
             message.body = Buffer.from(reader.bytes());
-            continue;
-          }
-        }
-        if ((tag & 7) === 4 || tag === 0) {
-          break;
-        }
-        reader.skip(tag & 7);
-      }
-      return message;
-    } finally {
-      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
-    }
-  },
-};
-
-function createBaseMachineRead(): MachineRead {
-  return { log: 0 };
-}
-
-export const MachineRead: MessageFns<MachineRead> = {
-  encode(message: MachineRead, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
-    if (message.log !== 0) {
-      writer.uint32(8).uint64(message.log);
-    }
-    return writer;
-  },
-
-  decode(input: BinaryReader | Uint8Array, length?: number): MachineRead {
-    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
-    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
-    if (previousRecursionDepth >= 100) {
-      throw new globalThis.Error("protobuf decode recursion limit exceeded");
-    }
-    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
-    try {
-      const end = length === undefined ? reader.len : reader.pos + length;
-      const message = createBaseMachineRead();
-      while (reader.pos < end) {
-        const tag = reader.uint32();
-        switch (tag >>> 3) {
-          case 1: {
-            if (tag !== 8) {
-              break;
-            }
-
-            message.log = longToNumber(reader.uint64());
             continue;
           }
         }
