@@ -1,5 +1,4 @@
-import { NexusError } from "../base/errors.ts";
-import { chunkIsSound } from "./content.ts";
+import { fetchChunk } from "./chunk-fetch.ts";
 import type { ChunkStore, ChunkTransfer, Hashing } from "./ports.ts";
 
 /** Chunks fetched at once for one log entry. */
@@ -25,21 +24,11 @@ export class ChunkPuller {
     const open = addresses.filter((address) => !this.#store.has(address));
     const workers = Array.from({ length: Math.min(fetchesMax, open.length) }, async () => {
       for (let address = open.pop(); address !== undefined; address = open.pop()) {
-        await this.#one(log, address, fromBoxes);
+        const needs = { transfer: this.#transfer, hashing: this.#hashing };
+        const chunk = { log, address, boxes: fromBoxes, what: `a chunk of log ${log}` };
+        await this.#store.put(address, await fetchChunk(needs, chunk));
       }
     });
     await Promise.all(workers);
-  }
-
-  async #one(log: number, address: Uint8Array, fromBoxes: readonly string[]): Promise<void> {
-    let why = "no box was named";
-    for (const box of fromBoxes) {
-      const found = await this.#transfer.getChunk(box, { log, address }, {});
-      if (found.kind === "data" && chunkIsSound(this.#hashing, address, found.data)) {
-        return this.#store.put(address, found.data);
-      }
-      why = found.kind === "refused" ? found.refusal.message : `box ${box} does not hold it soundly`;
-    }
-    throw new NexusError("ZONE_UNAVAILABLE", `a chunk of log ${log} cannot be had: ${why}`);
   }
 }

@@ -2,14 +2,14 @@ import type { DownloadFrame, DownloadRequest } from "@nexus-federation/proto/fil
 import type { ChunkRef, FileInfo } from "@nexus-federation/proto/records.ts";
 import type { Response } from "@nexus-federation/proto/request.ts";
 import { asBuffer } from "../base/bytes.ts";
-import { isRefusal, NexusError, refuse } from "../base/errors.ts";
+import { isRefusal, NexusError } from "../base/errors.ts";
 import type { ChunkPins } from "../blobs/orphans.ts";
 import { bulkFrameBytes } from "../transport/ports.ts";
 import { refusal } from "../zones/answers.ts";
 import type { Admission } from "./admission.ts";
 import type { Caller } from "./api.ts";
 import { type Ask, noOptions } from "./ask.ts";
-import { chunkIsSound } from "./content.ts";
+import { fetchChunk } from "./chunk-fetch.ts";
 import type { Directory } from "./directory.ts";
 import type { ChunkStore, ChunkTransfer, Hashing } from "./ports.ts";
 
@@ -122,18 +122,10 @@ export async function chunkOf(
 ): Promise<Uint8Array> {
   const local = await ownChunk(needs.chunks, ref.address);
   if (local !== "damaged" && local !== undefined) return local;
-  let why = "no box holds it";
-  for (const box of holders.boxes) {
-    const found = await needs.transfer.getChunk(box, { log: holders.log, address: ref.address }, { signal });
-    if (found.kind === "data" && chunkIsSound(needs.hashing, ref.address, found.data)) {
-      // This box is counted as a holder: what it lost is made good.
-      if (local === "damaged") await needs.chunks.put(ref.address, found.data);
-      return found.data;
-    }
-    why = found.kind === "refused" ? found.refusal.message : `box ${box} does not hold it soundly`;
-  }
-  const problem = refuse("ZONE_UNAVAILABLE", `a chunk of the file cannot be had: ${why}`);
-  throw new NexusError(problem.code, problem.message, { refusal: problem });
+  const found = await fetchChunk(needs, { ...holders, address: ref.address, what: "a chunk of the file" }, signal);
+  // This box is counted as a holder: what it lost is made good.
+  if (local === "damaged") await needs.chunks.put(ref.address, found);
+  return found;
 }
 
 /** A damaged chunk is set aside by the store and named once; afterwards it is absent. */
