@@ -211,8 +211,9 @@ export async function* watch(
 function streamError(cause: unknown): NexusError {
   if (cause instanceof NexusError) return cause;
   const status = (cause as { code?: number }).code;
-  if (status === 16) return new NexusError("UNAUTHENTICATED", plainText(messageOf(cause)), { cause });
-  if (status === 7) return new NexusError("DENIED", plainText(messageOf(cause)), { cause });
-  if (status === 8) return new NexusError("TOO_LARGE", plainText(messageOf(cause)), { cause });
-  return new NexusError("ZONE_UNAVAILABLE", `the stream to the box broke: ${plainText(messageOf(cause))}`, { cause });
+  const text = plainText(messageOf(cause));
+  if (status === 16) return new NexusError("UNAUTHENTICATED", text, { cause });
+  if (status === 7) return new NexusError("DENIED", text, { cause });
+  if (status === 8) return new NexusError("TOO_LARGE", text, { cause });
+  return new NexusError("ZONE_UNAVAILABLE", `the stream to the box broke: ${text}`, { cause });
 }

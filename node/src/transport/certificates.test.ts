@@ -118,7 +118,7 @@ test("renewed files are taken up, half-written ones are not", async () => {
   watched.look();
 
   expect(watched.current).toEqual(next);
-  expect(events).toEqual(["certificate, key and revocation list must be PEM and belong together", "changed"]);
+  expect(events).toEqual(["ca, certificate, key and revocation list must be PEM and belong together", "changed"]);
 });
 
 test("missing files are named", () => {

@@ -19,16 +19,14 @@ export function credentialsToBox(own: Credentials, federation: string, box: stri
   });
 }
 
-/** What a client needs to trust a federation; with certificate and key it shows who it is. */
-export type ClientTrust = Pick<Credentials, "ca" | "crl"> & Partial<Credentials>;
-
-/** Credentials for the client port of any box of `federation`. */
-export function credentialsToFederation(trust: ClientTrust, federation: string): ChannelCredentials {
+/** Credentials for the client port of any box of `federation`; with certificate and key a client shows who it is. */
+export function credentialsToFederation(trust: Partial<Credentials>, federation: string): ChannelCredentials {
   return grpcCredentials.createFromSecureContext(secureContextOf(trust), {
     checkServerIdentity: (_host, certificate) => {
       const identity = identityOfCertificate(certificate.subjectaltname);
       if (identity?.kind === "box" && identity.federation === federation) return undefined;
-      return new Error(`a box of federation ${federation} was expected, the certificate names none`);
+      const named = certificate.subjectaltname ?? "nothing";
+      return new Error(`expected a box of federation ${federation}, the certificate says ${named}`);
     },
   });
 }

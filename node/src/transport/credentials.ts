@@ -53,7 +53,9 @@ export function secureContextOf(credentials: Partial<Credentials>): SecureContex
   try {
     return createSecureContext({ ...contextOptions(credentials), minVersion: "TLSv1.3" });
   } catch (cause) {
-    throw new NexusError("INVALID", "certificate, key and revocation list must be PEM and belong together", { cause });
+    throw new NexusError("INVALID", "ca, certificate, key and revocation list must be PEM and belong together", {
+      cause,
+    });
   }
 }
 
