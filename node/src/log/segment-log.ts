@@ -108,9 +108,6 @@ export class SegmentLog {
   get backlogBytes(): number {
     return this.#backlogBytes;
   }
-  get segmentCount(): number {
-    return this.#segments.used.length;
-  }
 
   /** Bytes of entries that are kept for a group, approximately. */
   bytesOf(group: number, generation: number): number {
@@ -119,9 +116,10 @@ export class SegmentLog {
 
   /**
    * Makes all writes durable, in order with earlier appends, and together unless they are more than a segment holds
-   * (pieces.ts). Rejects with OVERLOADED or, for an entry that fits no segment, TOO_LARGE and nothing is taken; with DISK_FULL when there is no room for the next segment: then this append and all that were queued behind
-   * it are not durable, and may be given again, in order; with INTERNAL after an I/O error: the log takes no more, the
-   * process must end. The entries must not change until it resolves.
+   * (pieces.ts). Rejects with OVERLOADED or, for an entry that fits no segment, TOO_LARGE and nothing is taken; with
+   * DISK_FULL when there is no room for the next segment: then this append and all that were queued behind it are not
+   * durable, and may be given again, in order; with INTERNAL after an I/O error: the log takes no more, the process must
+   * end. The entries must not change until it resolves.
    */
   append(writes: readonly LogWrite[]): Promise<void> {
     const sizeBytes = sizeOf(writes);

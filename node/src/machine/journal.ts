@@ -7,6 +7,7 @@
 // shrink by whole blocks and nothing is read to be forgotten. The places of ids are in memory (request-index.ts); after a
 // start they come from the rows of blocks.
 import { assert } from "../base/assert.ts";
+import { equalBytes } from "../base/bytes.ts";
 import type { Counters } from "./counters.ts";
 import {
   type Block,
@@ -132,7 +133,7 @@ export class Journal {
       const bytes = overlay.get(eventKey(places[i]!)) ?? overlay.get(answerRowKey(places[i]!));
       if (bytes === undefined) continue;
       const row = decodeRow(bytes);
-      if (row.request !== undefined && sameId(row.request.id, id)) return { ...row, index: places[i]! };
+      if (row.request !== undefined && equalBytes(row.request.id, id)) return { ...row, index: places[i]! };
     }
     return undefined;
   }
@@ -302,10 +303,4 @@ class OpenBlock implements Block {
     this.requestBytes = 0;
     this.newestMs = 0;
   }
-}
-
-function sameId(a: Uint8Array, b: Uint8Array): boolean {
-  if (a.length !== b.length) return false;
-  for (let i = 0; i < a.length; i++) if (a[i] !== b[i]) return false;
-  return true;
 }

@@ -95,10 +95,6 @@ export class Machine {
   get policy(): ZonePolicy {
     return this.#state.policy.now;
   }
-  /** Policy that waits until no lock is held. */
-  get nextPolicy(): ZonePolicy | undefined {
-    return this.#state.policy.next;
-  }
   get ownership(): Ownership {
     return this.#state.owned.ownership;
   }

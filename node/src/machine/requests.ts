@@ -75,8 +75,8 @@ export function isWorthRemembering(refusal: Refusal): boolean {
 }
 
 /**
- * Where the requests' clock stood at the oldest request that is remembered. A request is remembered for the window plus how far its own time may
- * lie ahead of the log's: so whatever is forgotten is too old to be accepted.
+ * Where the requests' clock stood at the oldest request that is remembered. A request is remembered for the window plus
+ * how far its own time may lie ahead of the log's: so whatever is forgotten is too old to be accepted.
  */
 function oldestMs({ counters, limits }: MachineState): number {
   return counters.requestClockMs - limits.requestWindowMs - limits.requestAheadMsMax;

@@ -42,8 +42,7 @@ export class MachineState {
   effects: Effect[] = [];
   #ordinal = 0;
   /** The command's first event, and what it says of which path: an answer that says the same is not stored twice. */
-  #firstEvent: Uint8Array | undefined;
-  firstEvent: { path: string; entry: Uint8Array | undefined } | undefined;
+  firstEvent: { path: string; entry: Uint8Array | undefined; encoded: Uint8Array } | undefined;
   /** Entries made or removed beside the named ones. Bounded by commandEntriesMax. */
   touched = 0;
   #drainedIndex: number;
@@ -99,7 +98,6 @@ export class MachineState {
 
   #forgetEvents(): void {
     this.#ordinal = 0;
-    this.#firstEvent = undefined;
     this.firstEvent = undefined;
   }
 
@@ -107,7 +105,7 @@ export class MachineState {
   record(request: RequestPart | undefined): void {
     if (this.#ordinal === 0 && request === undefined) return;
     const clockMs = this.counters.requestClockMs;
-    this.journal.record(this.index, { clockMs, event: this.#firstEvent, events: this.#ordinal, request });
+    this.journal.record(this.index, { clockMs, event: this.firstEvent?.encoded, events: this.#ordinal, request });
   }
 
   /** Nothing when no entry was applied since the last drain. */
@@ -128,12 +126,9 @@ export class MachineState {
 
   /** Appends to the change feed. `entry`: the stored bytes of what now stands (or stood) at `path`. */
   emit(kind: EventKind, path: string, entry: Uint8Array | undefined, fromPath = ""): void {
-    const value = encodeEvent({ kind, path, fromPath, logTimeMs: this.logTimeMs, entry });
-    if (this.#ordinal > 0) this.overlay.put(moreEventsKey(this.index, this.#ordinal), value);
-    else {
-      this.#firstEvent = value;
-      this.firstEvent = { path, entry };
-    }
+    const encoded = encodeEvent({ kind, path, fromPath, logTimeMs: this.logTimeMs, entry });
+    if (this.#ordinal > 0) this.overlay.put(moreEventsKey(this.index, this.#ordinal), encoded);
+    else this.firstEvent = { path, entry, encoded };
     this.#ordinal++;
   }
 }
