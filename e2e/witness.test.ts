@@ -164,7 +164,7 @@ test("under 64 MiB the witness votes for 1000 groups with less than 100 bytes of
     log,
     generation: 1,
     incarnation: none,
-    op: { $case: "join", value: {} },
+    op: { $case: "join", value: { named: [] } },
   }));
   const incarnations: Buffer[] = [];
   for (const { log, reply } of joined) incarnations[log - 1] = Buffer.from(reply.incarnation);

@@ -100,7 +100,7 @@ export class Bootstraps {
         members.push(member);
         continue;
       }
-      const drawn = await this.#witnesses.join(member.box, { log: call.log, generation: call.generation });
+      const drawn = await this.#witnesses.join(member.box, { log: call.log, generation: call.generation, members: [] });
       if ("code" in drawn) return drawn;
       members.push({ ...member, incarnation: drawn });
     }

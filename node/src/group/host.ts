@@ -225,8 +225,7 @@ export class GroupHost implements Groups {
 
   #leadership(replica: Replica): void {
     this.#ticker.wake(replica);
-    const now = this.#core.needs.clock.now();
-    if (replica.ready) replica.locks.start(replica.state.heldLocks(), now);
+    if (replica.ready) replica.locks.start(replica.state.heldLocks(), this.#core.needs.clock.now());
     this.#observers.tellLeadership(replica.log, this.#core.view(replica));
   }
 
@@ -262,6 +261,7 @@ export class GroupHost implements Groups {
   }
 
   remove(log: number): Promise<void> {
+    this.#witnesses.forgetAll(this.#core.replicas.get(log));
     return this.#replicas.remove(log);
   }
 

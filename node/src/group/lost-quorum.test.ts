@@ -1,5 +1,6 @@
 import type { RecoveryRecord } from "@nexus-federation/proto/records.ts";
 import { describe, expect, test } from "vitest";
+import { must } from "../base/assert.ts";
 import type { Refusal } from "../base/errors.ts";
 import { type Box, Cluster } from "./testing/cluster.ts";
 
@@ -18,6 +19,12 @@ interface Wish {
 function recover(cluster: Cluster, from: Box, abandoned: Uint8Array[], wish: Wish = {}) {
   return cluster.settle(from.host.recover({ log: 1, epoch: 1, acceptDataLoss: true, abandoned, ...wish }));
 }
+
+const recordAtWitness = (box: Box): Uint8Array =>
+  must(
+    box.view()?.config.members.find((member) => member.role === "witness"),
+    "witness",
+  ).incarnation;
 
 const refused = (answer: RecoveryRecord | Refusal) => ("code" in answer ? answer.message : "");
 
@@ -109,16 +116,35 @@ describe("a lost quorum", () => {
     await cluster.put("/x", "1");
     await cluster.run(500);
     const [a, b, w] = ["a", "b", "w1"].map((name) => cluster.box(name)) as [Box, Box, Box];
-    const witness = a.view()!.config.members.find((member) => member.role === "witness")!;
     b.crash();
-
-    const alive = await recover(cluster, a, [b.incarnation, witness.incarnation]);
-    expect(refused(alive)).toMatch(/w1 answers/);
     w.crash();
-    const record = await recover(cluster, a, [b.incarnation, witness.incarnation]);
+
+    const record = await recover(cluster, a, [b.incarnation, recordAtWitness(a)]);
 
     expect(refused(record)).toBe("");
     expect(await cluster.put("/y", "2")).toMatchObject({ generation: 2, boxes: ["a"] });
+  });
+
+  test("a leader lost for good that had engaged the witness: its record is given up, the witness stays", async () => {
+    const cluster = await running(["a", "b", "w1"]);
+    const leader = await cluster.elected();
+    const other = cluster.box(leader.name === "a" ? "b" : "a");
+    const witness = recordAtWitness(other);
+    other.crash();
+    await cluster.put("/only-there", "1");
+    leader.crash();
+    await other.start();
+    await cluster.run(3_000);
+    expect(cluster.leader()).toBeUndefined();
+
+    const record = await recover(cluster, other, [leader.incarnation, witness]);
+
+    expect(refused(record)).toBe("");
+    expect(cluster.box("w1").witness?.records).toBe(0);
+    expect(await cluster.put("/y", "2")).toMatchObject({ generation: 2, boxes: [other.name] });
+    await leader.start();
+    await cluster.run(3_000);
+    expect(leader.view()?.isLeader).toBe(false);
   });
 
   test("is refused without consent, beside a quorum, while one given up answers, and for an epoch that was executed", async () => {

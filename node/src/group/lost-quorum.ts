@@ -70,8 +70,10 @@ export class LostQuorum {
     const refused = refusalOf(found, call, self.incarnation);
     if (refused !== undefined) return refused;
     await delay(needs.clock, lookMs);
-    const alive = await this.#answering(found, call);
+    const alive = this.#answering(call);
     if (alive !== undefined) return fail(alive);
+    const kept = await this.#giveUpRecords(found, call);
+    if (kept !== undefined) return fail(kept);
     const replica = await this.#still(call.log);
     if ("code" in replica) return replica;
     const changed = refusalOf(replica, call, self.incarnation);
@@ -85,14 +87,24 @@ export class LostQuorum {
   }
 
   /** Which of the incarnations given up is alive, as a sentence. */
-  async #answering(replica: Replica, { abandoned }: RecoveryCall): Promise<string | undefined> {
+  #answering({ abandoned }: RecoveryCall): string | undefined {
     for (const [box, incarnation] of this.#core.links) {
       if (abandoned.some((one) => equalBytes(one, incarnation))) return answers(box, incarnation);
     }
+    return undefined;
+  }
+
+  /**
+   * A witness serves other logs too: that it is up does not speak against giving up its record of this one, which a
+   * leader that is lost for good may have engaged. It destroys that record; a witness that is gone has none.
+   */
+  async #giveUpRecords(replica: Replica, { abandoned }: RecoveryCall): Promise<string | undefined> {
     for (const member of replica.config.members) {
       if (member.role !== "witness" || !abandoned.some((one) => equalBytes(one, member.incarnation))) continue;
       if (!this.#core.needs.network.isUp("witness", member.box)) continue;
-      if (await this.#witnesses.knows(member, replica)) return answers(member.box, member.incarnation);
+      if (!(await this.#witnesses.forget(member, replica))) {
+        return `Witness ${member.box} did not confirm that its record of this log is destroyed; try again.`;
+      }
     }
     return undefined;
   }

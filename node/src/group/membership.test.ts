@@ -188,7 +188,7 @@ describe("two members and a witness", () => {
     witness.wipe();
     await witness.start();
     const join = { sequence: 1, log: 1, generation: 1, incarnation: Buffer.alloc(0) };
-    const drawn = { ...join, op: { $case: "join" as const, value: {} } };
+    const drawn = { ...join, op: { $case: "join" as const, value: { named: [] } } };
     witness.witness!.handle(cluster.box("a").incarnation, [drawn], () => {});
     const leader = await cluster.elected();
     const follower = cluster.box(leader.name === "a" ? "b" : "a");

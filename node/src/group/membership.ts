@@ -30,8 +30,12 @@ export class MembershipDriver {
   readonly #witnesses: WitnessClient;
   readonly #nextMs = new Map<Replica, number>();
   #waiting: Waiting[] = [];
-  /** Incarnations drawn at witnesses and not yet in a configuration, by log and box. */
-  readonly #drawn = new Map<number, Map<string, Uint8Array>>();
+  /**
+   * Incarnations drawn at witnesses, by log and box.
+   * Invariant: none of an earlier term of this leader, and none that a configuration named: the witness may have
+   * forgotten those, and a witness that is declared under one would never answer.
+   */
+  readonly #drawn = new Map<number, { term: number; boxes: Map<string, Uint8Array> }>();
   readonly #joining = new Set<string>();
 
   constructor(core: HostCore, witnesses: WitnessClient) {
@@ -84,11 +88,16 @@ export class MembershipDriver {
     this.#nextMs.delete(replica);
     const { log, generation } = replica;
     for (const witness of replica.isLeader ? replica.formerWitnesses : []) {
-      this.#witnesses.forget(witness, { log, generation });
+      void this.#witnesses.forget(witness, { log, generation });
     }
     replica.formerWitnesses = [];
     const members = new Set(replica.config.members.map((member) => member.replica));
     for (const id of replica.lost) if (!members.has(id)) replica.lost.delete(id);
+    const drawn = this.#drawn.get(log)?.boxes;
+    for (const { box, incarnation } of replica.config.members) {
+      const named = drawn?.get(box);
+      if (named !== undefined && equalBytes(named, incarnation)) drawn?.delete(box);
+    }
     const { target } = replica.config;
     this.#settle((one) => {
       if (one.replica !== replica || target === undefined) return false;
@@ -153,18 +162,13 @@ export class MembershipDriver {
 
   #stateOf(replica: Replica): MembershipState {
     const { raft } = replica.node;
-    const drawn = new Map(this.#drawn.get(replica.log));
-    for (const member of replica.config.members) {
-      const fresh = drawn.get(member.box);
-      if (fresh !== undefined && equalBytes(fresh, member.incarnation)) drawn.delete(member.box);
-    }
     return {
       config: replica.config,
       leader: replica.id,
       mode: raft.regime?.leader.mode ?? Mode.PAIR,
       changing: raft.pendingConfIndex > raft.log.applied,
       lost: replica.lost,
-      drawn,
+      drawn: this.#drawnOf(replica),
       caughtUp: (id) => {
         const progress = raft.tracker.progress.get(id);
         if (id === replica.id) return true;
@@ -174,17 +178,25 @@ export class MembershipDriver {
     };
   }
 
+  #drawnOf({ log, node }: Replica): Map<string, Uint8Array> {
+    const { term } = node.raft;
+    const drawn = this.#drawn.get(log);
+    if (drawn?.term === term) return drawn.boxes;
+    const boxes = new Map<string, Uint8Array>();
+    this.#drawn.set(log, { term, boxes });
+    return boxes;
+  }
+
   #join(replica: Replica, box: string): void {
     const { log, generation } = replica;
+    const { term } = replica.node.raft;
     const key = `${log}/${box}`;
     if (this.#joining.has(key)) return;
     this.#joining.add(key);
-    this.#witnesses.join(box, { log, generation }).then((answer) => {
+    this.#witnesses.join(box, { log, generation, members: replica.config.members }).then((answer) => {
       this.#joining.delete(key);
-      if ("code" in answer || this.#core.replicas.get(log) !== replica) return;
-      const drawn = this.#drawn.get(log) ?? new Map<string, Uint8Array>();
-      drawn.set(box, answer);
-      this.#drawn.set(log, drawn);
+      if ("code" in answer || this.#core.replicas.get(log) !== replica || replica.node.raft.term !== term) return;
+      this.#drawnOf(replica).set(box, answer);
     });
   }
 

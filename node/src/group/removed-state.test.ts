@@ -1,4 +1,5 @@
 import { expect, test } from "vitest";
+import { must } from "../base/assert.ts";
 import { Cluster } from "./testing/cluster.ts";
 
 test("the state of a removed log does not come back with a power cut, to be taken for that of a later replica", async () => {
@@ -17,4 +18,17 @@ test("the state of a removed log does not come back with a power cut, to be take
     expect(box.host.has(1)).toBe(false);
     expect(box.states.database.states()).toEqual([]);
   }
+});
+
+test("the record of a log that is destroyed is forgotten at its witness, whose room it would take for ever", async () => {
+  const cluster = new Cluster();
+  await cluster.start("a", "b", "w");
+  await cluster.bootstrap(["a", "b", "w"]);
+  const witness = must(cluster.box("w").witness, "witness");
+  expect(witness.records).toBe(1);
+
+  await cluster.settle(cluster.box("a").host.remove(1));
+  await cluster.settle(cluster.box("b").host.remove(1));
+
+  await cluster.until(() => witness.records === 0, 5_000, "the witness forgets");
 });

@@ -21,6 +21,13 @@ interface Asked {
   answered: (reply: WitnessReply | undefined) => void;
 }
 
+interface JoiningGroup {
+  log: number;
+  generation: number;
+  members: readonly LogMember[];
+}
+
+const noBytes = Buffer.alloc(0);
 /** Requests without an answer that are remembered; the oldest is given up beyond that (raft repeats). */
 const askedMax = 65_536;
 /** An answer that takes longer is of no use any more, ms. */
@@ -69,8 +76,11 @@ export class WitnessClient {
     });
   }
 
-  /** Draws a fresh record of the group at a witness: its incarnation. Waits, within a limit, for the stream to it. */
-  join(box: string, group: { log: number; generation: number }): Promise<Buffer | Refusal> {
+  /**
+   * Draws a fresh record of the group at a witness: its incarnation. Waits, within a limit, for the stream to it.
+   * `members`: of the group's configuration, whose records there stay.
+   */
+  join(box: string, group: JoiningGroup): Promise<Buffer | Refusal> {
     const { network, clock } = this.#core.needs;
     if (network.isUp("witness", box)) return this.#join(box, group);
     const deadlineMs = clock.now() + this.#core.settings.joinWaitMs;
@@ -81,9 +91,11 @@ export class WitnessClient {
     });
   }
 
-  #join(box: string, group: { log: number; generation: number }): Promise<Buffer | Refusal> {
+  #join(box: string, { log, generation, members }: JoiningGroup): Promise<Buffer | Refusal> {
     return new Promise((resolve) => {
-      const request = { ...group, incarnation: Buffer.alloc(0), op: { $case: "join", value: {} } as const };
+      const witnesses = members.filter((member) => member.role === "witness");
+      const named = witnesses.map((member) => Buffer.from(member.incarnation));
+      const request = { log, generation, incarnation: noBytes, op: { $case: "join", value: { named } } as const };
       this.#push(box, request, (reply) => {
         if (reply === undefined) resolve(refuse("ZONE_UNAVAILABLE", `witness ${box} did not answer`));
         else if (!reply.ok) resolve(refuse("ZONE_UNAVAILABLE", `witness ${box} refused to join: ${reply.error}`));
@@ -93,21 +105,23 @@ export class WitnessClient {
     });
   }
 
-  /** True when the witness answers and still has the record. */
-  knows(member: LogMember, group: { log: number; generation: number }): Promise<boolean> {
-    const { log, generation } = group;
+  /** The group has no more use for the record. True when the witness says that it has it no longer. */
+  forget(member: LogMember, { log, generation }: { log: number; generation: number }): Promise<boolean> {
     const incarnation = Buffer.from(member.incarnation);
-    const op = { $case: "ping", value: { term: 0 } } as const;
+    const op = { $case: "forget", value: {} } as const;
     return new Promise((resolve) => {
-      this.#push(member.box, { log, generation, incarnation, op }, (reply) => resolve(reply?.error === ""));
+      this.#push(member.box, { log, generation, incarnation, op }, (reply) =>
+        resolve(reply !== undefined && (reply.ok || recordGone.has(reply.error))),
+      );
       this.#core.turns.schedule();
     });
   }
 
-  /** The group has no more use for the record; nobody waits for it. */
-  forget(member: LogMember, group: { log: number; generation: number }): void {
-    const incarnation = Buffer.from(member.incarnation);
-    this.#push(member.box, { ...group, incarnation, op: { $case: "forget", value: {} } }, () => {});
+  /** The group ends: its records would take room at the witnesses for ever. */
+  forgetAll(replica: Replica | undefined): void {
+    for (const member of replica?.config.members ?? []) {
+      if (replica !== undefined && member.role === "witness") void this.forget(member, replica);
+    }
   }
 
   sendAll(): void {

@@ -82,6 +82,14 @@ export class RecordStore {
     return this.#perGroup.get(`${log}/${generation}`) ?? 0;
   }
 
+  /** Gives up the group's records that nobody ever voted or engaged with, but for those that are named. */
+  dropUnused(log: number, generation: number, named: ReadonlySet<IncarnationKey>): void {
+    for (const [incarnation, group] of this.#records) {
+      if (group.log !== log || group.generation !== generation || group.record.term > 0) continue;
+      if (!named.has(incarnation)) this.remove(incarnation);
+    }
+  }
+
   /** In memory at once, durable with the next flush. */
   put(group: GroupRecord): void {
     const { incarnation } = group.record;

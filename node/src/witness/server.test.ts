@@ -9,7 +9,7 @@ import { defaultSettings, WitnessServer } from "./server.ts";
 type Op = NonNullable<WitnessRequest["op"]>;
 const A = Buffer.alloc(16, 1);
 const B = Buffer.alloc(16, 2);
-const join: Op = { $case: "join", value: {} };
+const join: Op = { $case: "join", value: { named: [] } };
 const forget: Op = { $case: "forget", value: {} };
 const vote = (candidate: Buffer, term: number, last = { lastTerm: 1, lastEpoch: 0 }): Op => ({
   $case: "vote",
@@ -117,12 +117,32 @@ describe("witness server", () => {
     expect(await bench.ask(vote(A, 2), { incarnation: second.incarnation })).toMatchObject({ ok: true });
   });
 
-  test("joins beyond the limits are answered full", async () => {
+  test("joins beyond the limits are answered full while every record is used or named", async () => {
     const bench = await new Bench().start({ waitingBatchesMax: 2, recordsPerGroupMax: 2 });
-    for (let k = 0; k < 2; k++) expect((await bench.ask(join)).error).toBe("");
-    expect((await bench.ask(join)).error).toBe("full");
+    const used = await bench.ask(join);
+    expect((await bench.ask(vote(A, 2), { incarnation: used.incarnation })).ok).toBe(true);
+    const { incarnation } = await bench.ask(join);
+    const named: Op = { $case: "join", value: { named: [incarnation] } };
+
+    expect((await bench.ask(named)).error).toBe("full");
     for (let log = 10; log < 16; log++) expect((await bench.ask(join, { log })).error).toBe("");
     expect((await bench.ask(join, { log: 20 })).error).toBe("full");
+  });
+
+  test("joins whose answers were lost do not count for ever: a later one takes their place", async () => {
+    const bench = await new Bench().start({ waitingBatchesMax: 2, recordsPerGroupMax: 3 });
+    const used = await bench.ask(join);
+    expect((await bench.ask(vote(A, 2), { incarnation: used.incarnation })).ok).toBe(true);
+    const idle = await bench.ask(join);
+    const lost = await bench.ask(join);
+
+    const fresh = await bench.ask({ $case: "join", value: { named: [idle.incarnation] } });
+
+    expect(fresh.error).toBe("");
+    await bench.start();
+    const known = async (incarnation: Buffer) => (await bench.ask(vote(A, 3), { incarnation })).error;
+    expect(await known(lost.incarnation)).toBe("wrong-incarnation");
+    for (const { incarnation } of [used, idle, fresh]) expect(await known(incarnation)).toBe("");
   });
 
   test("a batch beyond the queue of waiting batches is refused at once", async () => {

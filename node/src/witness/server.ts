@@ -24,7 +24,10 @@ export interface WitnessServerNeeds {
 export interface WitnessServerSettings {
   /** Batches whose answers wait for the disk; more are answered `full`. */
   readonly waitingBatchesMax: number;
-  /** Records of one (log, generation): joins whose answer was lost leave one behind. */
+  /**
+   * Records of one (log, generation). A join whose answer was lost leaves one behind, which a later join that finds no
+   * room gives up: unused, and named by no configuration.
+   */
   readonly recordsPerGroupMax: number;
 }
 
@@ -98,7 +101,7 @@ export class WitnessServer {
     this.counters.requests++;
     const { op } = request;
     if (op === undefined) return this.#refuse(request, "unknown-record");
-    if (op.$case === "join") return this.#join(request);
+    if (op.$case === "join") return this.#join(request, op.value.named);
     const incarnation = keyOf(request.incarnation);
     const group = this.#needs.store.get(incarnation);
     const named = group !== undefined && group.log === request.log && group.generation === request.generation;
@@ -136,19 +139,21 @@ export class WitnessServer {
     }
   }
 
-  #join(request: WitnessRequest): WitnessReply {
+  #join(request: WitnessRequest, named: readonly Uint8Array[]): WitnessReply {
     const { store } = this.#needs;
     const { log, generation } = request;
-    if (
-      store.size >= store.settings.recordsMax ||
-      store.recordsOf(log, generation) >= this.#settings.recordsPerGroupMax
-    ) {
-      return this.#refuse(request, "full");
-    }
+    if (this.#isFull(log, generation)) store.dropUnused(log, generation, new Set(named.map(keyOf)));
+    if (this.#isFull(log, generation)) return this.#refuse(request, "full");
     const incarnation = Buffer.from(this.#needs.newIncarnation());
     store.put({ log, generation, record: this.#rules.join(keyOf(incarnation)) });
     this.counters.joined++;
     return reply(request, { ok: true, term: 0, incarnation });
+  }
+
+  #isFull(log: number, generation: number): boolean {
+    const { store } = this.#needs;
+    if (store.size >= store.settings.recordsMax) return true;
+    return store.recordsOf(log, generation) >= this.#settings.recordsPerGroupMax;
   }
 
   #keep(group: GroupRecord, outcome: { record: WitnessRecord<IncarnationKey>; changed: boolean }): void {

@@ -75,6 +75,8 @@ export interface WitnessRequest {
 }
 
 export interface WitnessJoin {
+  /** records of the log that its configuration names: never given up for a new one */
+  named: Buffer[];
 }
 
 export interface WitnessForget {
@@ -823,11 +825,14 @@ export const WitnessRequest: MessageFns<WitnessRequest> = {
 };
 
 function createBaseWitnessJoin(): WitnessJoin {
-  return {};
+  return { named: [] };
 }
 
 export const WitnessJoin: MessageFns<WitnessJoin> = {
-  encode(_: WitnessJoin, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+  encode(message: WitnessJoin, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    for (const v of message.named) {
+      writer.uint32(10).bytes(v!);
+    }
     return writer;
   },
 
@@ -844,6 +849,14 @@ export const WitnessJoin: MessageFns<WitnessJoin> = {
       while (reader.pos < end) {
         const tag = reader.uint32();
         switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.named.push(Buffer.from(reader.bytes()));
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
