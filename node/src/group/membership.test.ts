@@ -173,8 +173,9 @@ describe("two members and a witness", () => {
     const stuck = await cluster.settle(leader.propose(putCommand("/y", "2"), 1, 500));
     expect(stuck).toMatchObject({ kind: "refused" });
     await follower.start();
-    const ids = () => cluster.leader()?.view()?.config.witnesses ?? [];
-    await cluster.until(() => ids().length === 1 && ids()[0] === 4, 10_000, "a new witness");
+    const knows = (box: Box) =>
+      box.view()?.config.witnesses.join() === "4" && box.view()?.config.votersOutgoing.length === 0;
+    await cluster.until(() => knows(leader) && knows(follower), 10_000, "a new witness, known to both");
 
     cluster.leader()!.crash();
     expect((await cluster.put("/z", "3")).copies).toBe(1);
