@@ -1,5 +1,5 @@
+import { ruleOf } from "@nexus-federation/node/tree/testing/rule.ts";
 import { GroupStatus, StatusReply } from "@nexus-federation/proto/admin.ts";
-import { ZoneRule } from "@nexus-federation/proto/records.ts";
 import { expect, test } from "vitest";
 import { groupsOf, holderOf, readyOf } from "./cluster.ts";
 
@@ -39,7 +39,7 @@ test("a log is described by its last generation, then by its leader, then by the
 
 test("a zone without a leader, or whose mode is changing, is not ready", () => {
   const none = new Uint8Array(0);
-  const rule: ZoneRule = { ...ZoneRule.decode(none), zone: "x", mode: "strong", state: "active" };
+  const rule = ruleOf({ zone: "x" });
   const group: GroupStatus = { ...GroupStatus.decode(none), zone: "x", leader: "a", mode: "strong" };
   const pending = { epoch: 2, rules: [{ ...rule, mode: "eventual" }] };
 

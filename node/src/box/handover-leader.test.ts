@@ -2,49 +2,41 @@ import type { Request, Response } from "@nexus-federation/proto/request.ts";
 import { expect, test } from "vitest";
 import { refuse } from "../base/errors.ts";
 import { VirtualClock } from "../group/testing/virtual-clock.ts";
+import { ruleOf } from "../tree/testing/rule.ts";
 import { answer, refusal } from "../zones/answers.ts";
 import { systemZone } from "./directory.ts";
 import { Handover, type HandoverNeeds } from "./handover.ts";
 
-const bare = {
-  writers: "",
-  locks: "",
-  readPreference: "",
-  writeConcern: "",
-  staleReadMaxAgeMs: 0,
-  regions: [],
-  state: "active",
-  generation: 1,
-  members: ["a"],
-  copiesDeclared: 1,
-  mode: "strong",
-};
-const all = { ...bare, zone: "all", pattern: "/**", log: 2 };
-const deep = { ...bare, zone: "deep", pattern: "/deep/**", log: 3 };
+const all = ruleOf({ zone: "all", pattern: "/**", log: 2, members: ["a"], copiesDeclared: 1 });
+const deep = ruleOf({ zone: "deep", pattern: "/deep/**", log: 3, members: ["a"], copiesDeclared: 1 });
+
+/** What a hand-over needs of a box that knows of both maps; `pendingEpoch` and `leads` are asked each time. */
+function needsOf(ask: HandoverNeeds["ask"], box: { pendingEpoch: () => number; leads: () => boolean }): HandoverNeeds {
+  const system = {
+    ruleMap: () => ({ epoch: 1, rules: [all] }),
+    pendingMap: () => ({ epoch: box.pendingEpoch(), rules: [all, deep] }),
+    returning: () => undefined,
+  };
+  return {
+    ask,
+    source: { system: () => system, systemRevision: () => 1, onSystemChanged: () => {} },
+    groups: { view: () => ({ isLeader: box.leads() }) },
+    clock: new VirtualClock(),
+    log: { info: () => {}, warn: () => {} },
+  } as unknown as HandoverNeeds;
+}
 
 /** A box that leads the system zone until its first step in a zone was answered with `last`. */
 function deposedAfter(last: Response) {
   let leads = true;
   const steps: string[] = [];
-  const system = {
-    ruleMap: () => ({ epoch: 1, rules: [all] }),
-    pendingMap: () => ({ epoch: 2, rules: [all, deep] }),
-    returning: () => undefined,
-  };
   const ask = async (_op: Request["op"], more?: { zone?: string }): Promise<Response> => {
     if (more?.zone === systemZone) return answer({ $case: "system", value: { log: 0, epoch: 2, replica: 0 } });
     steps.push(more?.zone ?? "");
     leads = false;
     return last;
   };
-  const needs = {
-    ask,
-    source: { system: () => system, systemRevision: () => 1, onSystemChanged: () => {} },
-    groups: { view: () => ({ isLeader: leads }) },
-    clock: new VirtualClock(),
-    log: { info: () => {}, warn: () => {} },
-  } as unknown as HandoverNeeds;
-  return { steps, handover: new Handover(needs) };
+  return { steps, handover: new Handover(needsOf(ask, { pendingEpoch: () => 2, leads: () => leads })) };
 }
 
 test("who leads the system zone no more takes no further step of a hand-over", async () => {
@@ -66,11 +58,6 @@ test("nor does it give back what its successor may have handed over", async () =
 test("that a map is given back is committed, under a fresh epoch, before any zone has anything back", async () => {
   const steps: string[] = [];
   let epoch = 2;
-  const system = {
-    ruleMap: () => ({ epoch: 1, rules: [all] }),
-    pendingMap: () => ({ epoch, rules: [all, deep] }),
-    returning: () => undefined,
-  };
   const ask = async (op: Request["op"], more?: { zone?: string }): Promise<Response> => {
     const inner = op?.$case === "mutate" ? op.value.op : undefined;
     if (inner?.$case === "system") {
@@ -84,13 +71,7 @@ test("that a map is given back is committed, under a fresh epoch, before any zon
     if (inner?.$case === "cede") return refusal(refuse("NOT_EMPTY", "1 files lie below /deep/**"));
     return answer({ $case: "empty", value: {} });
   };
-  const needs = {
-    ask,
-    source: { system: () => system, systemRevision: () => 1, onSystemChanged: () => {} },
-    groups: { view: () => ({ isLeader: true }) },
-    clock: new VirtualClock(),
-    log: { info: () => {}, warn: () => {} },
-  } as unknown as HandoverNeeds;
+  const needs = needsOf(ask, { pendingEpoch: () => epoch, leads: () => true });
 
   expect(await new Handover(needs).install(1, [all, deep])).toMatchObject({ code: "NOT_EMPTY" });
 

@@ -1,9 +1,10 @@
-import { ZoneRule } from "@nexus-federation/proto/records.ts";
+import type { ZoneRule } from "@nexus-federation/proto/records.ts";
 import { expect, test } from "vitest";
+import { ruleOf } from "../tree/testing/rule.ts";
 import { type HandoverStep, planHandover, planReturn } from "./handover-plan.ts";
 
 function rule(zone: string, pattern: string, mode = "strong"): ZoneRule {
-  return { ...ZoneRule.decode(new Uint8Array(0)), zone, pattern, mode, state: "active" };
+  return ruleOf({ zone, pattern, mode });
 }
 function lines(steps: HandoverStep[]): string[] {
   return steps.map(({ zone, operation }) => {

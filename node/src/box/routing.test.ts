@@ -1,7 +1,8 @@
-import { ZoneRule } from "@nexus-federation/proto/records.ts";
+import type { ZoneRule } from "@nexus-federation/proto/records.ts";
 import type { Request } from "@nexus-federation/proto/request.ts";
 import { expect, test } from "vitest";
 import { isRefusal, refuse } from "../base/errors.ts";
+import { ruleOf } from "../tree/testing/rule.ts";
 import type { Caller } from "./api.ts";
 import { noOptions } from "./ask.ts";
 import { Directory } from "./directory.ts";
@@ -9,7 +10,7 @@ import { route } from "./routing.ts";
 import { writeOp } from "./testing/federation.ts";
 
 function rule(zone: string, pattern: string): ZoneRule {
-  return { ...ZoneRule.decode(new Uint8Array(0)), zone, pattern, mode: "strong", state: "active" };
+  return ruleOf({ zone, pattern });
 }
 const directory = new Directory({ load: () => undefined, save: () => undefined });
 directory.install({

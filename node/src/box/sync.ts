@@ -1,4 +1,5 @@
-import type { LogRecord, ZoneRule } from "@nexus-federation/proto/records.ts";
+import { type LogRecord, ZoneRule } from "@nexus-federation/proto/records.ts";
+import { noBytes } from "../base/bytes.ts";
 import type { Clock, Random, Timer } from "../base/clock.ts";
 import { isRefusal } from "../base/errors.ts";
 import type { Groups } from "../group/api.ts";
@@ -124,19 +125,4 @@ function systemRule(members: string[], generation: number): ZoneRule {
   return { ...bareRule, zone: systemZone, log: systemLog, generation, members, state: "active" };
 }
 
-const bareRule: ZoneRule = {
-  zone: "",
-  pattern: "",
-  log: 0,
-  mode: "strong_ha",
-  writers: "",
-  locks: "",
-  readPreference: "",
-  writeConcern: "",
-  staleReadMaxAgeMs: 0,
-  regions: [],
-  state: "",
-  generation: 0,
-  members: [],
-  copiesDeclared: 0,
-};
+const bareRule: ZoneRule = { ...ZoneRule.decode(noBytes), mode: "strong_ha" };

@@ -1,12 +1,13 @@
-import type { BoxRecord, ZoneRule } from "@nexus-federation/proto/records.ts";
+import type { BoxRecord } from "@nexus-federation/proto/records.ts";
 import type { Response } from "@nexus-federation/proto/request.ts";
 import { expect, test } from "vitest";
 import { VirtualClock } from "../group/testing/virtual-clock.ts";
+import { ruleOf } from "../tree/testing/rule.ts";
 import { SessionPool } from "./pool.ts";
 import type { Session } from "./session.ts";
 
 const rule = (zone: string, pattern: string, log: number) =>
-  ({ zone, pattern, log, generation: 3, state: "active", members: ["one", "two"] }) as unknown as ZoneRule;
+  ruleOf({ zone, pattern, log, generation: 3, members: ["one", "two"] });
 const box = (name: string) => ({ name, clientEndpoint: `${name}:1` }) as unknown as BoxRecord;
 /** As a box says hello: the system zone, which no path leads to, is among the rules. */
 const map = { epoch: 1, rules: [rule("root", "/**", 6), rule("system", "", 1)] };

@@ -1,6 +1,7 @@
 import type { SystemCommand } from "@nexus-federation/proto/command.ts";
 import type { LogMember, ZoneRule } from "@nexus-federation/proto/records.ts";
 import { describe, expect, it } from "vitest";
+import { ruleOf } from "../tree/testing/rule.ts";
 import { codeOf, idOf, Rig } from "./testing/rig.ts";
 
 const rigOf = () => new Rig({ system: true });
@@ -31,22 +32,7 @@ const create = (zone: string, members: LogMember[] = []) => ({
     log: { log: 0, zone, generation: 0, members, timing: "region", group: "", state: "", configIndex: 0, retiredMs: 0 },
   },
 });
-const rule = (zone: string, pattern: string, log: number): ZoneRule => ({
-  zone,
-  pattern,
-  log,
-  mode: "strong",
-  writers: "",
-  locks: "",
-  readPreference: "",
-  writeConcern: "",
-  staleReadMaxAgeMs: 0,
-  regions: [],
-  state: "pending",
-  generation: 1,
-  members: [],
-  copiesDeclared: 1,
-});
+const rule = (zone: string, pattern: string, log: number): ZoneRule => ruleOf({ zone, pattern, log, state: "pending" });
 const begin = (expectedEpoch: number, rules: ZoneRule[]) => ({
   $case: "beginRules" as const,
   value: { expectedEpoch, rules },

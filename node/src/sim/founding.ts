@@ -1,6 +1,7 @@
 import type { AdminReply, DeclaredMember } from "@nexus-federation/proto/admin.ts";
 import type { BoxRecord, ZoneRule } from "@nexus-federation/proto/records.ts";
 import { must } from "../base/assert.ts";
+import { ruleOf } from "../tree/testing/rule.ts";
 import { anyone } from "./data-box.ts";
 import type { World } from "./world.ts";
 
@@ -66,22 +67,9 @@ export async function addLog(world: World, zone: string, members: readonly strin
 }
 
 export function ruleFor({ zone, pattern, mode, members }: ZonePlan, log: number): ZoneRule {
-  return {
-    zone,
-    pattern,
-    log,
-    mode,
-    writers: "",
-    locks: "",
-    readPreference: "",
-    writeConcern: "",
-    staleReadMaxAgeMs: 0,
-    regions: [],
-    state: "active",
-    generation: 1,
-    members: members.map((member) => member.split(":")[0] ?? ""),
-    copiesDeclared: members.filter((member) => !member.includes(":") && !member.startsWith("w")).length,
-  };
+  const copiesDeclared = members.filter((member) => !member.includes(":") && !member.startsWith("w")).length;
+  const boxes = members.map((member) => member.split(":")[0] ?? "");
+  return ruleOf({ zone, pattern, log, mode, members: boxes, copiesDeclared });
 }
 
 /** "box" or "box:role", as an admin call names it. */

@@ -7,24 +7,10 @@ import { compareText, utf8Size } from "./order.ts";
 import { normalisePath, parseAddress, segmentsOf } from "./path.ts";
 import { type Pattern, parsePattern } from "./pattern.ts";
 import { compileRules, exclusionsOf, federationPath, rulesProblem } from "./rules.ts";
+import { ruleOf } from "./testing/rule.ts";
 import { addressOfUrl } from "./url.ts";
 
-const rule = (zone: string, pattern: string): ZoneRule => ({
-  zone,
-  pattern,
-  log: 1,
-  mode: "strong",
-  writers: "",
-  locks: "",
-  readPreference: "",
-  writeConcern: "",
-  staleReadMaxAgeMs: 0,
-  regions: [],
-  state: "active",
-  generation: 1,
-  members: [],
-  copiesDeclared: 1,
-});
+const rule = (zone: string, pattern: string): ZoneRule => ruleOf({ zone, pattern, log: 1 });
 const pattern = (text: string): Pattern => {
   const parsed = parsePattern(text);
   if (isRefusal(parsed)) throw new Error(parsed.message);

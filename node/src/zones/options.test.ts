@@ -1,12 +1,12 @@
 import type { ZoneRule } from "@nexus-federation/proto/records.ts";
-import { ZoneRule as ZoneRuleCodec } from "@nexus-federation/proto/records.ts";
 import { RequestOptions } from "@nexus-federation/proto/request.ts";
 import { expect, test } from "vitest";
 import { decodeToken, encodeToken } from "../base/token.ts";
+import { ruleOf } from "../tree/testing/rule.ts";
 import { defaultStaleMs, planRead, planWrite } from "./options.ts";
 
 function rule(mode: string, more: Partial<ZoneRule> = {}): ZoneRule {
-  return { ...ZoneRuleCodec.decode(new Uint8Array(0)), zone: "z", mode, ...more };
+  return ruleOf({ zone: "z", mode, ...more });
 }
 function options(more: Partial<RequestOptions> = {}): RequestOptions {
   return { ...RequestOptions.decode(new Uint8Array(0)), ...more };

@@ -7,6 +7,7 @@ import { hexOf } from "../../base/bytes.ts";
 import { refuse } from "../../base/errors.ts";
 import { Cluster, type ClusterSettings } from "../../group/testing/cluster.ts";
 import { MemoryBulk } from "../../transport/memory-bulk.ts";
+import { ruleOf } from "../../tree/testing/rule.ts";
 import type { Caller } from "../api.ts";
 import { noOptions, refusalIn } from "../ask.ts";
 import { type BoxLimits, defaultBoxLimits } from "../limits.ts";
@@ -186,21 +187,7 @@ export class Federation {
   }
 
   rule(rule: Partial<ZoneRule> & { zone: string; pattern: string }, log: number): ZoneRule {
-    return {
-      mode: "strong_ha",
-      writers: "",
-      locks: "",
-      readPreference: "",
-      writeConcern: "",
-      staleReadMaxAgeMs: 0,
-      regions: [],
-      state: "active",
-      generation: 1,
-      members: [],
-      copiesDeclared: 2,
-      ...rule,
-      log,
-    };
+    return ruleOf({ mode: "strong_ha", copiesDeclared: 2, ...rule, log });
   }
 
   ask(
