@@ -1,10 +1,13 @@
 // `make e2e-scale`: the operator beside a real API server and etcd without nodes, with 1,000 Boxes, 300 RaftGroups and 300
 // zones in 25 namespaces. Prints what a platform engineer asks: time of the first full round, memory, processor, requests
 // a minute while nothing happens, and how long a changed spec takes until its StatefulSet says so. As JSON on the last line.
+// The operator runs as its image has it. PROFILE=folder: a profile of its processor time is left there.
 import { type ChildProcess, spawn } from "node:child_process";
 import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
+import { bundle } from "../../images/bundle.ts";
+import { nodeOptions } from "../../operator/src/backends/local/node-flags.ts";
 import { startControlPlane } from "../cluster/control-plane.ts";
 import { must, until } from "../cluster/programs.ts";
 
@@ -14,6 +17,8 @@ const namespaces = Array.from({ length: 25 }, (_, index) => `scale-${index + 1}`
 const [boxesEach, groupsEach] = [40, 12];
 const changes = 100;
 const restMs = 60_000;
+/** The operator's own limit and a margin. */
+const stopMs = 20_000;
 const port = 18_080;
 
 const dir = mkdtempSync(join(tmpdir(), "nexus-scale-"));
@@ -93,9 +98,19 @@ async function reactions(): Promise<number[]> {
   return times.sort((a, b) => a - b);
 }
 
+/** A profile is written when it ends by itself. */
+async function ended(child: ChildProcess): Promise<void> {
+  if (child.exitCode !== null || child.signalCode !== null) return;
+  const timer = setTimeout(() => child.kill("SIGKILL"), stopMs);
+  const exit = new Promise((done) => child.once("exit", done));
+  child.kill("SIGTERM");
+  await exit;
+  clearTimeout(timer);
+}
+
 let operator: ChildProcess | undefined;
 const stop = async (code: number) => {
-  operator?.kill("SIGKILL");
+  if (operator !== undefined) await ended(operator);
   await plane.stop();
   rmSync(dir, { recursive: true, force: true });
   process.exit(code);
@@ -112,10 +127,17 @@ try {
   say(`${namespaces.length * boxesEach} boxes, ${namespaces.length * groupsEach} groups and zones declared`);
   const began = performance.now();
   const flags = ["--kubeconfig", plane.kubeconfig, "--node-image=nexus-node:1", "--witness-image=nexus-witness:1"];
+  const [program] = await bundle(["operator"]);
+  const profile = process.env["PROFILE"];
+  const profiling = profile === undefined ? [] : ["--cpu-prof", `--cpu-prof-dir=${profile}`];
   operator = spawn(
     process.execPath,
-    [...["--disable-warning=ExperimentalWarning", "operator/src/main.ts", ...flags, `--port=${port}`, "--log=warn"]],
-    { cwd: root, stdio: ["ignore", "inherit", "inherit"] },
+    [...profiling, ...nodeOptions.operator.flags, program!, ...flags, `--port=${port}`, "--log=warn"],
+    {
+      cwd: root,
+      stdio: ["ignore", "inherit", "inherit"],
+      env: { ...process.env, ...nodeOptions.operator.environment },
+    },
   );
   const all = namespaces.length * boxesEach;
   await until("every StatefulSet", async () => (await count("statefulsets")) === all, {

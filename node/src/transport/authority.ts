@@ -46,13 +46,17 @@ export class Authority {
   readonly federation: string;
   readonly #certificate: x509.X509Certificate;
   readonly #key: webcrypto.CryptoKey;
+  /** PEM. An operator of a thousand boxes asks for it, and for the list's end, in every round. */
+  readonly certificatePem: string;
   #revoked: Revocation[] = [];
   #crl = "";
+  #listExpiresAtMs = 0;
 
   private constructor(federation: string, certificate: x509.X509Certificate, key: webcrypto.CryptoKey) {
     this.federation = federation;
     this.#certificate = certificate;
     this.#key = key;
+    this.certificatePem = certificate.toString("pem");
   }
 
   /** A new authority with an empty revocation list, in memory; `save` keeps it. */
@@ -90,7 +94,7 @@ export class Authority {
     const state = JSON.parse(texts["ca.json"]) as { federation: string; revoked: Revocation[] };
     const authority = new Authority(state.federation, certificate, key);
     authority.#revoked = state.revoked;
-    authority.#crl = texts["ca.crl"];
+    authority.#takeList(texts["ca.crl"]);
     return authority;
   }
 
@@ -104,15 +108,12 @@ export class Authority {
     return (JSON.parse(readFileSync(join(folder, "ca.json"), "utf8")) as { federation: string }).federation;
   }
 
-  get certificatePem(): string {
-    return this.#certificate.toString("pem");
-  }
   get crlPem(): string {
     return this.#crl;
   }
   /** When verifiers begin to refuse the revocation list, wall ms. */
   get listExpiresAtMs(): number {
-    return new x509.X509Crl(x509.PemConverter.decodeFirst(this.#crl)).nextUpdate?.getTime() ?? 0;
+    return this.#listExpiresAtMs;
   }
 
   /** ca.crt, ca.key, ca.crl and ca.json, all 0600 in a folder 0700; ca.json last, as the mark that the rest is whole. */
@@ -190,7 +191,12 @@ export class Authority {
       signingKey: this.#key,
     });
     // The library writes the label "CRL", which OpenSSL does not know.
-    this.#crl = x509.PemConverter.encode(list.rawData, "X509 CRL");
+    this.#takeList(x509.PemConverter.encode(list.rawData, "X509 CRL"));
+  }
+
+  #takeList(pem: string): void {
+    this.#crl = pem;
+    this.#listExpiresAtMs = new x509.X509Crl(x509.PemConverter.decodeFirst(pem)).nextUpdate?.getTime() ?? 0;
   }
 }
 

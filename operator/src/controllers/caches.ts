@@ -1,6 +1,7 @@
 // What the operator watches, and one namespace of it as a picture. Children are found by the label that the operator puts
 // on them, so that the caches grow with the federations and not with the cluster.
 import type { Clock, Random } from "@nexus-federation/node/base/clock.ts";
+import { intents, isAsked } from "../api/annotations.ts";
 import { kindNames } from "../api/kinds.ts";
 import { boxLabel, managedSelector } from "../backends/kubernetes/names.ts";
 import type { NamespaceView } from "../backends/kubernetes/view.ts";
@@ -30,6 +31,11 @@ const childTypes = {
 } as const satisfies Record<string, readonly [ResourceType, string]>;
 type ChildName = keyof typeof childTypes;
 
+/** The status of a Box with an intent names who set it. */
+function showsWhoAsked({ kind, metadata }: KubeObject): boolean {
+  return kind === "Box" && intents.some((name) => isAsked(metadata.annotations, name));
+}
+
 /** Caches of one namespace, or of all. */
 export class Caches {
   readonly #own: Informer[];
@@ -40,17 +46,17 @@ export class Caches {
 
   /** `namespace` undefined: all, with nodes and namespaces. */
   constructor(needs: CacheNeeds, namespace: string | undefined) {
-    const of = (type: ResourceType, labelSelector?: string, keep?: true): Informer =>
+    const of = (type: ResourceType, labelSelector?: string): Informer =>
       new SharedInformer(
         {
           type,
           ...(namespace === undefined || !type.namespaced ? {} : { namespace }),
           ...(labelSelector === undefined ? {} : { labelSelector }),
-          ...(keep ? { keepManagedFields: true as const } : {}),
+          keepsManagedFields: showsWhoAsked,
         },
         needs,
       );
-    this.#own = kindNames.map((kind) => of(ownTypes[kind], undefined, kind === "Box" ? true : undefined));
+    this.#own = kindNames.map((kind) => of(ownTypes[kind]));
     this.#children = Object.fromEntries(
       Object.entries(childTypes).map(([name, [type, selector]]) => [name, of(type, selector)]),
     ) as Record<ChildName, Informer>;

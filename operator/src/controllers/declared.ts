@@ -3,6 +3,7 @@ import type { FederationSpec } from "../api/federation.ts";
 import { apiVersion, keyOf, type Resource } from "../api/kinds.ts";
 import type { NamespaceView } from "../backends/kubernetes/view.ts";
 import type { Declared } from "../planner/desired.ts";
+import { deepFreeze } from "../runtime/frozen.ts";
 import type { KubeObject } from "../runtime/objects.ts";
 import type { Keepsake, RetiredZone } from "./keepsake.ts";
 
@@ -20,6 +21,18 @@ export interface Declarations {
   clusters: number;
   /** Zones that are retired or deleted now, to be remembered. */
   retired: Record<string, RetiredZone>;
+}
+
+/** Objects of a cache never change: what was read of one stays true as long as it is shown. */
+const read = new WeakMap<KubeObject, ReturnType<typeof checkObject>>();
+
+function readOf(object: KubeObject): ReturnType<typeof checkObject> {
+  let found = read.get(object);
+  if (found === undefined) {
+    found = deepFreeze(checkObject(object));
+    if (Object.isFrozen(object)) read.set(object, found);
+  }
+  return found;
 }
 
 /**
@@ -40,7 +53,7 @@ export function declarationsOf(view: NamespaceView, keepsake: Keepsake, nowMs: n
   for (const object of view.own) {
     const key = keyOf(object);
     found.objects.set(key, object);
-    const checked = checkObject(object);
+    const checked = readOf(object);
     if ("faults" in checked) {
       const message = checked.faults.map((fault) => `${printPath(fault.path)} ${fault.reason}`).join("; ");
       found.misread.set(key, { reason: "NotUnderstood", message: `This version does not understand it: ${message}.` });

@@ -54,8 +54,11 @@ export interface FederationNeeds {
 const busyMs = 300;
 const slowMs = 2_000;
 const idleMs = 5_000;
+/** While no box runs there is nobody to ask, and what happens in the cluster wakes by itself: only time may be news. */
+const unaskedMs = 30_000;
 /** Rounds without any news after which an unfinished federation is looked at less often. */
 const quietRoundsMax = 100;
+const unaskedQuietRoundsMax = 5;
 const statusTimeoutMs = 1_500;
 /** Boxes whose objects are made at once. */
 const parallelBoxes = 8;
@@ -77,6 +80,8 @@ export class FederationController {
   /** What the last round of each box was refused by the cluster. */
   #refused = new Map<string, Obstacle>();
   #quietRounds = 0;
+  /** Boxes that were asked in the last round. */
+  #asked = 0;
   #keepsake: Keepsake = nothingKept;
   #objects: ReadonlyMap<string, KubeObject> = new Map();
 
@@ -208,6 +213,7 @@ export class FederationController {
     const running = [...workloads].filter(
       ([box, workload]) => workload.running && desired.boxes.get(box)?.role !== "Witness",
     );
+    this.#asked = running.length;
     const answers = await Promise.all(
       running.map(async ([box, { adminEndpoint, peerEndpoint }]) => {
         const reply = await this.#admin?.status(box, adminEndpoint ?? peerEndpoint);
@@ -355,6 +361,7 @@ export class FederationController {
       list.some((each) => each.type === "Reconciling" && each.status === "True"),
     );
     const deeds = actions.some((action) => action.type !== "raiseCondition" && action.type !== "stopWorkload");
+    if (this.#asked === 0) return this.#quietRounds > unaskedQuietRoundsMax ? unaskedMs : slowMs;
     if (!moving && !deeds) return idleMs;
     return this.#quietRounds > quietRoundsMax ? slowMs : busyMs;
   }

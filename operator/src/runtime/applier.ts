@@ -1,3 +1,4 @@
+import { createHash } from "node:crypto";
 import type { CallOptions, KubeClient } from "./api.ts";
 import type { RuntimeMetrics } from "./metrics.ts";
 import { versionOf } from "./object-cache.ts";
@@ -16,10 +17,12 @@ export interface Applied<T> {
 
 interface Remembered {
   uid: string;
-  /** What was wanted. */
+  /** Digest of what was wanted: the texts of thousands of objects would be half of the operator's memory. */
   intent: string;
-  /** The same fields as the server had them afterwards, in its own spelling (`1Gi` for `1024Mi`). */
+  /** Digest of the same fields as the server had them afterwards, in its own spelling (`1Gi` for `1024Mi`). */
   result: string;
+  /** The cached object of which that was seen last; cached objects never change, so that it need not be read again. */
+  seen: WeakRef<KubeObject> | undefined;
 }
 
 /**
@@ -72,21 +75,26 @@ export class Applier {
     const { type, current } = of;
     const key = `${apiVersionOf(type)}/${type.plural}/${keyOfObject(of.intent)}/${subresource}`;
     const wanted = withoutGuards(of.intent);
-    const intent = JSON.stringify(wanted);
+    const intent = digestOf(wanted);
     const before = this.#remembered.get(key);
     if (current && before && before.intent === intent && before.uid === current.metadata.uid) {
-      if (before.result === JSON.stringify(fieldsOf(current, wanted))) {
+      if (before.seen?.deref() === current || before.result === digestOf(fieldsOf(current, wanted))) {
+        if (before.seen?.deref() !== current) before.seen = new WeakRef(current);
         this.#metrics.appliesSkipped.inc();
         return { object: current, changed: false };
       }
     }
     const object = await send();
-    const result = JSON.stringify(fieldsOf(object, wanted));
+    const result = digestOf(fieldsOf(object, wanted));
     this.#remembered.delete(key);
-    this.#remembered.set(key, { uid: object.metadata.uid ?? "", intent, result });
+    this.#remembered.set(key, { uid: object.metadata.uid ?? "", intent, result, seen: undefined });
     if (this.#remembered.size > rememberedMax) this.#remembered.delete(this.#remembered.keys().next().value as string);
     return { object, changed: current === undefined || versionOf(object) !== versionOf(current) };
   }
+}
+
+function digestOf(value: unknown): string {
+  return createHash("sha256").update(JSON.stringify(value)).digest("base64");
 }
 
 /** uid and revision guard a write; they are no wish. */

@@ -39,8 +39,8 @@ export interface InformerInit<T extends KubeObject> {
   labelSelector?: string;
   fieldSelector?: string;
   indexes?: Record<string, IndexFunction<T>>;
-  /** Owners of fields are half of an object's size and kept only where somebody reads them. */
-  keepManagedFields?: true;
+  /** Owners of fields are half of an object's size: kept of those objects alone for which somebody reads them. */
+  keepsManagedFields?: (object: T) => boolean;
   settings?: Partial<InformerSettings>;
 }
 
@@ -97,8 +97,7 @@ export class SharedInformer<T extends KubeObject = KubeObject> implements Inform
     return this.#cache.get(keyOfName(name));
   }
   list(namespace?: string): T[] {
-    const all = [...this.#cache.values()];
-    return namespace === undefined ? all : all.filter((object) => object.metadata.namespace === namespace);
+    return [...(namespace === undefined ? this.#cache.values() : this.#cache.inNamespace(namespace))];
   }
   byIndex(index: string, value: string): T[] {
     return this.#cache.byIndex(index, value);
@@ -273,7 +272,7 @@ export class SharedInformer<T extends KubeObject = KubeObject> implements Inform
   }
 
   #kept(object: T): T {
-    if (!this.#init.keepManagedFields) delete object.metadata.managedFields;
+    if (this.#init.keepsManagedFields?.(object) !== true) delete object.metadata.managedFields;
     return deepFreeze(object);
   }
 

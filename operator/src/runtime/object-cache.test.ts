@@ -84,6 +84,8 @@ test("any sequence of events and lists leaves what a plain map would hold, in th
         }
         expect(new Map([...cache.values()].map((of) => [of.metadata.name, of]))).toEqual(model);
         expect(replayed).toEqual(model);
+        expect(new Set(cache.inNamespace("ns"))).toEqual(new Set(model.values()));
+        expect([...cache.inNamespace("other")]).toEqual([]);
         for (const v of ["x", "y"])
           expect(new Set(cache.byIndex("byValue", v))).toEqual(
             new Set([...model.values()].filter((of) => dataOf(of) === v)),

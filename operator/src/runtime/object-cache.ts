@@ -11,6 +11,8 @@ export type IndexFunction<T> = (object: T) => readonly string[];
  */
 export class ObjectCache<T extends KubeObject> {
   readonly #objects = new Map<string, T>();
+  /** The same objects by namespace; those of the whole cluster under "". No namespace without an object. */
+  readonly #namespaces = new Map<string, Map<string, T>>();
   readonly #functions: Map<string, IndexFunction<T>>;
   readonly #indexes = new Map<string, Map<string, Set<string>>>();
   readonly #onIndexFault: (index: string, object: T, error: unknown) => void;
@@ -33,6 +35,10 @@ export class ObjectCache<T extends KubeObject> {
   }
   values(): IterableIterator<T> {
     return this.#objects.values();
+  }
+  /** Those of one namespace, without a look at the others. */
+  inNamespace(namespace: string): Iterable<T> {
+    return this.#namespaces.get(namespace)?.values() ?? [];
   }
   byIndex(index: string, value: string): T[] {
     const keys = must(this.#indexes.get(index), `the index ${index}`).get(value) ?? [];
@@ -79,6 +85,9 @@ export class ObjectCache<T extends KubeObject> {
     }
     if (before) this.#unindex(key, before);
     this.#objects.set(key, object);
+    const namespace = object.metadata.namespace ?? "";
+    const neighbours = this.#namespaces.get(namespace) ?? new Map<string, T>();
+    this.#namespaces.set(namespace, neighbours.set(key, object));
     for (const [name, values] of this.#valuesOf(object)) {
       const index = must(this.#indexes.get(name), `the index ${name}`);
       for (const value of values) {
@@ -92,6 +101,10 @@ export class ObjectCache<T extends KubeObject> {
   #remove(key: string, last: T): CacheEvent<T>[] {
     this.#unindex(key, must(this.#objects.get(key), `the cached object ${key}`));
     this.#objects.delete(key);
+    const namespace = last.metadata.namespace ?? "";
+    const neighbours = this.#namespaces.get(namespace);
+    neighbours?.delete(key);
+    if (neighbours?.size === 0) this.#namespaces.delete(namespace);
     return [{ kind: "deleted", object: last }];
   }
 

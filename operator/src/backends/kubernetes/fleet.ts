@@ -2,6 +2,7 @@
 // before the pod that names its uid), survive a crash between any two writes, and cost nothing while nothing changes.
 // The sketch: every round builds all manifests anew from pure functions, compares them with what the caches show, and
 // applies only those that differ; every write is idempotent, so a round that was cut short is simply done again.
+import { createHash } from "node:crypto";
 import { messageOf } from "@nexus-federation/node/base/errors.ts";
 import type { BoxSpec } from "../../api/box.ts";
 import type { FederationSpec } from "../../api/federation.ts";
@@ -89,6 +90,8 @@ export class KubeFleet {
   readonly #identities: Identities;
   readonly #images: Images;
   #hasAccount = false;
+  /** By box: a wish that nothing had to be written for, and all that it was compared with. */
+  readonly #asAsked = new Map<string, AsAsked>();
 
   /** Refused growths, by claim: what was asked, the answer, and in how many rounds it is asked again. */
   readonly #ungrown = new Map<string, { asked: string; refused: BoxOutcome["refused"]; rounds: number }>();
@@ -139,16 +142,24 @@ export class KubeFleet {
     if ("waits" in volume) return { waits: volume.waits, written };
     const { refused } = volume;
     const model = this.#modelOf(wish, view, { ...around, volumeUid: volume.uid });
+    const asAsked = asAskedOf(model, view);
+    if (!isSame(this.#asAsked.get(name), asAsked)) {
+      await this.#applyChildren(model, view, written);
+      if (written.length === 0) this.#asAsked.set(name, asAsked);
+    }
+    return { written, ...(refused === undefined ? {} : { refused }) };
+  }
+
+  async #applyChildren(model: BoxModel, view: NamespaceView, written: string[]): Promise<void> {
     const one = async (type: ResourceType, manifest: KubeObject, cached: ReadonlyMap<string, KubeObject>) => {
       const done = await this.#applier.apply(type, manifest, cached.get(manifest.metadata.name));
       if (done.changed) written.push(`${manifest.kind}/${manifest.metadata.name}`);
     };
     await one(resourceTypes.configMap, configMapOf(model), view.configMaps);
     await one(resourceTypes.service, peerServiceOf(model), view.services);
-    if (spec.role === "Data") await one(resourceTypes.service, clientServiceOf(model), view.services);
+    if (model.spec.role === "Data") await one(resourceTypes.service, clientServiceOf(model), view.services);
     await one(resourceTypes.podDisruptionBudget, budgetOf(model), view.budgets);
     await one(resourceTypes.statefulSet, statefulSetOf(model), view.statefulSets);
-    return { written, ...(refused === undefined ? {} : { refused }) };
   }
 
   /** Digest of what the box's pod is to be; undefined before it has a volume. */
@@ -169,6 +180,7 @@ export class KubeFleet {
       [resourceTypes.secret, view.secrets.get(certificateName(box))],
     ] as const;
     let any = pod !== undefined;
+    this.#asAsked.delete(box);
     for (const [type, object] of left) {
       if (object === undefined || object.metadata.labels?.[boxLabel] !== box) continue;
       any = true;
@@ -284,6 +296,31 @@ export class KubeFleet {
       peers: around.peers.filter((peer) => peer.box !== name),
     };
   }
+}
+
+interface AsAsked {
+  spec: BoxSpec;
+  /** Digest of the rest of the model. */
+  model: string;
+  children: readonly (KubeObject | undefined)[];
+}
+
+/** What the manifests of a box are made of, and the objects they were made into. Cached objects never change. */
+function asAskedOf({ spec, ...rest }: BoxModel, view: NamespaceView): AsAsked {
+  const { name } = rest;
+  const children = [
+    view.configMaps.get(configName(name)),
+    view.services.get(peerServiceName(name)),
+    view.services.get(clientServiceName(name)),
+    view.budgets.get(budgetName(name)),
+    view.statefulSets.get(statefulSetName(name)),
+  ];
+  return { spec, model: createHash("sha256").update(JSON.stringify(rest)).digest("base64"), children };
+}
+
+function isSame(before: AsAsked | undefined, now: AsAsked): boolean {
+  if (before?.spec !== now.spec || before.model !== now.model) return false;
+  return now.children.every((child, index) => child === before.children[index]);
 }
 
 /** Uid of the volume that the box had; empty when it never had one. */

@@ -75,7 +75,11 @@ export class Identities {
     if (isOwn(tls)) {
       const authority = await this.#open();
       const now = this.#needs.clock.wallMs();
-      if (this.#operator === undefined || !lasts(this.#operator, now) || this.#operator.ca !== authority.certificatePem)
+      if (
+        this.#operator === undefined ||
+        !lasts(expiresAtMs(this.#operator), now) ||
+        this.#operator.ca !== authority.certificatePem
+      )
         this.#operator = await authority.issue({ kind: "operator", id: this.#needs.operator }, { nowMs: now });
       if (this.#operator.crl !== authority.crlPem) this.#operator = { ...this.#operator, crl: authority.crlPem };
       return this.#operator;
@@ -100,8 +104,8 @@ export class Identities {
     }
     const authority = await this.#open();
     const now = this.#needs.clock.wallMs();
-    const kept = cached && credentialsOf(cached);
-    const good = kept !== undefined && kept.ca === authority.certificatePem && lasts(kept, now);
+    const { kept, expiresAtMs } = leafOf(cached);
+    const good = kept !== undefined && kept.ca === authority.certificatePem && lasts(expiresAtMs, now);
     if (good && kept.crl === authority.crlPem) return undefined;
     const { client, namespace, federation } = this.#needs;
     const hosts = this.#hostsOf(box.name);
@@ -262,8 +266,26 @@ function isOwn(tls: Tls | undefined): boolean {
   return tls === undefined || tls.source === "Operator";
 }
 
-function lasts(credentials: Credentials, nowMs: number): boolean {
-  return expiresAtMs(credentials) - nowMs > leafLifeMs * renewBelow;
+function lasts(expiresAtMs: number, nowMs: number): boolean {
+  return expiresAtMs - nowMs > leafLifeMs * renewBelow;
+}
+
+interface Leaf {
+  kept: Credentials | undefined;
+  expiresAtMs: number;
+}
+/** Objects of a cache never change, and to read a certificate is dear. */
+const leaves = new WeakMap<KubeObject, Leaf>();
+
+function leafOf(secret: KubeObject | undefined): Leaf {
+  if (secret === undefined) return { kept: undefined, expiresAtMs: 0 };
+  let leaf = leaves.get(secret);
+  if (leaf === undefined) {
+    const kept = credentialsOf(secret);
+    leaf = { kept, expiresAtMs: kept === undefined ? 0 : expiresAtMs(kept) };
+    leaves.set(secret, leaf);
+  }
+  return leaf;
 }
 
 function textOf(secret: KubeObject, key: string): string {
