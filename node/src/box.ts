@@ -4,6 +4,7 @@ import { readFileSync } from "node:fs";
 import http from "node:http";
 import { dirname, join } from "node:path";
 import { isRefusal, messageOf, NexusError, type Refusal, refuse } from "./base/errors.ts";
+import { featureLevel, version } from "./base/version.ts";
 import { LocalBlobs } from "./blobs/local-blobs.ts";
 import type { Caller } from "./box/api.ts";
 import { ChunkPuller } from "./box/chunk-keeper.ts";
@@ -43,8 +44,6 @@ import { GrpcNetwork } from "./transport/network.ts";
 import type { BulkServer, SelfAddress } from "./transport/ports.ts";
 import { systemClock as clock, systemRandom as random } from "./transport/system-clock.ts";
 
-const version = "0.1.0";
-const featureLevel = 1;
 /** A stop is over by then, however it goes, ms. */
 const stopMs = 5_000;
 /** Of which leadership may take, ms. */

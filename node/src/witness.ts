@@ -4,6 +4,7 @@ import { readFileSync } from "node:fs";
 import { createServer } from "node:http";
 import { dirname, join } from "node:path";
 import { messageOf } from "./base/errors.ts";
+import { featureLevel, version } from "./base/version.ts";
 import { NodeDisk } from "./log/disk-node.ts";
 import { claimFor } from "./storage/owner.ts";
 import { claimVolume } from "./storage/volume.ts";
@@ -34,8 +35,6 @@ interface WitnessConfig {
 
 /** Records of all groups, those of unanswered joins included. */
 const recordsMax = 20_000;
-const version = "0.1.0";
-const featureLevel = 1;
 
 function say(level: "info" | "error", message: string, fields: object = {}): void {
   process.stdout.write(`${JSON.stringify({ level, time: Date.now(), room: "witness", msg: message, ...fields })}\n`);

@@ -1,5 +1,6 @@
 // kubectl nexus recover: finds out what a recovery block must say, shows what is lost, and writes it when told to.
 import { hexOf } from "@nexus-federation/node/base/bytes.ts";
+import { systemZone } from "@nexus-federation/node/tree/system-zone.ts";
 import { LocalError } from "@nexus-federation/operator/backends/local/local-error.ts";
 import type { GroupStatus, StatusReply } from "@nexus-federation/proto/admin.ts";
 import type { Command } from "commander";
@@ -22,8 +23,6 @@ interface Plan {
   abandonedIncarnations: string[];
   acceptDataLoss: true;
 }
-
-const systemZone = "system";
 
 export function recoverVerb(program: Command, kubectl: () => Kubectl): void {
   program

@@ -22,6 +22,7 @@ import { BootstrapRecord } from "@nexus-federation/proto/raft.ts";
 import { LogRecord } from "@nexus-federation/proto/records.ts";
 import { isRefusal, type Refusal, refuse } from "../base/errors.ts";
 import { failureOf } from "../base/failure.ts";
+import { systemZone } from "../tree/system-zone.ts";
 import type { AdminCalls } from "./admin-calls.ts";
 import { callAt, doneReply, refusedReply } from "./admin-replies.ts";
 import { healthOf, identifyReply, type StatusNeeds, statusReply } from "./admin-status.ts";
@@ -29,7 +30,6 @@ import type { BoxHealth, Caller } from "./api.ts";
 import type { Ask } from "./ask.ts";
 import { type BackupNeeds, backupFrame, backupZone } from "./backup.ts";
 import type { AdminSide } from "./box.ts";
-import { systemZone } from "./directory.ts";
 import { recoverLog } from "./recover-call.ts";
 import { type RestoreNeeds, restoreZone } from "./restore.ts";
 

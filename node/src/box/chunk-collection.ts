@@ -13,8 +13,8 @@ import { messageOf, type Refusal } from "../base/errors.ts";
 import type { BlobInfo, BlobStore } from "../blobs/blob-store.ts";
 import { type ChunkPins, OrphanWatch } from "../blobs/orphans.ts";
 import type { Groups } from "../group/api.ts";
+import { systemLog } from "../tree/system-zone.ts";
 import { type Ask, refusalIn } from "./ask.ts";
-import { systemLog } from "./directory.ts";
 import type { BoxLog } from "./ports.ts";
 
 export interface CollectionSettings {

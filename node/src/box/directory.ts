@@ -6,10 +6,6 @@ import { compileRules, type RuleMatch, type RuleTrie, rulesProblem } from "../tr
 import type { Places } from "../zones/ports.ts";
 import type { MapFile } from "./ports.ts";
 
-export const systemZone = "system";
-/** Number of the system zone's log (architecture.md, decision 10). */
-export const systemLog = 1;
-
 /** State of the rule that stands for a zone which a restore still fills: clients do not see it. */
 export const restoringState = "restoring";
 

@@ -2,9 +2,9 @@ import type { Request, Response } from "@nexus-federation/proto/request.ts";
 import { expect, test } from "vitest";
 import { refuse } from "../base/errors.ts";
 import { VirtualClock } from "../group/testing/virtual-clock.ts";
+import { systemZone } from "../tree/system-zone.ts";
 import { ruleOf } from "../tree/testing/rule.ts";
 import { answer, refusal } from "../zones/answers.ts";
-import { systemZone } from "./directory.ts";
 import { Handover, type HandoverNeeds } from "./handover.ts";
 
 const all = ruleOf({ zone: "all", pattern: "/**", log: 2, members: ["a"], copiesDeclared: 1 });

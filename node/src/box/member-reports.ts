@@ -1,8 +1,8 @@
 import type { Clock, Timer } from "../base/clock.ts";
 import { isRefusal } from "../base/errors.ts";
 import type { Groups } from "../group/api.ts";
+import { systemLog } from "../tree/system-zone.ts";
 import type { Ask } from "./ask.ts";
-import { systemLog } from "./directory.ts";
 import { systemCommand } from "./system-client.ts";
 
 /** How often logs that changed are looked at, ms. */

@@ -4,9 +4,10 @@ import type { AdminCall, Request, Response } from "@nexus-federation/proto/reque
 import { isRefusal, type Refusal, refuse } from "../base/errors.ts";
 import { parseAddress, show as quotePath } from "../tree/path.ts";
 import { federationPath } from "../tree/rules.ts";
+import { systemZone } from "../tree/system-zone.ts";
 import type { ZoneRead } from "../zones/engine.ts";
 import type { Caller } from "./api.ts";
-import { type Directory, restoringState, systemZone } from "./directory.ts";
+import { type Directory, restoringState } from "./directory.ts";
 import { eachAccess, internalOnly, isInternal, mapPaths } from "./operations.ts";
 
 /** A request bound to its zone: paths are zone paths. */

@@ -3,8 +3,9 @@ import { noBytes } from "../base/bytes.ts";
 import type { Clock, Random, Timer } from "../base/clock.ts";
 import { isRefusal } from "../base/errors.ts";
 import type { Groups } from "../group/api.ts";
+import { systemLog, systemZone } from "../tree/system-zone.ts";
 import { noOptions } from "./ask.ts";
-import { type Directory, type DirectoryState, restoringState, systemLog, systemZone } from "./directory.ts";
+import { type Directory, type DirectoryState, restoringState } from "./directory.ts";
 import type { BoxLog, Forward, SystemSource } from "./ports.ts";
 
 /** Pause between two polls of a box without a replica of the system zone, ms. */

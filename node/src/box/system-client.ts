@@ -1,8 +1,8 @@
 import type { Operation, SystemCommand, SystemReply } from "@nexus-federation/proto/command.ts";
 import type { Response } from "@nexus-federation/proto/request.ts";
 import { type Refusal, refuse } from "../base/errors.ts";
+import { systemZone } from "../tree/system-zone.ts";
 import { type Ask, refusalIn } from "./ask.ts";
-import { systemZone } from "./directory.ts";
 
 /** Time for one command of a hand-over or of the system zone, ms. */
 const commandMs = 5_000;

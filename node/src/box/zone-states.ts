@@ -1,8 +1,8 @@
 import type { Groups, GroupView, LockEvent } from "../group/api.ts";
 import type { FrozenMachine } from "../group/machine-states.ts";
 import type { Machine } from "../machine/machine.ts";
+import { systemLog } from "../tree/system-zone.ts";
 import type { WaitEnd, ZoneReader, ZoneStates } from "../zones/ports.ts";
-import { systemLog } from "./directory.ts";
 import type { SystemReader, SystemSource } from "./ports.ts";
 
 /** Where the machines of this box's replicas are found (group/: MachineStates). */

@@ -5,6 +5,7 @@ import { Machine } from "../machine/machine.ts";
 import { SnapshotFiller, snapshot } from "../machine/snapshot.ts";
 import type { BoxDatabase, StateChange } from "../storage/database.ts";
 import type { StateId } from "../storage/keys.ts";
+import { systemLog } from "../tree/system-zone.ts";
 import type { ReplicaState, StatePosition, StateRestore, StateSnapshot, States } from "./ports.ts";
 import { WireReader, WireWriter } from "./wire-bytes.ts";
 
@@ -19,9 +20,6 @@ export interface FrozenMachine {
   machine: Machine;
   close(): void;
 }
-
-/** Number of the system zone's log. */
-const systemLog = 1;
 
 /** Machines over the box's database, one a log; what a turn applied to all of them is one batch. */
 export class MachineStates implements States, MachineOwner {

@@ -1,4 +1,5 @@
 import { type Refusal, refuse } from "../base/errors.ts";
+import { featureLevel } from "../base/version.ts";
 
 /** Limits of the host. Each overflow has a named answer, said beside it. */
 export interface HostSettings {
@@ -83,7 +84,7 @@ export const defaultSettings: HostSettings = {
   bootstrapTimeoutMs: 10_000,
   joinWaitMs: 5_000,
   logsMax: 10_000,
-  featureLevel: 1,
+  featureLevel,
 };
 
 /** Durations of one log's elections and beats, ms (raft-and-witness.md "Timing profiles"). */

@@ -1,5 +1,5 @@
 import type { ZoneRule } from "@nexus-federation/proto/records.ts";
-import { systemLog } from "../box/directory.ts";
+import { systemLog } from "../tree/system-zone.ts";
 import { anyone, type DataBox } from "./data-box.ts";
 import { declared, recordOf, ruleFor } from "./founding.ts";
 import type { Fault, PlannedFault } from "./plan.ts";

@@ -1,7 +1,7 @@
 import { hash } from "node:crypto";
 import { refusalIn } from "../box/ask.ts";
-import { systemLog } from "../box/directory.ts";
 import type { GroupView } from "../group/api.ts";
+import { systemLog } from "../tree/system-zone.ts";
 import { checkHistory } from "./checks.ts";
 import { Client, grantIn } from "./client.ts";
 import type { DataBox } from "./data-box.ts";

@@ -1,4 +1,5 @@
 // Says of one object (as read from YAML or JSON) whether it is a good resource, and if not: which field, and why.
+import { systemZone } from "@nexus-federation/node/tree/system-zone.ts";
 import * as z from "zod";
 import { nameLengthMax, namePattern } from "./fields.ts";
 import { apiVersion, type Kind, kindNames, kinds, type Metadata, type Resource } from "./kinds.ts";
@@ -59,9 +60,6 @@ export function checkObject(
   faults.push(...nameFaults(resource), ...ruleFaults(resource, earlier?.(kind, name)));
   return faults.length > 0 ? { faults } : { resource };
 }
-
-/** The zone of rules and boxes; nothing else may have its name. */
-const systemZone = "system";
 
 function nameFaults({ kind, metadata }: Resource): FieldFault[] {
   const path = ["metadata", "name"];

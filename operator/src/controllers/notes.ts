@@ -1,5 +1,5 @@
+import { systemZone } from "@nexus-federation/node/tree/system-zone.ts";
 import type { Action } from "../planner/actions.ts";
-import { systemZone } from "../planner/names.ts";
 import type { EventNote } from "../runtime/api.ts";
 
 /** Object that an action is about, "Kind/name"; undefined: the federation as a whole. */

@@ -1,11 +1,11 @@
 // What each object's status says, beside its conditions. Nothing that moves while a healthy federation works.
 
 import { hexOf } from "@nexus-federation/node/base/bytes.ts";
+import { systemZone } from "@nexus-federation/node/tree/system-zone.ts";
 import type { StatusReply } from "@nexus-federation/proto/admin.ts";
 import { intents, isAsked } from "../api/annotations.ts";
 import type { Resource } from "../api/kinds.ts";
 import { type Desired, systemGroupOf } from "../planner/desired.ts";
-import { systemZone } from "../planner/names.ts";
 import type { Observed, ObservedLog, ObservedMember } from "../planner/observed.ts";
 import type { KubeObject } from "../runtime/objects.ts";
 

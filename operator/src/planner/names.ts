@@ -1,2 +1,1 @@
-/** Name of the zone of rules, epochs and boxes, in requests and status. */
-export const systemZone = "system";
+export { systemZone } from "@nexus-federation/node/tree/system-zone.ts";

@@ -4,11 +4,11 @@
 // desired and what is observed to a list of actions, called again after every change; each action is idempotent and
 // guarded, a converged world gives an empty list, and at most one disruptive action a log is in the list. Faults between
 // objects become conditions and stop only what they touch. Local processes and Kubernetes execute the same actions.
+import { systemZone } from "@nexus-federation/node/tree/system-zone.ts";
 import type { Action } from "./actions.ts";
 import { type Desired, type DesiredGroup, systemGroupOf } from "./desired.ts";
 import { disruptionActions, unguardedActions } from "./disruptions.ts";
 import { federationKey, referenceFaults } from "./faults.ts";
-import { systemZone } from "./names.ts";
 import type { Observed, ObservedRule } from "./observed.ts";
 import { recoveryActions } from "./recovery-plan.ts";
 import { conditionActions, type Progress } from "./report.ts";

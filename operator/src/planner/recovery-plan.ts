@@ -1,10 +1,10 @@
 // The way out of a lost quorum, as far as it is the operator's: it is never taken by itself, only where an object names
 // what to give up, and not before everything that can be seen from here agrees that it is gone. The box that goes on
 // checks again (group/lost-quorum.ts of the node) and executes each epoch once.
+import { systemZone } from "@nexus-federation/node/tree/system-zone.ts";
 import type { Action } from "./actions.ts";
 import type { Desired, DesiredRecovery } from "./desired.ts";
 import type { Fault } from "./faults.ts";
-import { systemZone } from "./names.ts";
 import type { Observed } from "./observed.ts";
 import type { Progress } from "./report.ts";
 

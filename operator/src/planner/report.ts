@@ -1,4 +1,5 @@
 // Conditions of every object, and those that changed as actions.
+import { systemZone } from "@nexus-federation/node/tree/system-zone.ts";
 import type { Condition } from "../api/conditions.ts";
 import type { Action } from "./actions.ts";
 import {
@@ -11,7 +12,6 @@ import {
   systemGroupOf,
 } from "./desired.ts";
 import { type Fault, federationKey } from "./faults.ts";
-import { systemZone } from "./names.ts";
 import type { Observed, ObservedLog } from "./observed.ts";
 
 export interface Progress {

@@ -2,10 +2,10 @@
 // Strengthening grows the membership first and then installs the mode; weakening installs the mode first: so at no
 // moment does a mode promise more than the members can keep.
 
+import { systemZone } from "@nexus-federation/node/tree/system-zone.ts";
 import type { Action, MemberEntry } from "./actions.ts";
 import { type Desired, type DesiredZone, type MemberSet, membersOf } from "./desired.ts";
 import { declarationText, hasMembers } from "./members.ts";
-import { systemZone } from "./names.ts";
 import type { Observed, ObservedLog, ObservedRule } from "./observed.ts";
 import { ruleOf, ruleText } from "./rules-plan.ts";
 

@@ -1,11 +1,11 @@
 // What an `apply` answers beyond "taken": where each fault stands in the files that were given.
+import { systemZone } from "@nexus-federation/node/tree/system-zone.ts";
 import { printPath } from "../../api/check.ts";
 import type { Condition } from "../../api/conditions.ts";
 import { keyOf, type Resource } from "../../api/kinds.ts";
 import type { Place } from "../../api/load.ts";
 import type { Desired } from "../../planner/desired.ts";
 import { referenceFaults } from "../../planner/faults.ts";
-import { systemZone } from "../../planner/names.ts";
 import type { Observed } from "../../planner/observed.ts";
 import { type ApplyOutcome, faultsIn, type ObjectFault } from "./status.ts";
 

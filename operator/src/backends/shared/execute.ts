@@ -4,10 +4,11 @@ import { Backoff } from "@nexus-federation/node/base/backoff.ts";
 import { fromHex, noBytes } from "@nexus-federation/node/base/bytes.ts";
 import type { Clock, Random } from "@nexus-federation/node/base/clock.ts";
 import { messageOf, NexusError } from "@nexus-federation/node/base/errors.ts";
+import { featureLevel } from "@nexus-federation/node/base/version.ts";
+import { systemZone } from "@nexus-federation/node/tree/system-zone.ts";
 import type { BoxRecord, ZoneRule } from "@nexus-federation/proto/records.ts";
 import { type Action, subjectOf } from "../../planner/actions.ts";
 import type { Desired } from "../../planner/desired.ts";
-import { systemZone } from "../../planner/names.ts";
 import type { Observed, ObservedRule, RefusedRule } from "../../planner/observed.ts";
 import type { Admin } from "./admin.ts";
 import { RefusedRules } from "./refused-rules.ts";
@@ -216,7 +217,7 @@ function recordOf(name: string, { desired, observed }: World): BoxRecord {
     role: box?.role ?? "Data",
     peerEndpoint: workload?.peerEndpoint ?? "",
     clientEndpoint: workload?.clientEndpoint ?? "",
-    featureLevel: 1,
+    featureLevel,
     cluster: box?.cluster ?? "default",
   };
 }

@@ -1,11 +1,11 @@
 // Status answers of many boxes to one picture. A log is described by its leader; without one, by the member of the highest
 // term, and its leader counts as unknown: nothing may be planned on a follower's word.
 import { hexOf } from "@nexus-federation/node/base/bytes.ts";
+import { systemZone } from "@nexus-federation/node/tree/system-zone.ts";
 import type { GroupStatus, StatusReply } from "@nexus-federation/proto/admin.ts";
 import type { BoxRecord, ZoneRule } from "@nexus-federation/proto/records.ts";
 import type { Condition } from "../../api/conditions.ts";
 import type { MemberRole } from "../../planner/desired.ts";
-import { systemZone } from "../../planner/names.ts";
 import type {
   Observed,
   ObservedLog,
