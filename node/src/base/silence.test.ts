@@ -72,3 +72,31 @@ test("a box that talks, or owes nothing, is not asked", async () => {
   await clock.run(5000);
   expect(state).toMatchObject({ asked: 0, silent: 0 });
 });
+
+test("a box that is doubted is asked at once and has 40 ms to say a word; one that owes nothing is not asked", async () => {
+  const { clock, state, silence } = rig();
+  silence.sent();
+  silence.doubt();
+  expect(state.asked).toBe(1);
+  await clock.run(30);
+  expect(state.silent).toBe(0);
+  await clock.run(20);
+  expect(state.silent).toBe(1);
+
+  const idle = rig();
+  idle.state.owes = false;
+  idle.silence.doubt();
+  await idle.clock.run(1000);
+  expect(idle.state).toMatchObject({ asked: 0, silent: 0 });
+});
+
+test("a box that answers a doubt is trusted again", async () => {
+  const { clock, state, silence } = rig();
+  silence.sent();
+  silence.doubt();
+  await clock.run(30);
+  silence.heard();
+  state.owes = false;
+  await clock.run(1000);
+  expect(state).toMatchObject({ asked: 1, silent: 0 });
+});

@@ -2,8 +2,8 @@ import type { Clock, Timer } from "./clock.ts";
 
 /** Quiet after which a box that owes answers is asked whether it is there, ms. Doubles with each time that it was. */
 const askAfterMs = { first: 100, most: 1000 };
-/** Time for that answer, ms. */
-const answerMs = 150;
+/** Time for that answer, ms; less when there is a reason to think that it hangs. */
+const answerMs = { usual: 150, doubted: 40 };
 
 /**
  * Tells a box that hangs from one that takes its time. A process that is stopped, or cut off, keeps its connections, and
@@ -47,9 +47,22 @@ export class Silence {
     this.#isSilent = false;
   }
 
+  /** There is a reason to think that the box hangs: it is asked now, and has less time. */
+  doubt(): void {
+    if (this.#isSilent || !this.#needs.owes()) return;
+    this.#timer?.cancel();
+    this.#askNow(answerMs.doubted);
+  }
+
   end(): void {
     this.#timer?.cancel();
     this.#timer = undefined;
+  }
+
+  #askNow(withinMs: number): void {
+    this.#isAsked = true;
+    this.#needs.ask();
+    this.#wait(withinMs);
   }
 
   #wait(delayMs: number): void {
@@ -63,18 +76,14 @@ export class Silence {
     if (this.#isSilent) {
       // What was asked may be lost for good; its next word must not depend on somebody else's request.
       this.#needs.ask();
-      return this.#wait(answerMs);
+      return this.#wait(answerMs.usual);
     }
     if (!this.#needs.owes()) return;
     const leftMs = this.#askAfterMs - (this.#clock.now() - this.#sinceMs);
     if (!this.#isAsked && leftMs > 0) return this.#wait(Math.max(1, leftMs));
-    if (!this.#isAsked) {
-      this.#isAsked = true;
-      this.#needs.ask();
-      return this.#wait(answerMs);
-    }
+    if (!this.#isAsked) return this.#askNow(answerMs.usual);
     this.#isSilent = true;
     this.#needs.silent();
-    this.#wait(answerMs);
+    this.#wait(answerMs.usual);
   }
 }

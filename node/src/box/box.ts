@@ -27,6 +27,7 @@ import { contentBytes, withEtags } from "./content.ts";
 import type { Directory } from "./directory.ts";
 import { downloadFile } from "./downloads.ts";
 import { Flight, type FlightNeeds } from "./flight.ts";
+import { LeaderNews } from "./leader-news.ts";
 import type { BoxLimits } from "./limits.ts";
 import { Listings } from "./listing.ts";
 import { waitsForLock } from "./operations.ts";
@@ -58,6 +59,8 @@ export interface BoxNeeds {
   limits: BoxLimits;
   /** Asks for a newer map, because one was heard of. */
   refreshMap(heardEpoch: number): void;
+  /** Calls `done` once with the newest map that can be had now. */
+  latestMap(done: () => void): void;
 }
 
 /** What the admin room needs of the box, and gives back to it. */
@@ -88,6 +91,7 @@ export class Box implements BoxApi {
       ...needs,
       self: this.box,
       hints: new LeaderHints(),
+      news: new LeaderNews(needs),
       roundTrips: new RoundTrips(needs.forward, needs.clock),
       admin: (call, done) => this.#execute(call, done),
     };

@@ -130,6 +130,38 @@ describe("a box that hangs", () => {
     expect(cluster.clock.now() - cutMs).toBeLessThan(1_200);
   });
 
+  test("is not waited for once another leads: whenever a write came, it is answered right after the election", async () => {
+    const federation = await withZone([]);
+    const { cluster } = federation;
+    const [leader, follower] = [leaderOf(federation), followerOf(federation)];
+    await federation.write(follower, "/warm", "up");
+    for (const other of [follower, "w"]) {
+      cluster.hub.cut(leader, other);
+      cluster.hub.cut(other, leader);
+    }
+    // As late as a client that first found out that its own box hangs.
+    await cluster.run(150);
+    const lateMs: number[] = [];
+    let leadsFromMs: number | undefined;
+    cluster.box(follower).host.onLeadership((_, view) => {
+      if (view.isLeader) leadsFromMs = cluster.clock.now();
+    });
+    const writes: Promise<void>[] = [];
+    for (let i = 0; leadsFromMs === undefined; i++) {
+      writes.push(
+        federation.write(follower, `/x/${i}`, "1").then((response) => {
+          expect(codeOf(response)).toBe("");
+          lateMs.push(cluster.clock.now() - leadsFromMs!);
+        }),
+      );
+      await cluster.run(10);
+    }
+    await cluster.settle(Promise.all(writes));
+
+    expect(writes.length).toBeGreaterThan(2);
+    expect(Math.max(...lateMs)).toBeLessThan(50);
+  });
+
   test("is gone round: a box cut off from the leader is served over another member", async () => {
     const federation = await withZone();
     const leader = leaderOf(federation);

@@ -11,6 +11,7 @@ import type { LogStates } from "../zones/log-state.ts";
 import { modeOf, modeTraits, planRead } from "../zones/options.ts";
 import type { Caller } from "./api.ts";
 import type { Directory } from "./directory.ts";
+import type { LeaderNews } from "./leader-news.ts";
 import { isInternal, isWaitingAcquire } from "./operations.ts";
 import type { Forward, ForwardOutcome } from "./ports.ts";
 import { readOutside } from "./residency.ts";
@@ -26,8 +27,6 @@ const attemptMs = 2_000;
 const authorityPatienceMs = 2_000;
 /** Attempts in a row that follow a fresh hint without a pause. */
 const eagerMax = 3;
-/** Time for a newer map to come before a path counts as one without a rule, ms. */
-const mapNewsMs = 50;
 const pauses = { firstMs: 4, maxMs: 200, factor: 2 };
 
 export interface FlightNeeds {
@@ -36,12 +35,15 @@ export interface FlightNeeds {
   logs: LogStates;
   directory: Directory;
   hints: LeaderHints;
+  news: LeaderNews;
   roundTrips: RoundTrips;
   forward: Forward;
   clock: Clock;
   random: Random;
   /** Asks for a newer map, because one was heard of. */
   refreshMap(heardEpoch: number): void;
+  /** Calls `done` once with the newest map that can be had now. */
+  latestMap(done: () => void): void;
   /** Executes an admin call on the box that leads the log. */
   admin(call: { method: string; body: Uint8Array }, done: (response: Response) => void): void;
 }
@@ -136,8 +138,7 @@ export class Flight {
   /** A rule may have been added a moment ago elsewhere: the map is asked for once before NO_ZONE is the answer. */
   #lookAgain(): void {
     this.#askedForMap = true;
-    this.#needs.refreshMap(Number.POSITIVE_INFINITY);
-    this.#needs.clock.after(mapNewsMs, () => this.start());
+    this.#needs.latestMap(() => this.start());
   }
 
   #left(): number {
@@ -279,19 +280,19 @@ export class Flight {
   /** A refusal that may pass: tried again by the edge while there is time. */
   #refused(refused: Refusal, response?: Response): void {
     const routed = this.#routed as Routed;
-    const { hints, directory, clock, random } = this.#needs;
-    const news =
+    const { hints, directory, news, random } = this.#needs;
+    const isNews =
       refused.leaderBox !== undefined && refused.leaderBox !== "" && refused.leaderBox !== hints.get(routed.rule.log);
-    if (news) hints.set(routed.rule.log, refused.leaderBox as string);
+    if (isNews) hints.set(routed.rule.log, refused.leaderBox as string);
     if (refused.code === "STALE_EPOCH") this.#needs.refreshMap(Math.max(refused.epoch ?? 0, directory.epoch + 1));
     if (!this.#edge) return this.#task.done(response ?? refusal(refused));
     if (this.#takenOver(routed, refused)) return this.#giveUp(routed, refused);
     this.#tries++;
-    this.#eager = news ? this.#eager + 1 : 0;
+    this.#eager = isNews ? this.#eager + 1 : 0;
     this.#backoff ??= new Backoff(random, pauses);
-    const pauseMs = news && this.#eager <= eagerMax ? 0 : this.#backoff.nextMs();
+    const pauseMs = isNews && this.#eager <= eagerMax ? 0 : this.#backoff.nextMs();
     if (pauseMs >= this.#left() || this.#outOfPatience(routed, refused)) return this.#giveUp(routed, refused);
-    clock.after(pauseMs, () => this.#again());
+    news.pause(routed.rule.log, pauseMs, () => this.#again());
   }
 
   /** Its client may wait for this lock under the same request id by another box, and must not lose the answer to this one. */

@@ -89,6 +89,10 @@ export class ForwardLinks implements Forward {
     this.#sweeper ??= clock.after(sweepMs, () => this.#sweep());
   }
 
+  doubt(box: string): void {
+    this.#owed.get(box)?.silence.doubt();
+  }
+
   #of(box: string): Owed {
     let owed = this.#owed.get(box);
     if (owed === undefined) {

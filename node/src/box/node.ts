@@ -94,8 +94,9 @@ export class BoxNode {
     });
     this.#sync = sync;
     const refreshMap = (heardEpoch: number) => sync.refresh(heardEpoch);
+    const latestMap = (done: () => void) => sync.latest(done);
     const pins = new ChunkPins();
-    this.box = new Box({ ...needs, pins, engine, logs: engine.logs, directory, forward, refreshMap });
+    this.box = new Box({ ...needs, pins, engine, logs: engine.logs, directory, forward, refreshMap, latestMap });
     const { ask } = this.box;
     const { blobs: store, collection: settings = defaultCollection } = needs;
     this.#collection = store && new ChunkCollection({ ...needs, store, pins, ask, settings });

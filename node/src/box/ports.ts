@@ -8,6 +8,8 @@ export interface Forward {
   /** `done` is called exactly once, at the latest after `timeoutMs`. */
   send(box: string, request: Request, timeoutMs: number, done: (outcome: ForwardOutcome) => void): void;
   isUp(box: string): boolean;
+  /** The box may hang: what it owes is broken soon, unless it says a word. */
+  doubt(box: string): void;
 }
 export type ForwardOutcome =
   | { kind: "answer"; response: Response }

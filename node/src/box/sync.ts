@@ -14,6 +14,8 @@ const pollMs = 500;
 const pollTimeoutMs = 1_000;
 /** Polls on demand (a newer map was heard of) come no faster, ms. */
 const demandMs = 20;
+/** Time for the holders of the system zone to say what they have, before a path counts as one without a rule, ms. */
+const latestMs = 500;
 
 export interface SyncNeeds {
   self: string;
@@ -36,6 +38,8 @@ export class DirectorySync {
   readonly #needs: SyncNeeds;
   #timer: Timer | undefined;
   #asking = false;
+  /** Who waits for the answers under way, and who came after they were asked for. */
+  #latest: { waiting: (() => void)[]; later: (() => void)[] } | undefined;
   #askedAt = Number.NEGATIVE_INFINITY;
   #stopped = false;
 
@@ -61,6 +65,39 @@ export class DirectorySync {
     const { directory, clock } = this.#needs;
     if (directory.epoch >= heardEpoch || this.#asking || this.#stopped) return;
     if (clock.now() - this.#askedAt >= demandMs) this.#poll();
+  }
+
+  /**
+   * Calls `done` once when all holders of the system zone have said what they have: its leader among them, so that a rule
+   * that was acknowledged to anybody before the call is known after it. At the latest after `latestMs`.
+   */
+  latest(done: () => void): void {
+    this.#fromReplica();
+    if (this.#latest !== undefined) this.#latest.later.push(done);
+    else this.#askAll([done]);
+  }
+
+  #askAll(waiting: (() => void)[]): void {
+    const { directory, forward, self, clock } = this.#needs;
+    const latest = { waiting, later: [] as (() => void)[] };
+    this.#latest = latest;
+    const system = directory.map.rules.find((rule) => rule.zone === systemZone);
+    const holders = (system?.members ?? []).filter((box) => box !== self && forward.isUp(box));
+    let owed = holders.length;
+    const ended = () => {
+      for (const done of latest.waiting.splice(0)) done();
+      clock.after(demandMs, () => {
+        this.#latest = undefined;
+        if (latest.later.length > 0) this.#askAll(latest.later);
+      });
+    };
+    for (const box of holders) {
+      this.#ask(box, latestMs, () => {
+        owed--;
+        if (owed === 0) ended();
+      });
+    }
+    if (holders.length === 0) clock.soon(ended);
   }
 
   #tick(): void {
@@ -90,13 +127,22 @@ export class DirectorySync {
     if (peer === undefined) return;
     this.#asking = true;
     this.#askedAt = clock.now();
+    this.#ask(peer, pollTimeoutMs, () => {
+      this.#asking = false;
+    });
+  }
+
+  /** Installs what the box has, when that is newer; then calls `done`, whatever came of it. */
+  #ask(box: string, timeoutMs: number, done: () => void): void {
+    const { self, forward, directory } = this.#needs;
     const op = { $case: "readMap" as const, value: { knownEpoch: directory.epoch, knownRevision: directory.revision } };
     const request = { id: 0, options: { ...noOptions, hops: [self] }, zone: "", op };
-    forward.send(peer, request, pollTimeoutMs, (outcome) => {
-      this.#asking = false;
-      if (outcome.kind !== "answer" || outcome.response.result?.$case !== "hello") return;
-      const { revision, map, boxes } = outcome.response.result.value;
-      if (map !== undefined) this.#install({ revision, map, boxes });
+    forward.send(box, request, timeoutMs, (outcome) => {
+      if (outcome.kind === "answer" && outcome.response.result?.$case === "hello") {
+        const { revision, map, boxes } = outcome.response.result.value;
+        if (map !== undefined) this.#install({ revision, map, boxes });
+      }
+      done();
     });
   }
 }

@@ -1,6 +1,7 @@
 import { describe, expect, test } from "vitest";
 import { message } from "../raft/messages.ts";
 import type { Session } from "../transport/ports.ts";
+import type { Outcome } from "./api.ts";
 import { Cluster, putCommand } from "./testing/cluster.ts";
 import { FrameWriter } from "./wire.ts";
 
@@ -32,6 +33,20 @@ describe("one member", () => {
     await cluster.elected();
 
     for (let i = 0; i < 20; i++) expect(cluster.box("a").content(`/f${i}`)).toBe(`${i}`);
+  });
+
+  test("applies what is proposed between its election and its first own entry", async () => {
+    const cluster = await running(["a"]);
+    const box = cluster.box("a");
+    box.crash();
+    await box.start();
+    const early: Promise<Outcome>[] = [];
+    box.host.onLeadership((log) => {
+      if (early.length === 0 && box.view(log)?.isLeader) early.push(box.propose(putCommand("/x", "1")));
+    });
+    await cluster.until(() => early.length > 0);
+
+    expect(await cluster.settle(early[0]!)).toMatchObject({ kind: "applied" });
   });
 
   test("refuses a log whose applied state is gone, instead of serving half of it", async () => {

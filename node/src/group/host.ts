@@ -226,6 +226,7 @@ export class GroupHost implements Groups {
   #leadership(replica: Replica): void {
     this.#ticker.wake(replica);
     if (replica.ready) replica.locks.start(replica.state.heldLocks(), this.#core.needs.clock.now());
+    this.#core.turns.mark(replica); // what was proposed before it was ready
     this.#observers.tellLeadership(replica.log, this.#core.view(replica));
   }
 

@@ -64,9 +64,13 @@ export class LogState {
   }
 }
 
+/** The names of the boxes are empty for nobody. */
+export type LeaderListener = (log: number, box: string, before: string) => void;
+
 /** One LogState a local log, kept current by the host's listeners. */
 export class LogStates {
   readonly #states = new Map<number, LogState>();
+  readonly #onLeader: LeaderListener[] = [];
   readonly #groups: Groups;
   readonly #clock: Clock;
 
@@ -74,12 +78,20 @@ export class LogStates {
     this.#groups = groups;
     this.#clock = clock;
     groups.onLeadership((log, view) => {
+      const before = this.#states.get(log)?.leaderBox ?? "";
       this.#known(log)?.take(view);
+      if (view.leaderBox === before) return;
+      for (const listener of this.#onLeader) listener(log, view.leaderBox, before);
     });
     groups.onApplied((log, batch) => {
       const state = this.#states.get(log);
       if (state !== undefined && batch.index > state.applied) state.applied = batch.index;
     });
+  }
+
+  /** Called when the leader of a local log is another one than before, or not known any more. */
+  onLeader(listener: LeaderListener): void {
+    this.#onLeader.push(listener);
   }
 
   /**
