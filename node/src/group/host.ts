@@ -210,14 +210,8 @@ export class GroupHost implements Groups {
   }
 
   #route(replica: Replica, m: Message): void {
-    if (m.type === "MsgSnap") {
-      this.#snapshots.send(replica, m);
-      return;
-    }
-    if (isWitness(replica.config, m.to)) {
-      this.#witnesses.ask(replica, m);
-      return;
-    }
+    if (m.type === "MsgSnap") return this.#snapshots.send(replica, m);
+    if (isWitness(replica.config, m.to)) return this.#witnesses.ask(replica, m);
     const box = boxOf(this.#core, replica, m.to);
     if (box === undefined || box === this.#core.self.box) return;
     this.#core.outbox.add(box, { log: replica.log, generation: replica.generation, message: m });
