@@ -1,13 +1,12 @@
 // Pages that are made from the command line's own definition and from the HTTP door's routes, so that they cannot differ.
 import { httpDoor } from "@nexus-federation/node/server/http-door.ts";
 import type { Document } from "@nexus-federation/node/server/http-openapi.ts";
+import { cell, generatedMark } from "@nexus-federation/operator/gen/page.ts";
 import type { Argument, Command, Option } from "commander";
 import { durationHelp } from "../durations.ts";
 import { kubectlNexus } from "../kubectl/program.ts";
 import { nexusProgram } from "../program.ts";
 import { batchFormat } from "../verbs/batch.ts";
-
-const mark = "<!-- Made by npm run gen. Do not edit. -->";
 
 /** Text by path from the root of the checkout. */
 export async function referencePages(): Promise<Map<string, string>> {
@@ -39,7 +38,7 @@ async function openApi(): Promise<Document> {
 /** docs/reference/cli.md */
 export function cliPage(program: Command): string {
   const parts = [
-    mark,
+    generatedMark,
     "# Command line",
     `${program.description()} \`./nexus\` of a checkout and the installed \`nexus\` are the same.`,
     "Every verb takes these options, before or after its name:",
@@ -59,7 +58,7 @@ function kubectlPage(program: Command): string {
   const shared = leaves(program).filter((command) => !own.includes(command));
   const names = shared.map((command) => `\`${namesOf(command).slice(1).join(" ")}\``);
   const parts = [
-    mark,
+    generatedMark,
     "# kubectl nexus",
     `${program.description()} A program \`kubectl-nexus\` in PATH (of a checkout: its folder; else \`dist/kubectl-nexus.mjs\` of \`npm run build\` under that name) is what kubectl takes for \`kubectl nexus\`. Options stand behind \`nexus\`: \`kubectl nexus -n files status\`.`,
     optionTable(program.options),
@@ -106,7 +105,7 @@ function optionTable(options: readonly Option[]): string {
 /** docs/reference/http.md */
 export function httpPage(document: Document): string {
   const parts = [
-    mark,
+    generatedMark,
     "# HTTP",
     "Made from `/openapi.json` of a box, which is the whole description (OpenAPI 3.1). Requests carry `Authorization: Bearer TOKEN` or a client certificate; `/healthz`, `/readyz` and `/openapi.json` need neither. Every answer about data has its receipt in `Nexus-Receipt` (RFC 9651 dictionary) and in its JSON body; every refusal is `application/problem+json` with `code`, `status`, `detail` and `advice` ([errors](errors.md)).",
     "A path is sent as it is, each segment percent-encoded by itself: `%2F`, NUL and bad UTF-8 are `INVALID`. `/zone:ID/p` addresses a zone by its own root.",
@@ -134,10 +133,6 @@ function parameterTable(parameters: { name: string; in: string; description?: st
 function bodyOf(operation: object): unknown {
   const { requestBody } = operation as { requestBody?: { content?: Record<string, { schema?: unknown }> } };
   return requestBody?.content?.["application/json"]?.schema;
-}
-
-function cell(text: string): string {
-  return text.replaceAll("|", "\\|").replaceAll("\n", " ");
 }
 
 function capital(text: string): string {

@@ -2,14 +2,13 @@ import { errorCodes, errorKinds } from "@nexus-federation/node/base/errors.ts";
 import type { MetricDefinition } from "@nexus-federation/node/telemetry/metrics.ts";
 import { conditionTypes } from "../api/conditions.ts";
 import { apiVersion, type KindInfo, kindNames, kinds } from "../api/kinds.ts";
+import { cell, generatedMark } from "./page.ts";
 import { type Json, structuralOf } from "./structural.ts";
-
-const mark = "<!-- Made by npm run gen. Do not edit. -->";
 
 /** docs/reference/resources.md */
 export function resourcesPage(): string {
   const parts = [
-    mark,
+    generatedMark,
     "# Resources",
     `API version \`${apiVersion}\`. All kinds are namespaced; a namespace is one federation.`,
   ];
@@ -66,13 +65,13 @@ export function errorsPage(): string {
   const head = ["| code | HTTP | gRPC | retry | meaning | what to do |", "|---|---|---|---|---|---|"];
   const words =
     "Every refusal carries one of these codes on every door. `retry` says whether the same request, with the same request id, may succeed later by itself.";
-  return `${[mark, "# Error codes", words, [...head, ...rows].join("\n")].join("\n\n")}\n`;
+  return `${[generatedMark, "# Error codes", words, [...head, ...rows].join("\n")].join("\n\n")}\n`;
 }
 
 /** docs/reference/metrics.md */
 export function metricsPage(of: { boxes: readonly MetricDefinition[]; operator: readonly MetricDefinition[] }): string {
   const parts = [
-    mark,
+    generatedMark,
     "# Metrics",
     "Served at `/metrics` of every box.",
     metricTable(of.boxes),
@@ -89,9 +88,4 @@ function metricTable(metrics: readonly MetricDefinition[]): string {
       `| \`${name}\` | ${kind} | ${unit} | ${labels.map((label) => `\`${label}\``).join(", ")} | ${cell(help)} |`,
   );
   return ["| name | kind | unit | labels | meaning |", "|---|---|---|---|---|", ...rows].join("\n");
-}
-
-/** A pipe would end the table's cell. */
-function cell(text: string): string {
-  return text.replaceAll("|", "\\|").replaceAll("\n", " ");
 }

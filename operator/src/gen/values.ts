@@ -1,6 +1,7 @@
 // The values of the Helm chart: its schema, which Helm checks before it renders anything, and its reference page.
 import * as z from "zod";
-import { confirmDeleteAnnotation } from "../api/annotations.ts";
+import { confirmDeleteAnnotation, drainAnnotation } from "../api/annotations.ts";
+import { generatedMark } from "./page.ts";
 
 const text = (about: string) => z.string().max(253).describe(about);
 const onOff = (about: string) => z.boolean().describe(about);
@@ -28,7 +29,7 @@ export const chartValues = z.strictObject({
   rbac: z.strictObject({
     create: onOff("Makes roles and bindings for the operator's account."),
     clusterWide: onOff(
-      "Lets the operator read nodes, namespaces and storage classes. Without it no hand-over happens by itself before a drain (annotate the Box with federation.nexus.io/drain), and deleting a namespace waits for its finalizers.",
+      `Lets the operator read nodes, namespaces and storage classes. Without it no hand-over happens by itself before a drain (annotate the Box with ${drainAnnotation}), and deleting a namespace waits for its finalizers.`,
     ),
   }),
   serviceAccount: z.strictObject({
@@ -92,7 +93,7 @@ export function valuesSchema(): string {
 export function valuesPage(given: Record<string, unknown>): string {
   const rows = rowsOf(chartValues, given, "");
   const head = [
-    "<!-- Made by npm run gen. Do not edit. -->\n\n# Values of the Helm chart\n",
+    `${generatedMark}\n\n# Values of the Helm chart\n`,
     "`helm install nexus charts/nexus -n nexus-system --create-namespace`; each value by `--set name=value` or a file with `-f`.\n",
     "| value | default | meaning |\n|---|---|---|\n",
   ].join("\n");
