@@ -8,7 +8,6 @@ import type { Clock, Random } from "@nexus-federation/node/base/clock.ts";
 import { messageOf } from "@nexus-federation/node/base/errors.ts";
 import { systemClock, systemRandom } from "@nexus-federation/node/transport/system-clock.ts";
 import type { StatusReply } from "@nexus-federation/proto/admin.ts";
-import type { Condition } from "./api/conditions.ts";
 import { keyOf } from "./api/kinds.ts";
 import type { SourceFile } from "./api/load.ts";
 import { claimFolder } from "./backends/local/claim.ts";
@@ -24,6 +23,8 @@ import { DesiredStore, type Loaded } from "./backends/local/store.ts";
 import { Admin } from "./backends/shared/admin.ts";
 import { Executor } from "./backends/shared/execute.ts";
 import { observedOf } from "./backends/shared/observe.ts";
+import { Rounds } from "./backends/shared/rounds.ts";
+import { askStatuses } from "./backends/shared/statuses.ts";
 import type { Action } from "./planner/actions.ts";
 import { type Desired, desiredOf } from "./planner/desired.ts";
 import type { Observed } from "./planner/observed.ts";
@@ -56,14 +57,13 @@ export class LocalRuntime {
   readonly #renewal: Renewal;
   readonly #executor: Executor;
   readonly #context: Omit<LocalContext, "endpoints">;
-  readonly #conditions = new Map<string, Condition[]>();
+  readonly #rounds = new Rounds();
   #replies: ReadonlyMap<string, StatusReply> = new Map();
   /** Why a running box did not answer last. */
   readonly #silent = new Map<string, string>();
   #observed: Observed;
   #settled = false;
   #executing: Promise<void> | undefined;
-  #quietRounds = 0;
   #stopping = false;
   #wake: () => void = () => {};
   #loop: Promise<void> = Promise.resolve();
@@ -71,7 +71,7 @@ export class LocalRuntime {
   /** Lets the folder go. */
   readonly #release: () => void;
   /** Called after each round; for those who wait for it to settle. */
-  readonly #rounds = new Set<() => void>();
+  readonly #waiting = new Set<() => void>();
   #stopped: Promise<void> | undefined;
   readonly #closed = Promise.withResolvers<void>();
 
@@ -201,14 +201,14 @@ export class LocalRuntime {
     return new Promise((resolve) => {
       const done = () => {
         timer.cancel();
-        this.#rounds.delete(check);
+        this.#waiting.delete(check);
         resolve(this.status());
       };
       const check = () => {
         if (this.#settled || this.#stopping) done();
       };
       const timer = this.#clock.after(timeoutMs, done);
-      this.#rounds.add(check);
+      this.#waiting.add(check);
     });
   }
 
@@ -240,12 +240,12 @@ export class LocalRuntime {
 
   /** The faults of the new declaration, from a plan of this moment. */
   #outcome({ resources, places }: Exclude<Loaded, { faults: unknown }>, notes: string[]): ApplyOutcome {
-    const before = faultsIn(this.#conditions);
+    const before = faultsIn(this.#rounds.conditions);
     this.#settled = false;
     const desired = this.#desired();
     this.#note(plan(desired, this.#observe(), this.#clock.wallMs()));
     this.#wake();
-    const taken = { desired, observed: this.#observed, conditions: this.#conditions, places, before };
+    const taken = { desired, observed: this.#observed, conditions: this.#rounds.conditions, places, before };
     return { refused: [], taken: resources.map(keyOf), faults: faultsAfter(taken), notes };
   }
 
@@ -259,7 +259,7 @@ export class LocalRuntime {
       workloads: this.#fleet.workloads,
       replies: this.#replies,
       knownFederation,
-      conditions: this.#conditions,
+      conditions: this.#rounds.conditions,
       refusedRules: this.#executor.refusedRules,
     });
     return this.#observed;
@@ -272,17 +272,17 @@ export class LocalRuntime {
       } catch (error) {
         this.#report(`a round failed: ${messageOf(error)}`);
       }
-      for (const told of [...this.#rounds]) told();
-      if (!this.#stopping) await this.#pause(this.#settled || this.#quietRounds > quietRoundsMax ? idleMs : busyMs);
+      for (const told of [...this.#waiting]) told();
+      if (!this.#stopping) await this.#pause(this.#settled || this.#rounds.quiet > quietRoundsMax ? idleMs : busyMs);
     }
-    for (const told of [...this.#rounds]) told();
+    for (const told of [...this.#waiting]) told();
   }
 
   #pause(delayMs: number): Promise<void> {
     return new Promise((resolve) => {
       const timer = this.#clock.after(delayMs, resolve);
       this.#wake = () => {
-        this.#quietRounds = 0;
+        this.#rounds.quiet = 0;
         timer.cancel();
         resolve();
       };
@@ -316,10 +316,7 @@ export class LocalRuntime {
     }
     this.#forgetEnded(desired, observed);
     this.#publish(desired);
-    const moving = [...this.#conditions.values()].some((list) =>
-      list.some((each) => each.type === "Reconciling" && each.status === "True"),
-    );
-    this.#settled = deeds.length === 0 && !moving && this.#allKnowTheMap(observed);
+    this.#settled = deeds.length === 0 && !this.#rounds.isMoving && this.#allKnowTheMap(observed);
   }
 
   /** Until then a box answers NO_ZONE, or by older rules, for paths that are ready elsewhere. */
@@ -329,15 +326,8 @@ export class LocalRuntime {
 
   /** Status of every running data box, asked at once. */
   async #ask(): Promise<Map<string, StatusReply>> {
-    const desired = this.#desired();
-    const running = [...this.#fleet.workloads].filter(
-      ([box, workload]) => workload.running && desired.boxes.get(box)?.role !== "Witness",
-    );
-    const answers = await Promise.all(
-      running.map(async ([box, { peerEndpoint }]) => [box, await this.#admin.status(box, peerEndpoint)] as const),
-    );
     const replies = new Map<string, StatusReply>();
-    for (const [box, reply] of answers) {
+    for (const [box, reply] of await askStatuses(this.#admin, this.#desired(), this.#fleet.workloads)) {
       if (typeof reply === "string") {
         this.#silent.set(box, reply);
         continue;
@@ -350,16 +340,9 @@ export class LocalRuntime {
   }
 
   #note(actions: readonly Action[]): void {
-    this.#quietRounds = actions.some((action) => action.type === "raiseCondition") ? 0 : this.#quietRounds + 1;
-    for (const action of actions) {
-      if (action.type !== "raiseCondition") continue;
-      const { object, condition } = action;
-      const others = (this.#conditions.get(object) ?? []).filter((each) => each.type !== condition.type);
-      this.#conditions.set(object, [...others, condition]);
+    const declared = new Set(this.#store.declared.map(({ resource }) => keyOf(resource)));
+    for (const { object, condition } of this.#rounds.note(actions, (key) => declared.has(key)))
       if (condition.type === "Ready") this.#report(`${object}: ${condition.message}`);
-    }
-    const known = new Set(["Federation/federation", ...this.#store.declared.map(({ resource }) => keyOf(resource))]);
-    for (const object of this.#conditions.keys()) if (!known.has(object)) this.#conditions.delete(object);
   }
 
   async #removeBox(box: string): Promise<void> {

@@ -1,6 +1,6 @@
 import { Environment } from "@marcbachmann/cel-js";
 import { expect, test } from "vitest";
-import { quantityBytes } from "./duration.ts";
+import { amountOf } from "./amount.ts";
 import { type Kind, kinds } from "./kinds.ts";
 import { specsOf } from "./testing/table.ts";
 
@@ -8,7 +8,7 @@ import { specsOf } from "./testing/table.ts";
 class Quantity {
   readonly bytes: number;
   constructor(text: string) {
-    this.bytes = quantityBytes(text);
+    this.bytes = amountOf(text) ?? Number.NaN;
   }
 }
 const cel = new Environment({ unlistedVariablesAreDyn: true })

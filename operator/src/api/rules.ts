@@ -2,8 +2,9 @@
 // evaluates, as the predicate that local commands evaluate, and as the sentence that a person reads in both places, so
 // that a laptop and a cluster agree. `self` is the resource's spec. What takes two objects to see is no rule: it becomes
 // a condition (planner/faults.ts).
+import { amountOf } from "./amount.ts";
 import type { BoxSpec } from "./box.ts";
-import { durationMs, quantityBytes } from "./duration.ts";
+import { durationMs } from "./duration.ts";
 import type { FederationSpec } from "./federation.ts";
 import type { MountSpec } from "./mount.ts";
 import type { RaftGroupSpec } from "./raft-group.ts";
@@ -36,7 +37,7 @@ export const boxRules: Rule<BoxSpec>[] = [
     field: "storage.size",
     cel: "quantity(self.storage.size).compareTo(quantity(oldSelf.storage.size)) >= 0",
     sentence: "storage.size can only grow: a volume cannot be made smaller.",
-    holds: (self, old) => quantityBytes(self.storage.size) >= quantityBytes(old.storage.size),
+    holds: (self, old) => amountOf(self.storage.size)! >= amountOf(old.storage.size)!,
     transition: true,
   },
   {

@@ -5,9 +5,9 @@
 // makes the objects that are asked for, executes the plan's deeds through the boxes, and reports; a round that was cut
 // short anywhere is simply done again.
 import type { Clock, Random } from "@nexus-federation/node/base/clock.ts";
+import { systemZone } from "@nexus-federation/node/tree/system-zone.ts";
 import type { StatusReply } from "@nexus-federation/proto/admin.ts";
 import { isAsked, pauseAnnotation } from "../api/annotations.ts";
-import type { Condition } from "../api/conditions.ts";
 import { type BoxWish, type Images, KubeFleet, type Surroundings } from "../backends/kubernetes/fleet.ts";
 import { Identities } from "../backends/kubernetes/identities.ts";
 import { operatorCertificateName, uidsName } from "../backends/kubernetes/names.ts";
@@ -17,11 +17,13 @@ import { endpointsOf, workloadOf } from "../backends/kubernetes/workloads.ts";
 import { Admin } from "../backends/shared/admin.ts";
 import { Executor, isAdminAction } from "../backends/shared/execute.ts";
 import { observedOf } from "../backends/shared/observe.ts";
+import { Rounds } from "../backends/shared/rounds.ts";
+import { askStatuses } from "../backends/shared/statuses.ts";
 import type { Action } from "../planner/actions.ts";
 import { type Desired, type DesiredBox, desiredOf } from "../planner/desired.ts";
 import { blockedBy, zonesNeedingDisk } from "../planner/disruptions.ts";
-import { systemZone } from "../planner/names.ts";
-import type { Observed, ObservedWorkload } from "../planner/observed.ts";
+import { federationKey } from "../planner/faults.ts";
+import type { Observed, ObservedWorkload, Obstacle } from "../planner/observed.ts";
 import { namedBoxes, plan } from "../planner/plan.ts";
 import type { EventSink, KubeClient, Log, Outcome } from "../runtime/api.ts";
 import type { Applier } from "../runtime/applier.ts";
@@ -30,7 +32,7 @@ import { type Declarations, declarationsOf } from "./declared.ts";
 import { Finalizers } from "./finalizers.ts";
 import { type Keepsake, KeepsakeStore, nothingKept } from "./keepsake.ts";
 import { aboutOf, noteOf } from "./notes.ts";
-import { type Obstacle, obstaclesOf } from "./obstacles.ts";
+import { obstaclesOf } from "./obstacles.ts";
 import { Reporter } from "./reporter.ts";
 
 export interface FederationNeeds {
@@ -74,12 +76,11 @@ export class FederationController {
   #admin: Admin | undefined;
   #executor: Executor | undefined;
   #executing: Promise<void> | undefined;
-  readonly #planned = new Map<string, Condition[]>();
+  readonly #rounds = new Rounds();
   /** What the last round of each box waited for. */
   #waits = new Map<string, string>();
   /** What the last round of each box was refused by the cluster. */
   #refused = new Map<string, Obstacle>();
-  #quietRounds = 0;
   /** Boxes that were asked in the last round. */
   #asked = 0;
   #keepsake: Keepsake = nothingKept;
@@ -123,12 +124,13 @@ export class FederationController {
     signal.throwIfAborted();
     const observed = this.#observe({ found, desired, view }, { workloads, replies });
     const actions = this.#isPaused(found) ? [] : plan(desired, observed, this.#needs.clock.wallMs());
-    this.#note(actions, found);
+    this.#rounds.note(actions, (key) => found.objects.has(key));
     await this.#act(actions, { found, desired, observed, view, around });
     await this.#remember(found, observed);
     await this.#finalizers.keep({ found, desired, observed, view, named: namedBoxes(desired, observed) });
     const federationUid = observed.logs.get(systemZone)?.uid ?? this.#keepsake.uids[systemZone] ?? "";
-    await this.#reporter.report({ found, desired, observed, view, replies, planned: this.#planned, federationUid });
+    const planned = this.#rounds.conditions;
+    await this.#reporter.report({ found, desired, observed, view, replies, planned, federationUid });
     return { kind: "retry", afterMs: this.#pause(actions), reason: "the boxes are asked again" };
   }
 
@@ -137,14 +139,15 @@ export class FederationController {
     const reason = "CertificateMissing";
     const message = `The operator waits for its certificate: Secret ${operatorCertificateName} with ca.crt, tls.crt and tls.key for spiffe://${world.found.name}/operator/${this.#needs.cluster}.`;
     for (const key of world.found.objects.keys())
-      this.#planned.set(key, [
+      this.#rounds.conditions.set(key, [
         { type: "Ready", status: "False", reason, message },
         { type: "Reconciling", status: "True", reason, message },
         { type: "Stalled", status: "False", reason, message },
       ]);
     const replies = new Map<string, StatusReply>();
     const observed = this.#observe(world, { workloads: new Map(), replies });
-    await this.#reporter.report({ ...world, observed, replies, planned: this.#planned, federationUid: "" });
+    const planned = this.#rounds.conditions;
+    await this.#reporter.report({ ...world, observed, replies, planned, federationUid: "" });
   }
 
   /** Credentials and the parts that need them; false while somebody else has yet to issue the operator's certificate. */
@@ -210,16 +213,8 @@ export class FederationController {
 
   /** Status of every running data box, asked at once. */
   async #ask(desired: Desired, workloads: ReadonlyMap<string, ObservedWorkload>): Promise<Map<string, StatusReply>> {
-    const running = [...workloads].filter(
-      ([box, workload]) => workload.running && desired.boxes.get(box)?.role !== "Witness",
-    );
-    this.#asked = running.length;
-    const answers = await Promise.all(
-      running.map(async ([box, { adminEndpoint, peerEndpoint }]) => {
-        const reply = await this.#admin?.status(box, adminEndpoint ?? peerEndpoint);
-        return [box, reply] as const;
-      }),
-    );
+    const answers = this.#admin === undefined ? [] : await askStatuses(this.#admin, desired, workloads);
+    this.#asked = answers.length;
     const replies = new Map<string, StatusReply>();
     for (const [box, reply] of answers) {
       if (typeof reply === "object") replies.set(box, reply);
@@ -234,7 +229,7 @@ export class FederationController {
   ): Observed {
     const refusedRules = this.#executor?.refusedRules;
     const knownFederation = this.#keepsake.federation;
-    const seen = { workloads, replies, knownFederation, conditions: this.#planned, refusedRules };
+    const seen = { workloads, replies, knownFederation, conditions: this.#rounds.conditions, refusedRules };
     const obstacles = new Map([...this.#refused, ...obstaclesOf({ found, desired, view, knownFederation })]);
     return { ...observedOf(seen), obstacles, waits: this.#waits };
   }
@@ -318,26 +313,15 @@ export class FederationController {
   }
 
   #isPaused(found: Declarations): boolean {
-    return isAsked(found.objects.get("Federation/federation")?.metadata.annotations, pauseAnnotation);
+    return isAsked(found.objects.get(federationKey)?.metadata.annotations, pauseAnnotation);
   }
 
   #told(action: Action, refusal: string | undefined): void {
     const { namespace, log, events, wake } = this.#needs;
     log.info({ namespace, action: { ...action, type: action.type }, refusal }, refusal ? "deed refused" : "deed done");
-    const about = this.#objects.get(aboutOf(action) ?? "") ?? this.#objects.get("Federation/federation");
+    const about = this.#objects.get(aboutOf(action) ?? "") ?? this.#objects.get(federationKey);
     if (about !== undefined) events.record(about, noteOf(action, refusal));
     if (refusal === undefined) wake();
-  }
-
-  #note(actions: readonly Action[], found: Declarations): void {
-    const changed = actions.filter((action) => action.type === "raiseCondition");
-    this.#quietRounds = changed.length > 0 ? 0 : this.#quietRounds + 1;
-    for (const { object, condition } of changed) {
-      const others = (this.#planned.get(object) ?? []).filter((each) => each.type !== condition.type);
-      this.#planned.set(object, [...others, condition]);
-    }
-    for (const key of this.#planned.keys())
-      if (key !== "Federation/federation" && !found.objects.has(key)) this.#planned.delete(key);
   }
 
   async #remember(found: Declarations, observed: Observed): Promise<void> {
@@ -357,13 +341,11 @@ export class FederationController {
   }
 
   #pause(actions: readonly Action[]): number {
-    const moving = [...this.#planned.values()].some((list) =>
-      list.some((each) => each.type === "Reconciling" && each.status === "True"),
-    );
     const deeds = actions.some((action) => action.type !== "raiseCondition" && action.type !== "stopWorkload");
-    if (this.#asked === 0) return this.#quietRounds > unaskedQuietRoundsMax ? unaskedMs : slowMs;
-    if (!moving && !deeds) return idleMs;
-    return this.#quietRounds > quietRoundsMax ? slowMs : busyMs;
+    const { quiet, isMoving } = this.#rounds;
+    if (this.#asked === 0) return quiet > unaskedQuietRoundsMax ? unaskedMs : slowMs;
+    if (!isMoving && !deeds) return idleMs;
+    return quiet > quietRoundsMax ? slowMs : busyMs;
   }
 }
 

@@ -118,6 +118,12 @@ export interface RefusedRule {
   due: boolean;
 }
 
+/** What only a person can remove from the way. */
+export interface Obstacle {
+  reason: string;
+  message: string;
+}
+
 export interface Observed {
   workloads: ReadonlyMap<string, ObservedWorkload>;
   /** Boxes that answered in this round. */
@@ -140,7 +146,7 @@ export interface Observed {
   /** Absent: nobody holds it. */
   disruption?: ObservedDisruption | undefined;
   /** What stands in the backend's way, by "Kind/name": only a person can help. */
-  obstacles?: ReadonlyMap<string, { reason: string; message: string }>;
+  obstacles?: ReadonlyMap<string, Obstacle>;
   /** What the backend waits for, one clause, by "Kind/name". */
   waits?: ReadonlyMap<string, string>;
   /** Conditions as they were last reported, by "Kind/name". */

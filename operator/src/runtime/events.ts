@@ -1,6 +1,7 @@
 import { type Clock, delay, type Random } from "@nexus-federation/node/base/clock.ts";
 import { messageOf } from "@nexus-federation/node/base/errors.ts";
 import { BoundedQueue } from "@nexus-federation/node/base/queue.ts";
+import { apiGroup } from "../api/kinds.ts";
 import type { EventNote, EventSink, KubeClient, Log } from "./api.ts";
 import { isKubeError } from "./kube-error.ts";
 import type { RuntimeMetrics } from "./metrics.ts";
@@ -130,7 +131,7 @@ export class EventRecorder implements EventSink {
       kind: "Event",
       metadata: { name: `${name}.${suffix}`, namespace: namespaceOf(about) },
       eventTime: this.#microTime(),
-      reportingController: "federation.nexus.io/operator",
+      reportingController: `${apiGroup}/operator`,
       reportingInstance: this.#instance,
       type: note.type,
       reason: note.reason,

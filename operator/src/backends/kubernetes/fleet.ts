@@ -4,15 +4,17 @@
 // applies only those that differ; every write is idempotent, so a round that was cut short is simply done again.
 import { createHash } from "node:crypto";
 import { messageOf } from "@nexus-federation/node/base/errors.ts";
+import { amountOf } from "../../api/amount.ts";
+import { replaceVolumeAnnotation } from "../../api/annotations.ts";
 import type { BoxSpec } from "../../api/box.ts";
 import type { FederationSpec } from "../../api/federation.ts";
+import type { Obstacle } from "../../planner/observed.ts";
 import type { KubeClient } from "../../runtime/api.ts";
 import type { Applier } from "../../runtime/applier.ts";
 import { deleteIf } from "../../runtime/destructive.ts";
 import { isKubeError } from "../../runtime/kube-error.ts";
 import type { KubeObject } from "../../runtime/objects.ts";
 import { type ResourceType, resourceTypes } from "../../runtime/resource-types.ts";
-import { amountOf } from "./amount.ts";
 import {
   budgetOf,
   clientServiceOf,
@@ -79,7 +81,7 @@ export interface BoxOutcome {
   /** What is missing, one clause. */
   waits?: string;
   /** What only a person can help with; the rest of the box is as asked. */
-  refused?: { reason: string; message: string };
+  refused?: Obstacle;
   /** Objects that were written, "Kind/name". */
   written: string[];
 }
@@ -94,7 +96,7 @@ export class KubeFleet {
   readonly #asAsked = new Map<string, AsAsked>();
 
   /** Refused growths, by claim: what was asked, the answer, and in how many rounds it is asked again. */
-  readonly #ungrown = new Map<string, { asked: string; refused: BoxOutcome["refused"]; rounds: number }>();
+  readonly #ungrown = new Map<string, { asked: string; refused: Obstacle | undefined; rounds: number }>();
 
   constructor(needs: { client: KubeClient; applier: Applier; identities: Identities; images: Images }) {
     this.#client = needs.client;
@@ -147,7 +149,7 @@ export class KubeFleet {
       await this.#applyChildren(model, view, written);
       if (written.length === 0) this.#asAsked.set(name, asAsked);
     }
-    return { written, ...(refused === undefined ? {} : { refused }) };
+    return { written, refused };
   }
 
   async #applyChildren(model: BoxModel, view: NamespaceView, written: string[]): Promise<void> {
@@ -216,7 +218,7 @@ export class KubeFleet {
     wish: BoxWish,
     view: NamespaceView,
     { federation, written }: { federation: string; written: string[] },
-  ): Promise<{ uid: string; refused?: BoxOutcome["refused"] } | { waits: string }> {
+  ): Promise<{ uid: string; refused?: Obstacle } | { waits: string }> {
     const { namespace } = view;
     const name = volumeClaimName(wish.name);
     const claim = view.claims.get(name);
@@ -225,13 +227,12 @@ export class KubeFleet {
       const uid = claim.metadata.uid ?? "";
       if (at(claim, "status", "phase") === "Lost")
         return { waits: `volume claim ${name} has lost its volume: delete the claim once the disk is gone for good` };
-      const refused = await this.#grow(wish, claim, written);
-      return { uid, ...(refused === undefined ? {} : { refused }) };
+      return { uid, refused: await this.#grow(wish, claim, written) };
     }
-    const consent = wish.annotations["federation.nexus.io/replace-volume"] === former;
+    const consent = wish.annotations[replaceVolumeAnnotation] === former;
     if (former !== "" && !consent && !wish.mayReplaceVolume)
       return {
-        waits: `volume claim ${name} (${former}) is gone and a log cannot go on without what it held: bring it back, or consent to a new disk with the annotation federation.nexus.io/replace-volume: ${former}`,
+        waits: `volume claim ${name} (${former}) is gone and a log cannot go on without what it held: bring it back, or consent to a new disk with the annotation ${replaceVolumeAnnotation}: ${former}`,
       };
     const manifest = volumeClaimOf({ name: wish.name, namespace, federation, spec: wish.spec });
     written.push(`PersistentVolumeClaim/${name}`);
@@ -246,7 +247,7 @@ export class KubeFleet {
   }
 
   /** A claim only grows. The answer is why its class refuses to, which is asked again from time to time. */
-  async #grow(wish: BoxWish, claim: KubeObject, written: string[]): Promise<BoxOutcome["refused"]> {
+  async #grow(wish: BoxWish, claim: KubeObject, written: string[]): Promise<Obstacle | undefined> {
     const wanted = volumeSize(wish.spec);
     const has = amountOf(at(claim, "spec", "resources", "requests", "storage")) ?? 0;
     if ((amountOf(wanted) ?? 0) <= has || claim.metadata.deletionTimestamp !== undefined) return undefined;

@@ -1,5 +1,7 @@
 // What a person adds to a pod, merged into what the operator decides. Lists of named things (containers, volumes,
 // environment) are merged by name; what the operator needs is refused by name, never overwritten in silence.
+import { apiGroup } from "../../api/kinds.ts";
+
 type Json = Record<string, unknown>;
 
 export const containerName = "nexus";
@@ -32,7 +34,7 @@ const containerFields = [
   "lifecycle",
 ];
 const ownVolumes = ["config", "tls", "access", "data", "api", "identity"];
-const ownPrefix = "federation.nexus.io/";
+const ownPrefix = `${apiGroup}/`;
 
 interface Given {
   metadata?:

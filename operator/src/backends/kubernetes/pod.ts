@@ -31,7 +31,6 @@ export function askedOf(box: BoxModel): string {
     pullPolicy,
     pullSecrets,
     volumeUid,
-
     spec.role,
     spec.podTemplate ?? {},
     ...(box.audience === undefined ? [] : [{ audience: box.audience }]),

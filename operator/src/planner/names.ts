@@ -1,1 +1,0 @@
-export { systemZone } from "@nexus-federation/node/tree/system-zone.ts";
