@@ -6,13 +6,13 @@ import { Applier } from "@nexus-federation/operator/runtime/applier.ts";
 import { EventRecorder } from "@nexus-federation/operator/runtime/events.ts";
 import { Expectations } from "@nexus-federation/operator/runtime/expectations.ts";
 import { type InformerSettings, SharedInformer } from "@nexus-federation/operator/runtime/informer.ts";
-import { type KubeObject, keyOfName, keyOfObject, nameOfKey } from "@nexus-federation/operator/runtime/objects.ts";
-import { controllerName, controllerReference, isControlledBy } from "@nexus-federation/operator/runtime/owners.ts";
+import { type KubeObject, keyOfName, keyOfObject } from "@nexus-federation/operator/runtime/objects.ts";
 import { resourceTypes } from "@nexus-federation/operator/runtime/resource-types.ts";
 import { WorkQueue } from "@nexus-federation/operator/runtime/work-queue.ts";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { configMap, controlPlane, eventually, kubectl, mapType, newNamespace, restart, side } from "./harness/api.ts";
 import { FaultProxy } from "./harness/fault-proxy.ts";
+import { controllerName, controllerReference, isControlledBy, nameOf } from "./harness/owners.ts";
 
 const childType = resourceTypes.secret;
 const quick: Partial<InformerSettings> = { backoff: { firstMs: 50, maxMs: 400 }, stallMs: 1_500 };
@@ -66,7 +66,7 @@ class Controller {
   async #reconcile(key: string): Promise<Outcome> {
     const held = this.ledger.check(key);
     if (held.kind === "pending") return { kind: "retry", afterMs: held.retryAfterMs, reason: held.what };
-    const parent = this.parents.get(nameOfKey(key));
+    const parent = this.parents.get(nameOf(key));
     if (!parent) {
       this.ledger.forget(key);
       return { kind: "done" };

@@ -1,4 +1,4 @@
-// The small parts: conditions, owners, failpoints, names, errors, lines of a watch.
+// The small parts: conditions, failpoints, names, errors, lines of a watch.
 
 import type { IncomingMessage } from "node:http";
 import { Readable } from "node:stream";
@@ -12,8 +12,7 @@ import { EventRecorder } from "./events.ts";
 import { Failpoints } from "./failpoints.ts";
 import { KubeError } from "./kube-error.ts";
 import { linkSignals } from "./linked-signal.ts";
-import { compareVersions, type KubeObject, keyOfName, nameOfKey } from "./objects.ts";
-import { controllerName, controllerReference, isControlledBy } from "./owners.ts";
+import { compareVersions, type KubeObject } from "./objects.ts";
 import { ownTypes, pathOf, resourceTypes } from "./resource-types.ts";
 import { needs, object, pass } from "./testing/needs.ts";
 import { readWatch } from "./watch-stream.ts";
@@ -30,17 +29,6 @@ test("a condition keeps its time until its status changes", () => {
   expect(third[0]!.lastTransitionTime).toBe("1970-01-01T00:01:00Z");
   const long = mergeConditions(third, [{ ...ready, message: "x".repeat(5_000) }], { wallMs: 0, generation: 3 });
   expect(long[0]!.message.length).toBe(4_096);
-});
-
-test("an owner is known by uid, not by name", () => {
-  const owner = object("parent", 1, { uid: "1" });
-  const child = object("child", 2);
-  child.metadata.ownerReferences = [controllerReference(owner)];
-
-  expect(isControlledBy(child, owner)).toBe(true);
-  expect(isControlledBy(child, object("parent", 3, { uid: "2" }))).toBe(false);
-  expect(controllerName(child, "ConfigMap")).toEqual({ namespace: "ns", name: "parent" });
-  expect(controllerName(child, "Box")).toBeUndefined();
 });
 
 test("a failpoint crashes at the chosen passage and nowhere else", () => {
@@ -62,7 +50,6 @@ test("paths, keys and revisions", () => {
   );
   expect(pathOf(resourceTypes.node, { namespace: "ignored", name: "n" })).toBe("/api/v1/nodes/n");
   expect(pathOf(ownTypes.Box)).toBe("/apis/federation.nexus.io/v1alpha1/boxes");
-  expect(nameOfKey(keyOfName({ namespace: "ns", name: "a" }))).toEqual({ namespace: "ns", name: "a" });
   expect(["9", "10", "100", "10"].sort(compareVersions)).toEqual(["9", "10", "10", "100"]);
 });
 

@@ -58,12 +58,6 @@ export function keyOfName({ namespace, name }: ObjectName): string {
   return namespace === undefined ? name : `${namespace}/${name}`;
 }
 
-/** The inverse of keyOfName. */
-export function nameOfKey(key: string): ObjectName {
-  const slash = key.indexOf("/");
-  return slash < 0 ? { name: key } : { namespace: key.slice(0, slash), name: key.slice(slash + 1) };
-}
-
 /** keyOfName of an object. */
 export function keyOfObject(object: { metadata: { name: string; namespace?: string } }): string {
   return keyOfName(object.metadata);

@@ -1,4 +1,5 @@
-import type { KubeObject, ObjectName, OwnerReference } from "./objects.ts";
+// Owners of the sample controller's children; the operator's own objects have none (backends/kubernetes/children.ts).
+import type { KubeObject, ObjectName, OwnerReference } from "@nexus-federation/operator/runtime/objects.ts";
 
 /** What a child carries so that it is collected with its owner and found by it. Both are in one namespace. */
 export function controllerReference(owner: KubeObject): OwnerReference {
@@ -21,4 +22,10 @@ export function isControlledBy(child: KubeObject, owner: KubeObject): boolean {
 export function controllerName(child: KubeObject, kind: string): ObjectName | undefined {
   const owner = controllerOf(child);
   return owner?.kind === kind ? { namespace: child.metadata.namespace, name: owner.name } : undefined;
+}
+
+/** The name in the key (keyOfName) of a namespaced object. */
+export function nameOf(key: string): ObjectName {
+  const [namespace, name = ""] = key.split("/");
+  return { namespace, name };
 }
