@@ -1,11 +1,15 @@
 import { BootstrapRecord } from "@nexus-federation/proto/raft.ts";
+import type { LogMember } from "@nexus-federation/proto/records.ts";
 import { utf8 } from "../base/bytes.ts";
 import { messageOf, type Refusal, refuse } from "../base/errors.ts";
+import { isGroup } from "../log/group-index.ts";
 import { message } from "../raft/messages.ts";
 import type { Remote } from "../transport/ports.ts";
 import type { BootstrapCall } from "./api.ts";
+import { declaredMax } from "./config-bytes.ts";
 import { type HostCore, isSelf } from "./core.ts";
-import { timingOf } from "./settings.ts";
+import { recordsGroup } from "./records.ts";
+import { type Timing, timingOf } from "./settings.ts";
 import type { HostMessageType, WireMessage } from "./wire.ts";
 import { WireError } from "./wire-bytes.ts";
 import type { WitnessClient } from "./witness-client.ts";
@@ -79,16 +83,10 @@ export class Bootstraps {
     }
     const profile = timingOf(timing);
     if ("code" in profile) return profile;
+    const problem = foundersProblem(members);
+    if (problem !== undefined) return refuse("INVALID", problem);
     if (!members.some((member) => member.role !== "witness" && isSelf(this.#core.self, member))) {
       return refuse("INVALID", "The box that bootstraps a log must be one of its full members.");
-    }
-    const ids = new Set(members.map((member) => member.replica));
-    if (ids.size !== members.length || ids.has(0)) return refuse("INVALID", "Members need replica ids of their own.");
-    const voters = members.filter((member) => member.role === "voter").length;
-    const witnesses = members.filter((member) => member.role === "witness").length;
-    if (voters === 0) return refuse("INVALID", "A log needs at least one full voter.");
-    if (witnesses > 1 || (witnesses === 1 && voters !== 2)) {
-      return refuse("INVALID", "A witness stands, alone, beside exactly two full members.");
     }
     return undefined;
   }
@@ -201,14 +199,38 @@ export class Bootstraps {
   }
 }
 
+/** Why a log cannot begin with these members, as a sentence. */
+function foundersProblem(members: readonly LogMember[]): string | undefined {
+  if (members.length > declaredMax) return `A log has at most ${declaredMax} members, not ${members.length}.`;
+  const ids = new Set(members.map((member) => member.replica));
+  if (ids.size !== members.length || ids.has(0)) return "Members need replica ids of their own.";
+  const count = (role: string) => members.filter((member) => member.role === role).length;
+  const [voters, witnesses] = [count("voter"), count("witness")];
+  if (voters === 0) return "A log needs at least one full voter.";
+  if (witnesses > 1 || (witnesses === 1 && voters !== 2)) {
+    return "A witness stands, alone, beside exactly two full members.";
+  }
+  return undefined;
+}
+
 function encoded(record: BootstrapRecord): Uint8Array {
   return BootstrapRecord.encode(record).finish();
 }
 
 function recordOf(wire: WireMessage): BootstrapRecord {
+  let record: BootstrapRecord;
   try {
-    return BootstrapRecord.decode(wire.message.context);
+    record = BootstrapRecord.decode(wire.message.context);
   } catch (error) {
     throw new WireError(`the record of a log that begins cannot be read: ${messageOf(error)}`);
   }
+  const { log, generation, members, timing } = record;
+  if (log === recordsGroup || !isGroup(log, generation)) throw new WireError(`there is no log ${log}/${generation}`);
+  const problem = foundersProblem(members) ?? textOf(timingOf(timing));
+  if (problem !== undefined) throw new WireError(`log ${log} cannot begin: ${problem}`);
+  return record;
+}
+
+function textOf(timing: Timing | Refusal): string | undefined {
+  return "code" in timing ? timing.message : undefined;
 }

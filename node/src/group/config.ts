@@ -1,7 +1,8 @@
-import { ConfigChangeData, GroupConfig } from "@nexus-federation/proto/raft.ts";
+import { GroupConfig } from "@nexus-federation/proto/raft.ts";
 import type { LogMember } from "@nexus-federation/proto/records.ts";
 import { equalBytes } from "../base/bytes.ts";
 import type { ConfChange, ConfState } from "../raft/types.ts";
+import { readChange } from "./config-bytes.ts";
 
 // The configuration of a log, as stored: the core's ids plus who stands behind them. Values are replaced, never changed.
 
@@ -43,7 +44,7 @@ export function changedConfig(
   made: { state: ConfState; index: number },
 ): GroupConfig {
   const { state, index } = made;
-  const data = ConfigChangeData.decode(change.context);
+  const data = readChange(change.context);
   const known = new Map(config.members.map((member) => [member.replica, member]));
   for (const member of data.members) known.set(member.replica, member);
   const learners = new Set([...state.learners, ...state.learnersNext]);

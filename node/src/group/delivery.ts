@@ -5,6 +5,7 @@ import { NONE } from "../raft/types.ts";
 import type { Remote } from "../transport/ports.ts";
 import type { ChunkHold } from "./chunk-hold.ts";
 import { isWitness, memberOf } from "./config.ts";
+import { checkEntry } from "./config-bytes.ts";
 import type { HostCore } from "./core.ts";
 import type { Replica } from "./replica.ts";
 import { readFrame, type WireMessage } from "./wire.ts";
@@ -110,6 +111,7 @@ export class Delivery {
     const { message: m } = wire;
     // State travels as bulk; a snapshot in a frame has none.
     if (m.type === "MsgSnap" || m.type === "MsgProp") return;
+    for (const { type, data } of m.entries) checkEntry(type, data);
     if (isBeyondLog(replica, m)) {
       const last = replica.node.raft.log.lastIndex();
       this.#hooks.lost(replica, `entries up to ${m.commit} were acknowledged, ${last} is the last`);

@@ -39,9 +39,10 @@ export function decodeCommand(data: Uint8Array): Command | undefined {
   }
 }
 
-/** Addresses of the chunks that an entry's data refers to. */
+/** Addresses of the chunks that an entry's data refers to; none when its bytes are no command. */
 export function chunksOf(data: Uint8Array): Uint8Array[] {
-  return data[0] === EntryKind.commandWithChunks ? chunksOfCommand(Command.decode(data.subarray(1))) : [];
+  const command = data[0] === EntryKind.commandWithChunks ? decodeCommand(data) : undefined;
+  return command === undefined ? [] : chunksOfCommand(command);
 }
 
 export function chunksOfCommand(command: Command): Uint8Array[] {

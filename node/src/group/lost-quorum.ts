@@ -8,6 +8,7 @@ import type { RecoveredGroup } from "../log/replay.ts";
 import type { Entry } from "../raft/types.ts";
 import type { RecoveryCall } from "./api.ts";
 import { emptyConfig } from "./config.ts";
+import { bannedMax } from "./config-bytes.ts";
 import type { HostCore } from "./core.ts";
 import { EntryKind } from "./entry.ts";
 import type { Replica } from "./replica.ts";
@@ -142,6 +143,11 @@ function refusalOf(replica: Replica, call: RecoveryCall, self: Uint8Array): Refu
   }
   if (epoch < 1) return refuse("INVALID", `epoch: 1 or more is expected, ${epoch} came.`);
   if (abandoned.some((one) => one.length !== 16)) return refuse("INVALID", "abandoned: incarnations have 16 bytes.");
+  if (config.banned.length + abandoned.length > bannedMax) {
+    return fail(
+      `Log ${log} has banned ${config.banned.length} incarnations, at most ${bannedMax} are kept; move its zone to a new log.`,
+    );
+  }
   if (abandoned.some((one) => equalBytes(one, self))) return refuse("INVALID", "abandoned: names this box's own disk.");
   const stays = (member: LogMember) => !abandoned.some((one) => equalBytes(one, member.incarnation));
   const left = new Set(config.members.filter(stays).map((member) => member.replica));

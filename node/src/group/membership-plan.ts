@@ -5,6 +5,7 @@ import { membershipRefusal } from "../raft/membership.ts";
 import type { Mode } from "../raft/pairsolo.ts";
 import type { ConfChangeSingle } from "../raft/types.ts";
 import { confStateOf, isJoint } from "./config.ts";
+import { declaredMax } from "./config-bytes.ts";
 
 // From where a log's members stand to what was declared, one safe step at a time. A function of what is, so that any
 // leader, after any crash, goes on where the last one stopped.
@@ -33,6 +34,7 @@ export type MembershipStep =
 /** Why a declaration can never be reached, as a sentence; undefined when it can. */
 export function targetRefusal(config: GroupConfig, members: readonly DeclaredReplica[]): string | undefined {
   const count = (role: string) => members.filter((member) => member.role === role).length;
+  if (members.length > declaredMax) return `${members.length} members are declared, a log has at most ${declaredMax}.`;
   const boxes = new Set(members.map((member) => member.box));
   if (boxes.size !== members.length) return "A box is named twice; each box holds one replica of a log.";
   for (const { box, role, incarnation } of members) {

@@ -1,3 +1,4 @@
+import { assert } from "../base/assert.ts";
 import { noBytes } from "../base/bytes.ts";
 import type { Message } from "../raft/messages.ts";
 import type { PeerNetwork } from "../transport/ports.ts";
@@ -33,7 +34,7 @@ export class Outbox {
     let bytes = message.context.length + 256;
     for (const entry of message.entries) bytes += entry.data.length + 64;
     if (frame.count > 0 && frame.sizeBytes + bytes > frameBytesSoft) this.#send(box, frame);
-    if (bytes > messageBytesMax) throw new RangeError(`a message of ${bytes} bytes fits no frame`);
+    assert(bytes <= messageBytesMax, `a message of ${bytes} bytes fits a frame`);
     frame.add({ log, generation, message, quiesce, host, conf: noBytes });
     this.#open.add(box);
   }

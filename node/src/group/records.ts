@@ -1,4 +1,5 @@
 import { type HostRecord, HostRecords } from "@nexus-federation/proto/raft.ts";
+import { NexusError } from "../base/errors.ts";
 import type { LogWrite } from "../log/records.ts";
 
 /** Group number in the segment log under which the host keeps its own records. No log has it. */
@@ -22,7 +23,7 @@ export class Records {
   constructor(stored: { index: number; conf: Uint8Array } | undefined) {
     this.#version = stored?.index ?? 0;
     if (stored === undefined) return;
-    for (const record of HostRecords.decode(stored.conf).records) this.#byLog.set(record.log, record);
+    for (const record of recordsIn(stored.conf)) this.#byLog.set(record.log, record);
   }
 
   get(log: number): HostRecord | undefined {
@@ -69,3 +70,13 @@ const blank: HostRecord = {
   stateGeneration: 0,
   lost: "",
 };
+
+function recordsIn(bytes: Uint8Array): HostRecord[] {
+  try {
+    return HostRecords.decode(bytes).records;
+  } catch (cause) {
+    const text =
+      "What this box remembers of its logs cannot be read: empty its folder, and it is filled from the others.";
+    throw new NexusError("CORRUPT", text, { cause });
+  }
+}

@@ -1,10 +1,12 @@
-import { GroupConfig } from "@nexus-federation/proto/raft.ts";
+import type { GroupConfig } from "@nexus-federation/proto/raft.ts";
 import type { Random } from "../base/clock.ts";
+import { messageOf } from "../base/errors.ts";
 import type { LogWrite } from "../log/records.ts";
 import type { RecoveredGroup } from "../log/replay.ts";
 import { RawNode } from "../raft/rawnode.ts";
 import type { HardState, Logger } from "../raft/types.ts";
 import { confStateOf, emptyConfig, replicaOf } from "./config.ts";
+import { checkEntry, readConfig } from "./config-bytes.ts";
 import type { SelfIdentity } from "./core.ts";
 import type { PendingTotal } from "./pending.ts";
 import type { ReplicaState, StatePosition } from "./ports.ts";
@@ -55,9 +57,11 @@ const zero: HardState = { term: 0, vote: 0, commit: 0 };
  */
 export function openReplica(needs: OpenNeeds, open: OpenReplica): { replica: Replica; repair: LogWrite | undefined } {
   const standing = standingOf(open);
-  const { position, lost } = standing;
+  const { position } = standing;
   // A replica that lost its state still knows from its log whom to ask.
-  const config = configOf(position?.config, open.recovered?.snapshotMeta?.conf);
+  const stored = configOf(position?.config, open.recovered?.snapshotMeta?.conf);
+  const config = typeof stored === "string" ? emptyConfig() : stored;
+  const lost = standing.lost ?? (typeof stored === "string" ? stored : undefined);
   const { self, settings } = needs;
   const id = Math.max(open.replica, replicaOf(config, self.box, self.incarnation), 1);
   const conf = confStateOf(config);
@@ -93,13 +97,30 @@ export function openReplica(needs: OpenNeeds, open: OpenReplica): { replica: Rep
   return { replica, repair: standing.repair };
 }
 
-/** The log's begin knows of a recovery from a lost quorum before the state does, which is written later. */
-function configOf(applied: Uint8Array | undefined, begin: Uint8Array | undefined): GroupConfig {
-  if (applied === undefined) return begin === undefined ? emptyConfig() : GroupConfig.decode(begin);
-  const config = GroupConfig.decode(applied);
-  if (begin === undefined) return config;
-  const first = GroupConfig.decode(begin);
-  return (first.recovery?.epoch ?? 0) > (config.recovery?.epoch ?? 0) ? first : config;
+/**
+ * The log's begin knows of a recovery from a lost quorum before the state does, which is written later. The sentence says
+ * that neither can be read.
+ */
+function configOf(applied: Uint8Array | undefined, begin: Uint8Array | undefined): GroupConfig | string {
+  try {
+    const first = begin === undefined ? emptyConfig() : readConfig(begin);
+    const config = applied === undefined ? first : readConfig(applied);
+    return (first.recovery?.epoch ?? 0) > (config.recovery?.epoch ?? 0) ? first : config;
+  } catch (error) {
+    return messageOf(error);
+  }
+}
+
+/** Why the log cannot be applied here; what other logs of the box hold does not depend on it. */
+function unreadable(entries: RecoveredGroup["entries"]): string | undefined {
+  for (const { index, type, data } of entries) {
+    try {
+      checkEntry(type, data);
+    } catch (error) {
+      return `entry ${index}: ${messageOf(error)}`;
+    }
+  }
+  return undefined;
 }
 
 /** The profile a configuration names; one written by a newer version that is not understood counts as `region`. */
@@ -146,7 +167,8 @@ function standingOf({ log, generation, recovered, state }: OpenReplica): Standin
   const entries = recovered?.entries ?? [];
   const hardState = recovered?.hardState ?? zero;
   const base: Standing = { position, start, entries, hardState, lost: undefined, repair: undefined };
-  if (recovered?.corrupt !== undefined) return { ...base, lost: recovered.corrupt };
+  const lost = recovered?.corrupt ?? unreadable(entries);
+  if (lost !== undefined) return { ...base, lost };
   if (position === undefined) return withoutState(base, { recovered, state });
   if (position.index < start.index) {
     return { ...base, lost: `the state ends at ${position.index}, the log begins after ${start.index}` };

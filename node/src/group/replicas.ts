@@ -1,4 +1,5 @@
 import { type BootstrapRecord, GroupConfig, type HostRecord } from "@nexus-federation/proto/raft.ts";
+import { isGroup } from "../log/group-index.ts";
 import type { RecoveredGroup } from "../log/replay.ts";
 import { firstConfig, replicaOf } from "./config.ts";
 import type { HostCore } from "./core.ts";
@@ -122,7 +123,7 @@ export class Replicas {
     const current = replicas.get(log);
     const mayCall = type === "MsgApp" || type === "MsgHeartbeat" || type === "MsgSnap";
     const known = records.of(log, generation);
-    if (!mayCall || log === recordsGroup || generation < known.generation) return current;
+    if (!mayCall || log === recordsGroup || !isGroup(log, generation) || generation < known.generation) return current;
     if (generation === known.generation && to <= known.replica) return current;
     if (current === undefined && replicas.size >= settings.logsMax) return current;
     if (current !== undefined) {

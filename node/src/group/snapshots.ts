@@ -1,15 +1,16 @@
-import type { RaftMessage } from "@nexus-federation/proto/raft.ts";
-import { GroupConfig } from "@nexus-federation/proto/raft.ts";
+import type { GroupConfig, RaftMessage } from "@nexus-federation/proto/raft.ts";
 import { Backoff } from "../base/backoff.ts";
-import { messageOf, type Refusal, refuse } from "../base/errors.ts";
+import { messageOf, NexusError, type Refusal, refuse } from "../base/errors.ts";
 import { type Message, message } from "../raft/messages.ts";
 import type { Remote, SnapshotStart } from "../transport/ports.ts";
 import { confStateOf, memberOf } from "./config.ts";
+import { readConfig } from "./config-bytes.ts";
 import { boxOf, type HostCore, isSelf } from "./core.ts";
 import type { Delivery } from "./delivery.ts";
 import type { StateRestore } from "./ports.ts";
 import type { PreparedSnapshot, Replica } from "./replica.ts";
 import type { WireMessage } from "./wire.ts";
+import { WireError } from "./wire-bytes.ts";
 
 /** Number of MsgSnap on the wire (wire.ts). */
 const snapshotType = 6;
@@ -125,7 +126,7 @@ export class Snapshots {
   /** A bulk stream from a leader. Undefined once the state is live here, and durable. */
   async receive(from: Remote, start: SnapshotStart, data: AsyncIterable<Uint8Array>): Promise<Refusal | undefined> {
     const wire = wireOf(start.message);
-    if (wire === undefined) return refuse("INVALID", "a snapshot names its index, term and configuration");
+    if ("code" in wire) return wire;
     const replica = this.#delivery().replicaFor(from, wire);
     if (replica === undefined) return refuse("PRECONDITION_FAILED", "this replica is not meant, or may not take it");
     const { log } = replica;
@@ -155,7 +156,7 @@ export class Snapshots {
     const snapshot = wire.message.snapshot;
     if (snapshot === undefined) return refuse("INVALID", "the snapshot is missing");
     const { index, term, epoch } = snapshot;
-    const config = GroupConfig.decode(wire.conf);
+    const config = readConfig(wire.conf);
     const member = memberOf(config, replica.id);
     if (member === undefined || !isSelf(this.#core.self, member)) {
       return refuse("PRECONDITION_FAILED", "the snapshot's configuration means another box or incarnation");
@@ -163,7 +164,8 @@ export class Snapshots {
     for await (const piece of unframed(data)) restore.add(piece);
     await restore.finish({ index, term, epoch, config: wire.conf });
     await this.#fetchChunks(restore, { log: replica.log, boxes: this.#holders(config, from) });
-    if (this.#core.replicas.get(replica.log) !== replica) throw new Error("the replica was removed");
+    if (this.#core.replicas.get(replica.log) !== replica)
+      throw new NexusError("ZONE_UNAVAILABLE", "the replica was removed");
     const prepared = { restore, position: { index, term, epoch, config: wire.conf } };
     replica.prepared = prepared;
     const m: Message = { ...wire.message, snapshot: { ...snapshot, confState: confStateOf(config) } };
@@ -248,7 +250,7 @@ async function* unframed(data: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8A
     parts = rest.length === 0 ? [] : [rest];
     gathered = rest.length;
   }
-  if (gathered > 0) throw new Error("the stream ends within a piece");
+  if (gathered > 0) throw new WireError("the stream ends within a piece");
 }
 
 /** Bytes of the first piece with its length; 4 while that is not known, which is more than there is. */
@@ -257,7 +259,8 @@ function neededBytes(parts: readonly Uint8Array[]): number {
   const head = first !== undefined && first.length >= 4 ? first : Buffer.concat(parts);
   if (head.length < 4) return 4;
   const length = Buffer.from(head.buffer, head.byteOffset, 4).readUInt32LE();
-  if (length > pieceBytesMax) throw new Error(`a piece of ${length} bytes is too long`);
+  if (length > pieceBytesMax)
+    throw new WireError(`a piece of ${length} bytes is too long, at most ${pieceBytesMax} are taken`);
   return 4 + length;
 }
 
@@ -283,13 +286,25 @@ function bare(m: Message): RaftMessage {
   };
 }
 
-function wireOf(raw: RaftMessage): WireMessage | undefined {
-  if (raw.snapshot === undefined || raw.type !== snapshotType) return undefined;
+function wireOf(raw: RaftMessage): WireMessage | Refusal {
+  if (raw.snapshot === undefined || raw.type !== snapshotType) {
+    return refuse("INVALID", "a snapshot names its index, term and configuration");
+  }
   const m = message("MsgSnap", raw.to);
   m.from = raw.from;
   m.term = raw.term;
   const { index, term, epoch, conf } = raw.snapshot;
-  m.snapshot = { index, term, epoch, confState: confStateOf(GroupConfig.decode(conf)), data: new Uint8Array(0) };
+  const config = configIn(conf);
+  if ("code" in config) return config;
+  m.snapshot = { index, term, epoch, confState: confStateOf(config), data: new Uint8Array(0) };
   const { log, generation } = raw;
   return { log, generation, quiesce: false, host: undefined, message: m, conf };
+}
+
+function configIn(conf: Uint8Array): GroupConfig | Refusal {
+  try {
+    return readConfig(conf);
+  } catch (error) {
+    return refuse("INVALID", `snapshot: ${messageOf(error)}`);
+  }
 }

@@ -1,4 +1,4 @@
-import { must } from "../base/assert.ts";
+import { assert, must } from "../base/assert.ts";
 import type { HardState } from "../raft/types.ts";
 import { entryBytes, type LogRecord, type SnapshotMeta } from "./records.ts";
 
@@ -167,9 +167,15 @@ export class GroupIndexes {
 }
 
 const generations = 2 ** 16;
+const groups = 2 ** 37;
+
+/** Whether there can be such a group: what comes from elsewhere is asked before it gets here. */
+export function isGroup(group: number, generation: number): boolean {
+  return group < groups && generation < generations;
+}
 
 /** Key of a group and generation in maps. */
 export function groupKey(group: number, generation: number): number {
-  if (!(generation < generations && group < 2 ** 37)) throw new RangeError("group below 2^37, generation below 2^16");
+  assert(isGroup(group, generation), `group ${group} is below 2^37, generation ${generation} below 2^16`);
   return group * generations + generation;
 }

@@ -5,7 +5,8 @@ import type { DownloadFrame } from "@nexus-federation/proto/files.ts";
 import type { FileInfo, ReadResult } from "@nexus-federation/proto/records.ts";
 import type { FastifyInstance, FastifyReply, FastifyRequest } from "fastify";
 import { equalBytes, hexOf, noBytes } from "../base/bytes.ts";
-import { isRefusal, refuse } from "../base/errors.ts";
+import { isRefusal, NexusError, refuse } from "../base/errors.ts";
+import { refusalOfFailure } from "../base/failure.ts";
 import { defaultBoxLimits } from "../box/limits.ts";
 import type { Address } from "../tree/path.ts";
 import { jsonFile, jsonReceipt, refusalOf, revisionOf, sendProblem, setReceipt } from "./http-answers.ts";
@@ -183,9 +184,12 @@ async function sendContent(door: Door, { request, reply, address, read, range }:
 async function* contentOf(frames: AsyncIterable<DownloadFrame>, info: FileInfo): AsyncIterable<Uint8Array> {
   for await (const frame of frames) {
     const result = frame.head?.result;
-    if (result?.$case === "failure") throw new Error(result.value.message);
+    if (result?.$case === "failure") {
+      const refusal = refusalOfFailure(result.value);
+      throw new NexusError(refusal.code, refusal.message, { refusal });
+    }
     if (result?.$case === "read" && !equalBytes(result.value.info?.etag ?? noBytes, info.etag))
-      throw new Error("the file was replaced meanwhile");
+      throw new NexusError("PRECONDITION_FAILED", "The file was replaced while it was read: read it again.");
     if (frame.data.length > 0) yield frame.data;
   }
 }

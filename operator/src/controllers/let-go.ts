@@ -1,3 +1,4 @@
+import { NexusError } from "@nexus-federation/node/base/errors.ts";
 import { finalizer } from "../backends/kubernetes/names.ts";
 import type { KubeClient } from "../runtime/api.ts";
 import { hasFinalizer, removeFinalizer } from "../runtime/finalizers.ts";
@@ -28,7 +29,8 @@ export async function letGo(client: KubeClient, namespaces: readonly string[]): 
       }
     }
   }
-  throw new Error(`something puts the finalizer ${finalizer} on again: is an operator still running?`);
+  const text = `something puts the finalizer ${finalizer} on again: is an operator still running?`;
+  throw new NexusError("PRECONDITION_FAILED", text);
 }
 
 async function heldObjects(client: KubeClient, namespaces: readonly string[]): Promise<KubeObject[]> {

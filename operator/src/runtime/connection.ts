@@ -3,6 +3,7 @@ import { Agent as HttpAgent } from "node:http";
 import { Agent as HttpsAgent, type RequestOptions } from "node:https";
 import type { KubeConfig } from "@kubernetes/client-node";
 import type { Clock } from "@nexus-federation/node/base/clock.ts";
+import { KubeError } from "./kube-error.ts";
 
 /** Calls and watches that are open at once; more wait for a connection, inside their deadline. */
 const connectionsMax = 128;
@@ -63,7 +64,12 @@ export class Connection {
   async #read(): Promise<Endpoint> {
     const config = this.#load();
     const cluster = config.getCurrentCluster();
-    if (!cluster) throw new Error("the kubeconfig names no current cluster");
+    if (!cluster) {
+      throw new KubeError(
+        "INVALID",
+        "The kubeconfig names no current cluster: kubectl config use-context chooses one.",
+      );
+    }
     const url = new URL(cluster.server);
     const options: RequestOptions = {};
     await config.applyToHTTPSOptions(options);

@@ -1,5 +1,6 @@
 // Places where a test kills the operator: between any two writes of one reconcile. Without the environment variable
 // NEXUS_FAILPOINT every place is a comparison with undefined.
+import { NexusError } from "@nexus-federation/node/base/errors.ts";
 
 /** A named place and the how-manieth passage through it ends the process. */
 interface Chosen {
@@ -32,6 +33,9 @@ export const noFailpoints = new Failpoints(undefined, () => {});
 
 function parse(text: string): Chosen {
   const found = /^([a-z][a-z0-9-]*)(?::([1-9][0-9]{0,5}))?$/.exec(text);
-  if (!found) throw new Error(`NEXUS_FAILPOINT is NAME or NAME:HIT with HIT from 1, got ${JSON.stringify(text)}`);
+  if (!found) {
+    const came = JSON.stringify(text);
+    throw new NexusError("INVALID", `NEXUS_FAILPOINT is NAME or NAME:HIT with HIT from 1, got ${came}`);
+  }
   return { name: found[1]!, hit: Number(found[2] ?? 1) };
 }
