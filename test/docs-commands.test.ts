@@ -69,7 +69,17 @@ describe.each(pages.map((page) => [relative(root, page), page]))("%s", (_name, p
   test("names annotations and kinds that exist", () => {
     for (const [, name] of text.matchAll(/federation\.nexus\.io\/([a-z][a-z-]+)/g))
       expect(
-        ["drain", "fence", "hibernate", "pause", "replace-volume", "confirm-delete", "box", "in-use"],
+        [
+          "drain",
+          "fence",
+          "hibernate",
+          "pause",
+          "replace-volume",
+          "confirm-delete",
+          "rotate-authority",
+          "box",
+          "in-use",
+        ],
         name,
       ).toContain(name);
     const known = kindNames.flatMap((kind) => [kinds[kind].plural, kinds[kind].shortName, kind.toLowerCase()]);

@@ -76,13 +76,15 @@ async function count(kind: string): Promise<number> {
 async function reactions(): Promise<number[]> {
   const times: number[] = [];
   const watch = spawn(plane.binaries.kubectl, [
-    ...["--kubeconfig", plane.kubeconfig, "get", "statefulsets", "-A", "--watch-only", "-o"],
+    ...["--kubeconfig", plane.kubeconfig, "get", "statefulsets", "-A", "--watch", "-o"],
     'jsonpath={.metadata.namespace}/{.metadata.name} {.spec.template.metadata.annotations.turn}{"\\n"}',
   ]);
   const seen = new Map<string, number>();
   watch.stdout.setEncoding("utf8").on("data", (text: string) => {
     for (const line of text.split("\n")) if (!seen.has(line)) seen.set(line, performance.now());
   });
+  // What it prints of the present says that it watches.
+  await until("the watch", async () => seen.size > 0, { withinMs: 60_000 });
   for (let turn = 1; turn <= changes; turn++) {
     const namespace = namespaces[turn % namespaces.length]!;
     const name = `box-${(turn % boxesEach) + 1}`;

@@ -59,12 +59,15 @@ export class Authority {
     this.certificatePem = certificate.toString("pem");
   }
 
-  /** A new authority with an empty revocation list, in memory; `save` keeps it. */
-  static async create(federation: string, nowMs: number): Promise<Authority> {
+  /**
+   * A new authority with an empty revocation list, in memory; `save` keeps it. `mark` tells it from another authority of
+   * the federation: verifiers find the revocation list of a certificate by its issuer's name.
+   */
+  static async create(federation: string, nowMs: number, mark = ""): Promise<Authority> {
     assert(idPattern.test(federation), "a federation name is letters, digits, dot, dash or underscore");
     const keys = await webcrypto.subtle.generateKey(algorithm, true, ["sign", "verify"]);
     const certificate = await x509.X509CertificateGenerator.createSelfSigned({
-      name: [{ CN: [`nexus ${federation}`] }],
+      name: [{ CN: [`nexus ${mark === "" ? "" : `${mark} `}${federation}`.slice(0, 64)] }],
       notBefore: new Date(nowMs - backdateMs),
       notAfter: new Date(nowMs + authorityLifeMs),
       signingAlgorithm: algorithm,

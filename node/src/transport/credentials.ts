@@ -9,13 +9,13 @@ import { type Identity, parseIdentityUri } from "../auth/identities.ts";
 import { NexusError } from "../base/errors.ts";
 
 export interface Credentials {
-  /** The authority's certificate, PEM. */
+  /** The authority's certificate, PEM; two while one takes the other's place. */
   ca: string;
   /** Own certificate, PEM. */
   certificate: string;
   /** Private key of `certificate`, PEM. */
   key: string;
-  /** Revocation list of `ca`, PEM; without one nothing counts as revoked. */
+  /** Revocation list of `ca`, one of each authority, PEM; without one nothing counts as revoked. */
   crl?: string;
 }
 
@@ -59,9 +59,12 @@ export function secureContextOf(credentials: Partial<Credentials>): SecureContex
   }
 }
 
+const listPattern = /-----BEGIN X509 CRL-----[\s\S]*?-----END X509 CRL-----/g;
+
 export function contextOptions(credentials: Partial<Credentials>) {
   const { ca, certificate, key, crl } = credentials;
-  return { ca, cert: certificate, key, ...(crl === undefined ? {} : { crl }) };
+  // Of one text Node reads every certificate, but only the first list.
+  return { ca, cert: certificate, key, ...(crl === undefined ? {} : { crl: crl.match(listPattern) ?? crl }) };
 }
 
 /** When the own certificate ends, wall milliseconds. */

@@ -14,6 +14,11 @@ export const pauseAnnotation = `${apiGroup}/pause`;
 export const replaceVolumeAnnotation = `${apiGroup}/replace-volume`;
 /** On a Box that is to be deleted: its own name. */
 export const confirmDeleteAnnotation = `${apiGroup}/confirm-delete`;
+/**
+ * On the Secret of the authority: another one takes its place, step by step. `introduce`: both are trusted and it stays so;
+ * any other value: to the end, where the annotation is taken off.
+ */
+export const rotateAuthorityAnnotation = `${apiGroup}/rotate-authority`;
 
 export const intents = [drainAnnotation, fenceAnnotation, hibernateAnnotation, pauseAnnotation] as const;
 

@@ -8,8 +8,9 @@ import type { Clock, Random } from "@nexus-federation/node/base/clock.ts";
 import { systemZone } from "@nexus-federation/node/tree/system-zone.ts";
 import type { StatusReply } from "@nexus-federation/proto/admin.ts";
 import { isAsked, pauseAnnotation } from "../api/annotations.ts";
+import { AuthorityRotation } from "../backends/kubernetes/authority-rotation.ts";
 import { type BoxWish, type Images, KubeFleet, type Surroundings } from "../backends/kubernetes/fleet.ts";
-import { Identities } from "../backends/kubernetes/identities.ts";
+import { Identities, isOwn } from "../backends/kubernetes/identities.ts";
 import { operatorCertificateName, uidsName } from "../backends/kubernetes/names.ts";
 import { refusedFields } from "../backends/kubernetes/pod-template.ts";
 import type { NamespaceView } from "../backends/kubernetes/view.ts";
@@ -73,6 +74,7 @@ export class FederationController {
   #name = "";
   #fleet: KubeFleet | undefined;
   #identities: Identities | undefined;
+  #rotation: AuthorityRotation | undefined;
   #admin: Admin | undefined;
   #executor: Executor | undefined;
   #executing: Promise<void> | undefined;
@@ -125,6 +127,7 @@ export class FederationController {
     const observed = this.#observe({ found, desired, view }, { workloads, replies });
     const actions = this.#isPaused(found) ? [] : plan(desired, observed, this.#needs.clock.wallMs());
     this.#rounds.note(actions, (key) => found.objects.has(key));
+    if (isOwn(found.federation?.tls) && !this.#isPaused(found)) await this.#rotation?.round(view, workloads);
     await this.#act(actions, { found, desired, observed, view, around });
     await this.#remember(found, observed);
     await this.#finalizers.keep({ found, desired, observed, view, named: namedBoxes(desired, observed) });
@@ -158,6 +161,9 @@ export class FederationController {
       const isFixed = () => this.#keepsake.federation !== "";
       const operator = cluster === "" ? "operator" : cluster;
       this.#identities = new Identities({ client, applier, clock, random, namespace, federation, operator, isFixed });
+      const { events, log } = this.#needs;
+      const now = () => clock.now();
+      this.#rotation = new AuthorityRotation({ identities: this.#identities, federation, now, events, log });
       this.#fleet = new KubeFleet({ client, applier, identities: this.#identities, images });
       this.#admin?.close();
       this.#admin = undefined;

@@ -298,6 +298,8 @@ export class SharedInformer<T extends KubeObject = KubeObject> implements Inform
     metrics.cacheFaults.inc({ kind: this.type.kind, fault });
     const fields = { kind: this.type.kind, fault, error: messageOf(error), ...more };
     if (fault === "handler" || fault === "index") log.error(fields, "a function that follows the cache threw");
+    // A server without any change to tell of sends no bookmarks either: silence alone is no reason to wake anybody.
+    else if (fault === "stall") log.debug(fields, "the watch was silent for long and is begun anew");
     else log.warn(fields, "the cache lost its watch and heals itself");
   }
 }

@@ -1,15 +1,9 @@
 // Certificates and the owner's token of a federation in a namespace. The authority is a Secret that outlives every box;
 // leaves are Secrets of the boxes, issued again when a third of their life is left. Where cert-manager or a person issues
 // them, the operator only reads.
-import { createHash } from "node:crypto";
+import { createHash, X509Certificate } from "node:crypto";
 import type { Clock, Random } from "@nexus-federation/node/base/clock.ts";
-import { NexusError } from "@nexus-federation/node/base/errors.ts";
-import {
-  Authority,
-  type AuthorityTexts,
-  leafLifeMs,
-  revocationListLifeMs,
-} from "@nexus-federation/node/transport/authority.ts";
+import { leafLifeMs } from "@nexus-federation/node/transport/authority.ts";
 import { type Credentials, expiresAtMs } from "@nexus-federation/node/transport/credentials.ts";
 import type { FederationSpec } from "../../api/federation.ts";
 import type { KubeClient } from "../../runtime/api.ts";
@@ -18,10 +12,10 @@ import { isKubeError } from "../../runtime/kube-error.ts";
 import type { KubeObject } from "../../runtime/objects.ts";
 import { resourceTypes } from "../../runtime/resource-types.ts";
 import { ownerPrincipal, ownerTokenBytes, renewBelow } from "../shared/credentials.ts";
+import { AuthorityStore, type Trust } from "./authority-store.ts";
 import { GivenSecrets } from "./given-secrets.ts";
 import {
   accessName,
-  authorityName,
   boxPorts,
   boxUidAnnotation,
   certificateName,
@@ -34,6 +28,7 @@ import {
   serviceHost,
   tokenName,
 } from "./names.ts";
+import { encoded, textOf } from "./secret-texts.ts";
 
 export interface IdentityNeeds {
   client: KubeClient;
@@ -59,30 +54,29 @@ export interface CertificateWish {
 
 export class Identities {
   readonly #needs: IdentityNeeds;
-  #authority: Authority | undefined;
-  #operator: Credentials | undefined;
+  readonly authority: AuthorityStore;
+  #operator: { leaf: Credentials; issuerName: string } | undefined;
   readonly #given: GivenSecrets;
   /** What clients are to trust where somebody else issues. */
   #givenCa = "";
 
   constructor(needs: IdentityNeeds) {
     this.#needs = needs;
+    this.authority = new AuthorityStore(needs);
     this.#given = new GivenSecrets(needs);
   }
 
   /** The operator's own credentials, renewed. Undefined while somebody else has yet to issue them. */
   async operator(tls: Tls | undefined): Promise<Credentials | undefined> {
     if (isOwn(tls)) {
-      const authority = await this.#open();
-      const now = this.#needs.clock.wallMs();
-      if (
-        this.#operator === undefined ||
-        !lasts(expiresAtMs(this.#operator), now) ||
-        this.#operator.ca !== authority.certificatePem
-      )
-        this.#operator = await authority.issue({ kind: "operator", id: this.#needs.operator }, { nowMs: now });
-      if (this.#operator.crl !== authority.crlPem) this.#operator = { ...this.#operator, crl: authority.crlPem };
-      return this.#operator;
+      const { issuer, issuerName, ca, crl } = await this.authority.open();
+      const nowMs = this.#needs.clock.wallMs();
+      let own = this.#operator;
+      if (own === undefined || !lasts(expiresAtMs(own.leaf), nowMs) || own.issuerName !== issuerName)
+        own = { leaf: await issuer.issue({ kind: "operator", id: this.#needs.operator }, { nowMs }), issuerName };
+      if (own.leaf.ca !== ca || own.leaf.crl !== crl) own = { ...own, leaf: { ...own.leaf, ca, crl } };
+      this.#operator = own;
+      return own.leaf;
     }
     if (tls?.source === "CertManager")
       await this.#request(operatorCertificateName, "operator", this.#needs.operator, tls);
@@ -102,16 +96,15 @@ export class Identities {
         ? `cert-manager has not issued Secret ${name} yet`
         : `Secret ${name} with ca.crt, tls.crt and tls.key is missing`;
     }
-    const authority = await this.#open();
+    const trust = await this.authority.open();
     const now = this.#needs.clock.wallMs();
-    const { kept, expiresAtMs } = leafOf(cached);
-    const good = kept !== undefined && kept.ca === authority.certificatePem && lasts(expiresAtMs, now);
-    if (good && kept.crl === authority.crlPem) return undefined;
+    const { kept, endsMs, issuerName } = leafOf(cached);
+    const good = kept !== undefined && issuerName === trust.issuerName && lasts(endsMs, now);
+    if (good && this.isCurrent(cached, trust)) return undefined;
     const { client, namespace, federation } = this.#needs;
     const hosts = this.#hostsOf(box.name);
-    const next = good
-      ? { ...kept, crl: authority.crlPem }
-      : await authority.issue({ kind: "box", id: box.name }, { nowMs: now, hosts });
+    const leaf = good ? kept : await trust.issuer.issue({ kind: "box", id: box.name }, { nowMs: now, hosts });
+    const next = { ...leaf, ca: trust.ca, crl: trust.crl };
     await client.apply(resourceTypes.secret, {
       apiVersion: "v1",
       kind: "Secret",
@@ -162,7 +155,7 @@ export class Identities {
       data: { "tokens.json": Buffer.from(table).toString("base64") },
     };
     await applier.apply(resourceTypes.secret, access, cached.access);
-    const trusted = this.#authority?.certificatePem ?? this.#givenCa;
+    const trusted = this.authority.trusted ?? this.#givenCa;
     if (trusted !== "" && textOf(secret, "ca.crt") !== trusted) {
       const data = { "ca.crt": Buffer.from(trusted).toString("base64") };
       await client.patch(resourceTypes.secret, inNamespace(namespace, tokenName), { data });
@@ -178,43 +171,20 @@ export class Identities {
     });
   }
 
-  /** The authority of the namespace; made once, whoever comes first. */
-  async #open(): Promise<Authority> {
-    const { client, clock, namespace, federation } = this.#needs;
-    if (this.#authority === undefined) {
-      const name = inNamespace(namespace, authorityName);
-      const kept = await client.get(resourceTypes.secret, name);
-      const secret = kept ?? (await this.#createOnce(await this.#newAuthority()));
-      const found = await Authority.of(authorityTexts(secret));
-      if (found.federation === federation) this.#authority = found;
-      else if (!this.#needs.isFixed()) {
-        // The Federation came after the first boxes: nothing has begun under the former name.
-        await client.delete(resourceTypes.secret, name, { uid: secret.metadata.uid ?? "" });
-        return this.#open();
-      } else {
-        const text = `Secret ${authorityName} is the authority of federation ${found.federation}, not of ${federation}; one namespace holds one federation for life`;
-        throw new NexusError("INVALID", text);
-      }
-    }
-    const now = clock.wallMs();
-    if (this.#authority.listExpiresAtMs - now < revocationListLifeMs * renewBelow) {
-      await this.#authority.renewList(now);
-      const data = encoded(await this.#authority.texts());
-      await client.patch(resourceTypes.secret, inNamespace(namespace, authorityName), { data });
-    }
-    return this.#authority;
+  /** The Secret of a box holds what the phase gives it. */
+  isCurrent(secret: KubeObject | undefined, trust: Trust): boolean {
+    const { kept, issuerName } = leafOf(secret);
+    return kept !== undefined && kept.ca === trust.ca && kept.crl === trust.crl && issuerName === trust.issuerName;
   }
 
-  async #newAuthority(): Promise<KubeObject> {
-    const { clock, namespace, federation } = this.#needs;
-    const authority = await Authority.create(federation, clock.wallMs());
-    return {
-      apiVersion: "v1",
-      kind: "Secret",
-      metadata: { name: authorityName, namespace, labels: labelsOf(federation) },
-      type: "Opaque",
-      data: encoded(await authority.texts()),
-    };
+  /**
+   * Credentials with which only a box that has taken up the phase can be talked to: of the authority to come while it is
+   * introduced, and trusting the new one alone while the former is to be dropped.
+   */
+  async proofOf({ phase, issuer, next, ca, crl }: Trust): Promise<Credentials> {
+    const nowMs = this.#needs.clock.wallMs();
+    const leaf = await (next ?? issuer).issue({ kind: "operator", id: this.#needs.operator }, { nowMs });
+    return phase === "introduced" ? { ...leaf, ca, crl } : leaf;
   }
 
   /** What is there, when somebody was quicker. */
@@ -262,7 +232,8 @@ function usersOf(accounts: readonly ServiceAccountRights[]) {
   });
 }
 
-function isOwn(tls: Tls | undefined): boolean {
+/** The operator issues, and nobody else. */
+export function isOwn(tls: Tls | undefined): boolean {
   return tls === undefined || tls.source === "Operator";
 }
 
@@ -272,38 +243,36 @@ function lasts(expiresAtMs: number, nowMs: number): boolean {
 
 interface Leaf {
   kept: Credentials | undefined;
-  expiresAtMs: number;
+  endsMs: number;
+  issuerName: string;
 }
+const noLeaf: Leaf = { kept: undefined, endsMs: 0, issuerName: "" };
 /** Objects of a cache never change, and to read a certificate is dear. */
 const leaves = new WeakMap<KubeObject, Leaf>();
 
 function leafOf(secret: KubeObject | undefined): Leaf {
-  if (secret === undefined) return { kept: undefined, expiresAtMs: 0 };
+  if (secret === undefined) return noLeaf;
   let leaf = leaves.get(secret);
   if (leaf === undefined) {
-    const kept = credentialsOf(secret);
-    leaf = { kept, expiresAtMs: kept === undefined ? 0 : expiresAtMs(kept) };
+    leaf = readLeaf(credentialsOf(secret));
     leaves.set(secret, leaf);
   }
   return leaf;
 }
 
-function textOf(secret: KubeObject, key: string): string {
-  const data = (secret["data"] ?? {}) as Record<string, string>;
-  return Buffer.from(data[key] ?? "", "base64").toString("utf8");
+/** What is no certificate counts as none. */
+function readLeaf(kept: Credentials | undefined): Leaf {
+  if (kept === undefined) return noLeaf;
+  try {
+    const { issuer, validTo } = new X509Certificate(kept.certificate);
+    return { kept, endsMs: Date.parse(validTo), issuerName: issuer };
+  } catch {
+    return noLeaf;
+  }
 }
 
 function isWhole(secret: KubeObject): boolean {
   return credentialsOf(secret) !== undefined;
-}
-
-function encoded(texts: Record<string, string>): Record<string, string> {
-  return Object.fromEntries(Object.entries(texts).map(([name, text]) => [name, Buffer.from(text).toString("base64")]));
-}
-
-function authorityTexts(secret: KubeObject): AuthorityTexts {
-  const names = ["ca.crt", "ca.key", "ca.crl", "ca.json"] as const;
-  return Object.fromEntries(names.map((name) => [name, textOf(secret, name)])) as AuthorityTexts;
 }
 
 function secretTexts({ ca, certificate, key, crl }: Credentials): Record<string, string> {

@@ -58,7 +58,8 @@ export class Admin {
 
   /** Connects with renewed credentials from now on; calls under way end on the former ones. */
   reload(own: Credentials): void {
-    if (own.certificate === this.#own.certificate && own.crl === this.#own.crl) return;
+    const { ca, certificate, crl } = this.#own;
+    if (own.certificate === certificate && own.ca === ca && own.crl === crl) return;
     this.#own = own;
     this.close();
   }
