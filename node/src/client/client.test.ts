@@ -51,6 +51,23 @@ test("a box that is asked whether it is there keeps its stream and its waiting c
   session.close("over");
 });
 
+test("a listing goes on from its own page tokens, and a token that no listing gave is refused on the stream too", async () => {
+  const client = clientOf();
+  for (const name of ["one", "two", "three"]) await drive(client.put(`/paged/${name}`, name));
+
+  const first = await drive(client.list("/paged", { limit: 2 }));
+  const rest = await drive(client.list("/paged", { limit: 2, page: first.nextPage }));
+
+  expect([...first.entries, ...rest.entries].map(({ name }) => name)).toEqual(["one", "three", "two"]);
+  expect([first.nextPage === "", rest.nextPage]).toEqual([false, ""]);
+  for (const page of ["three", "zzz", "p1.", "p1.%2F", `x${first.nextPage}`]) {
+    await expect(drive(client.list("/paged", { page }))).rejects.toMatchObject({
+      code: "INVALID",
+      message: expect.stringContaining("page:"),
+    });
+  }
+});
+
 test("what cannot be sent is INVALID at once, with the field in the sentence", async () => {
   const client = clientOf();
   const refusals: [Promise<unknown>, string][] = [

@@ -16,6 +16,7 @@ import type { Authenticator } from "./callers.ts";
 import { filesDoor, locksDoor } from "./files-door.ts";
 import { httpDoor } from "./http-door.ts";
 import { LockWaiters } from "./lock-waiters.ts";
+import { withPageTokens } from "./page-tokens.ts";
 
 /** The generated service, with codecs of their own for the stream of many requests and for content. */
 const filesService = {
@@ -49,7 +50,8 @@ export async function clientDoors(
   needs: DoorsNeeds,
   settings: ListenerSettings,
 ): Promise<{ listener: Listener; close(): Promise<void> }> {
-  const { box, meter, authenticator, metrics, version, defer } = needs;
+  const { meter, authenticator, metrics, version, defer } = needs;
+  const box = withPageTokens(needs.box);
   const grpcBox = meter?.(box, "grpc") ?? box;
   const lockWaiters = new LockWaiters(box, needs.clock ?? systemClock);
   const http = await httpDoor({
