@@ -116,6 +116,20 @@ describe("refusals", () => {
 });
 
 describe("a leader whose disk stalls", () => {
+  test("for less than the longest election timeout goes on leading: an election would take longer", async () => {
+    const { cluster } = await idle(["a", "b", "c"]);
+    const leader = await cluster.elected();
+    await cluster.put("/x", "1");
+    const term = leader.view()?.term;
+    leader.disk.stall();
+    const written = leader.propose(putCommand("/y", "2"));
+    await cluster.run(250);
+    leader.disk.resume();
+
+    expect(await cluster.settle(written)).toMatchObject({ kind: "applied" });
+    expect(leader.view()).toMatchObject({ isLeader: true, term });
+  });
+
   test("gives way to another within elections, and follows when the disk is back", async () => {
     const { cluster } = await idle(["a", "b", "c"]);
     const old = await cluster.elected();

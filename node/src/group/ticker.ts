@@ -60,7 +60,7 @@ export class Ticker {
   #tickOne(replica: Replica): void {
     const { raft } = replica.node;
     // A leader that cannot write must not keep others from leading.
-    if (raft.state === "StateLeader" && this.#core.turns.stallMs > replica.timing.electionMs) this.#stepDown(replica);
+    if (raft.state === "StateLeader" && this.#core.turns.stallMs > this.#stallMaxMs(replica)) this.#stepDown(replica);
     if (!this.#isPatient(replica)) replica.node.tick();
     // The farewell must be the last word: whatever follows it would wake the followers.
     if (replica.node.hasReady()) this.#core.turns.mark(replica);
@@ -79,11 +79,23 @@ export class Ticker {
       replica.patientTicks = 0;
       return false;
     }
-    const lateMs = Math.min(this.#lateMs, lateElectionsMax * replica.timing.electionMs);
     replica.patientTicks++;
-    if (replica.patientTicks * this.#core.settings.tickMs <= lateMs) return true;
+    if (replica.patientTicks * this.#core.settings.tickMs <= this.#excusedMs(replica)) return true;
     replica.patientTicks = 0;
     return false;
+  }
+
+  /** Silence that may be this loop's own fault, ms. */
+  #excusedMs({ timing }: Replica): number {
+    return Math.min(this.#lateMs, lateElectionsMax * timing.electionMs);
+  }
+
+  /**
+   * Above it a write counts as stalled, ms: the longest election timeout, since an election over a disk that is only slow
+   * costs more than it gains, and as often as not the same box wins.
+   */
+  #stallMaxMs(replica: Replica): number {
+    return 2 * replica.timing.electionMs + this.#excusedMs(replica);
   }
 
   #stepDown(replica: Replica): void {
