@@ -1,35 +1,27 @@
 // One federation through its life on a real cluster, with clients that write and read all the while: what was acknowledged
 // must be read back at the end of each scenario, and every register must be linearizable.
-import { afterAll, beforeAll, describe, expect, inject, test } from "vitest";
-import type { Cluster } from "../cluster/cluster.ts";
+import { describe, expect, inject, test } from "vitest";
 import { until } from "../cluster/programs.ts";
 import type { LoadResult } from "./harness/load.ts";
-import { Federation, installOperator, operatorNamespace, operatorPods } from "./harness/operator.ts";
+import { operatorNamespace, operatorPods } from "./harness/operator.ts";
 import { underLoad as loaded } from "./harness/scenario.ts";
+import { worldOf } from "./harness/world.ts";
 
 const context = inject("cluster");
 
 describe.skipIf(context === undefined)("a federation of two boxes and a witness", () => {
-  let cluster: Cluster;
-  let federation: Federation;
-
-  beforeAll(async () => {
-    cluster = await installOperator(context!);
-    federation = await Federation.apply(cluster, "life");
-    await federation.settled();
-  });
-  afterAll(() => federation?.remove());
+  const world = worldOf(context, "life");
 
   const underLoad = (scenario: () => Promise<void>): Promise<LoadResult> =>
-    loaded(federation, { image: context!.images.operator }, scenario);
+    loaded(world.federation, world.use, scenario);
 
   const patchBox = (box: string, spec: object) =>
-    federation.run(["patch", "box", box, "--type=merge", "-p", JSON.stringify({ spec })]);
-  const podUid = async (box: string) => (await federation.get(`pod/${box}-0`)).metadata.uid;
+    world.federation.run(["patch", "box", box, "--type=merge", "-p", JSON.stringify({ spec })]);
+  const podUid = async (box: string) => (await world.federation.get(`pod/${box}-0`)).metadata.uid;
 
   test("nothing is written while nothing happens", async () => {
     const versions = async () =>
-      (await federation.all("boxes,raftgroups,consensuszones,statefulsets,services,secrets,configmaps")).map(
+      (await world.federation.all("boxes,raftgroups,consensuszones,statefulsets,services,secrets,configmaps")).map(
         ({ kind, metadata }) => `${kind}/${metadata.name} ${metadata.resourceVersion}`,
       );
     const before = await versions();
@@ -41,9 +33,9 @@ describe.skipIf(context === undefined)("a federation of two boxes and a witness"
 
   test("the leader's pod is killed", async () => {
     const result = await underLoad(async () => {
-      const pod = `${await federation.leader()}-0`;
-      await federation.run(["delete", "pod", pod, "--grace-period=0", "--force"]);
-      await federation.settled();
+      const pod = `${await world.federation.leader()}-0`;
+      await world.federation.run(["delete", "pod", pod, "--grace-period=0", "--force"]);
+      await world.federation.settled();
     });
 
     expect(result.longestGapMs).toBeLessThan(15_000);
@@ -63,7 +55,7 @@ describe.skipIf(context === undefined)("a federation of two boxes and a witness"
         },
         { withinMs: 180_000, everyMs: 500 },
       );
-      await federation.settled();
+      await world.federation.settled();
     });
   });
 
@@ -73,38 +65,45 @@ describe.skipIf(context === undefined)("a federation of two boxes and a witness"
       await until(
         "a pod that cannot start",
         async () => {
-          const { status } = await federation.get("box/nexus-2");
+          const { status } = await world.federation.get("box/nexus-2");
           return status?.conditions?.some(({ type, status: is }) => type === "Available" && is === "False") === true;
         },
         { withinMs: 60_000, everyMs: 500 },
       );
       await patchBox("nexus-2", { image: null });
-      await federation.settled();
+      await world.federation.settled();
     });
   });
 
   test("a lost volume is replaced by itself: another incarnation, taken in as a learner first", async () => {
-    const before = (await federation.get("box/nexus-2")).status?.incarnation;
+    const before = (await world.federation.get("box/nexus-2")).status?.incarnation;
 
     await underLoad(async () => {
-      await federation.run(["delete", "pvc", "nexus-2-data", "--wait=false"]);
-      await federation.run(["delete", "pod", "nexus-2-0"]);
+      await world.federation.run(["delete", "pvc", "nexus-2-data", "--wait=false"]);
+      await world.federation.run(["delete", "pod", "nexus-2-0"]);
       await until(
         "another incarnation",
         async () => {
-          const now = (await federation.get("box/nexus-2")).status?.incarnation;
+          const now = (await world.federation.get("box/nexus-2")).status?.incarnation;
           return now !== undefined && now !== before;
         },
         { withinMs: 120_000, everyMs: 500 },
       );
-      await federation.settled();
+      await world.federation.settled();
     });
   });
 
   test("the operators are killed while the members change; the next one goes on", async () => {
     const member = (box: string, role = "Voter") => ({ box, role });
     const members = (list: object[]) =>
-      federation.run(["patch", "raftgroup", "main", "--type=merge", "-p", JSON.stringify({ spec: { members: list } })]);
+      world.federation.run([
+        "patch",
+        "raftgroup",
+        "main",
+        "--type=merge",
+        "-p",
+        JSON.stringify({ spec: { members: list } }),
+      ]);
     const box = {
       apiVersion: "federation.nexus.io/v1alpha1",
       kind: "Box",
@@ -112,26 +111,26 @@ describe.skipIf(context === undefined)("a federation of two boxes and a witness"
       spec: { region: "local" },
     };
     await underLoad(async () => {
-      await federation.run(["apply", "-f", "-"], JSON.stringify(box));
+      await world.federation.run(["apply", "-f", "-"], JSON.stringify(box));
       await members([member("nexus-1"), member("nexus-2"), member("nexus-3")]);
-      for (const pod of await operatorPods(cluster))
-        await cluster.kubectl(["-n", operatorNamespace, "delete", pod, "--grace-period=0", "--force"]);
-      await federation.settled(180_000);
+      for (const pod of await operatorPods(world.cluster))
+        await world.cluster.kubectl(["-n", operatorNamespace, "delete", pod, "--grace-period=0", "--force"]);
+      await world.federation.settled(180_000);
       await members([member("nexus-1"), member("nexus-2"), member("witness-1", "Witness")]);
-      await federation.run(["delete", "box", "nexus-3", "--timeout=120s"]);
-      await federation.settled();
+      await world.federation.run(["delete", "box", "nexus-3", "--timeout=120s"]);
+      await world.federation.settled();
     });
 
-    expect((await federation.all("statefulsets")).map(({ metadata }) => metadata.name)).not.toContain("nexus-3");
-    expect((await federation.all("pvc")).map(({ metadata }) => metadata.name)).toContain("nexus-3-data");
+    expect((await world.federation.all("statefulsets")).map(({ metadata }) => metadata.name)).not.toContain("nexus-3");
+    expect((await world.federation.all("pvc")).map(({ metadata }) => metadata.name)).toContain("nexus-3-data");
   });
 
   test("a box that is deleted while its group names it stays and serves", async () => {
-    await federation.run(["delete", "box", "nexus-2", "--wait=false"]);
-    const { status } = await federation.get("raftgroup/main");
+    await world.federation.run(["delete", "box", "nexus-2", "--wait=false"]);
+    const { status } = await world.federation.get("raftgroup/main");
     expect(status).toBeDefined();
     await underLoad(async () => undefined);
 
-    expect((await federation.get("pod/nexus-2-0")).metadata.name).toBe("nexus-2-0");
+    expect((await world.federation.get("pod/nexus-2-0")).metadata.name).toBe("nexus-2-0");
   });
 });

@@ -2,6 +2,7 @@
 import { resolve } from "node:path";
 import { build } from "esbuild";
 import type { Cluster, Forward } from "../../cluster/cluster.ts";
+import { until } from "../../cluster/programs.ts";
 
 export interface LoadNow {
   acknowledged: number;
@@ -17,6 +18,7 @@ export interface LoadResult extends LoadNow {
 }
 
 const port = 8000;
+const triesMax = 5;
 const banner =
   'import { createRequire as nexusRequire } from "node:module"; const require = nexusRequire(import.meta.url);';
 
@@ -39,7 +41,7 @@ export class Load {
   readonly #cluster: Cluster;
   readonly #namespace: string;
   readonly #name: string;
-  readonly #forward: Forward;
+  #forward: Forward;
 
   private constructor(cluster: Cluster, at: { namespace: string; name: string }, forward: Forward) {
     this.#cluster = cluster;
@@ -78,10 +80,20 @@ export class Load {
     return result;
   }
 
+  /** A way that broke, as when the API server was killed, is made anew. */
   async #ask(path: string): Promise<unknown> {
-    // A connection for each question: the server closes those that rest.
-    const answer = await fetch(`http://127.0.0.1:${this.#forward.port}${path}`, { headers: { connection: "close" } });
-    return answer.json();
+    for (let tries = 1; ; tries++) {
+      try {
+        // A connection for each question: the server closes those that rest.
+        const url = `http://127.0.0.1:${this.#forward.port}${path}`;
+        return await (await fetch(url, { headers: { connection: "close" } })).json();
+      } catch (error) {
+        if (tries === triesMax) throw error;
+        this.#forward.stop();
+        const forward = () => this.#cluster.forward(this.#namespace, `pod/${this.#name}`, port).catch(() => undefined);
+        this.#forward = await until("a way to the loader", forward, { withinMs: 60_000 });
+      }
+    }
   }
 }
 

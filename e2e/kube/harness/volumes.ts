@@ -17,14 +17,12 @@ const kept = "/var/volumes-kept";
 
 /** Puts a copy of the box's disk, as it is now, where `everywhere` finds it. */
 export async function keepCopy(federation: Federation, box: string): Promise<void> {
-  const { spec } = (await federation.get(`pvc/${box}-data`)) as unknown as Claim;
-  const volume = (await federation.get(`pv/${spec.volumeName}`)) as unknown as Volume;
-  const from = federation.cluster.facts.nodes[nodeOf(volume) - 1]!;
+  const { container: from, path } = await placeOf(federation, box);
   for (const node of federation.cluster.facts.nodes) {
     await must(["docker", "exec", node, "sh", "-c", `rm -rf ${kept} && mkdir -p ${kept}`]);
     await pipe(
       // A file that changes while it is read is what a snapshot of a running disk is made of, too.
-      ["docker", "exec", from, "sh", "-c", `tar -C ${volume.spec.local!.path} -c . || test $? -eq 1`],
+      ["docker", "exec", from, "sh", "-c", `tar -C ${path} -c . || test $? -eq 1`],
       ["docker", "exec", "-i", node, "tar", "-C", kept, "-x"],
     );
   }
@@ -38,6 +36,38 @@ export async function everywhere(cluster: Cluster, what: "copy" | "empty"): Prom
     const fill = what === "copy" ? ` && cp -a ${kept}/. ${path}/` : "";
     await cluster.exec(nodeOf(volume), ["sh", "-c", `find ${path} -mindepth 1 -delete${fill}`]);
   }
+}
+
+/** The content of two boxes' disks changes places, as when a storage system mixes them up; no pod may run on them. */
+export async function exchange(federation: Federation, one: string, other: string): Promise<void> {
+  const places = await Promise.all([one, other].map((box) => placeOf(federation, box)));
+  const [a, b] = places as [Place, Place];
+  for (const { container, path, copy } of places)
+    await must(["docker", "exec", container, "sh", "-c", `rm -rf ${copy}; mkdir ${copy}; cp -a ${path}/. ${copy}/`]);
+  for (const [from, to] of [
+    [a, b],
+    [b, a],
+  ] as const) {
+    await must(["docker", "exec", to.container, "find", to.path, "-mindepth", "1", "-delete"]);
+    await pipe(
+      ["docker", "exec", from.container, "tar", "-C", from.copy, "-c", "."],
+      ["docker", "exec", "-i", to.container, "tar", "-C", to.path, "-x"],
+    );
+  }
+}
+
+interface Place {
+  container: string;
+  path: string;
+  /** Room for a copy of it. */
+  copy: string;
+}
+
+async function placeOf(federation: Federation, box: string): Promise<Place> {
+  const { spec } = (await federation.get(`pvc/${box}-data`)) as unknown as Claim;
+  const volume = (await federation.get(`pv/${spec.volumeName}`)) as unknown as Volume;
+  const container = federation.cluster.facts.nodes[nodeOf(volume) - 1]!;
+  return { container, path: volume.spec.local!.path, copy: `${kept}-${box}` };
 }
 
 /** Claim and pod of each box at once, with nothing left of the disks. */
