@@ -184,7 +184,7 @@ export function printError(code: ErrorCode | "USAGE", message: string, more: Par
   process.stdout.write(`${JSON.stringify({ error: { ...more, code, message } })}\n`);
 }
 
-/** "strong_ha, revision 1.42, 2 copies, fresh" */
+/** "zone root, strong_ha, revision 1.42, 2 copies, linearizable" */
 export function receiptLine(receipt: Receipt): string {
   const parts = [
     `zone ${receipt.zone}`,
@@ -197,7 +197,7 @@ export function receiptLine(receipt: Receipt): string {
 }
 
 /** Bytes as hex, bigints as text: what JSON cannot hold otherwise. */
-function jsonValue(_key: string, value: unknown): unknown {
+export function jsonValue(_key: string, value: unknown): unknown {
   if (value instanceof Uint8Array) return Buffer.from(value).toString("hex");
   if (value && typeof value === "object" && (value as { type?: string }).type === "Buffer") {
     return Buffer.from((value as { data: number[] }).data).toString("hex");

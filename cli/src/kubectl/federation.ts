@@ -1,18 +1,25 @@
 // A federation in a namespace as the verbs of `nexus` see any other: endpoints, token and authority come from Secret
 // nexus-token, connections go through port-forwards.
+import { apiGroup, type Kind, kindNames, kinds } from "@nexus-federation/operator/api/kinds.ts";
+import {
+  boxPorts,
+  clientServiceName,
+  managedSelector,
+  podName,
+  serviceHost,
+  tokenName,
+} from "@nexus-federation/operator/backends/kubernetes/names.ts";
 import { LocalError } from "@nexus-federation/operator/backends/local/local-error.ts";
 import type { FoundContext } from "../context.ts";
 import { Forwards, type Target } from "./forwards.ts";
 import type { Kubectl, KubeObject } from "./kube.ts";
 
-const group = "federation.nexus.io";
-export const ownKinds = ["federations", "boxes", "raftgroups", "consensuszones", "mounts"].map(
-  (plural) => `${plural}.${group}`,
-);
-export const boxKind = `boxes.${group}`;
-export const groupKind = `raftgroups.${group}`;
-export const zoneKind = `consensuszones.${group}`;
-const tokenSecret = "nexus-token";
+/** A kind as kubectl cannot mistake it for another group's. */
+const named = (kind: Kind) => `${kinds[kind].plural}.${apiGroup}`;
+export const ownKinds = kindNames.map(named);
+export const boxKind = named("Box");
+export const groupKind = named("RaftGroup");
+export const zoneKind = named("ConsensusZone");
 /** More boxes are reached through these. */
 const forwardsMax = 9;
 
@@ -23,7 +30,7 @@ export interface AccessFlags {
 
 /** Opens port-forwards to the running data boxes and answers how to speak to them. */
 export async function connectTo(kubectl: Kubectl, flags: AccessFlags): Promise<FoundContext> {
-  const [secret] = await kubectl.get([`secret/${tokenSecret}`]);
+  const [secret] = await kubectl.get([`secret/${tokenName}`]);
   const data = (secret as { data?: Record<string, string> }).data ?? {};
   const text = (key: string) => Buffer.from(data[key] ?? "", "base64").toString("utf8");
   const forwards = await Forwards.open(kubectl, await targetsOf(kubectl));
@@ -32,7 +39,7 @@ export async function connectTo(kubectl: Kubectl, flags: AccessFlags): Promise<F
   const { endpoints, dial } = forwards;
   return {
     name: federation,
-    source: `Secret ${tokenSecret}`,
+    source: `Secret ${tokenName}`,
     context: { federation, endpoints, token, ca: text("ca.crt") },
     settings: { federation, endpoints, token, ca: text("ca.crt"), dial },
   };
@@ -41,25 +48,26 @@ export async function connectTo(kubectl: Kubectl, flags: AccessFlags): Promise<F
 /** Data boxes whose pods run. */
 async function targetsOf(kubectl: Kubectl): Promise<Target[]> {
   const boxes = await kubectl.get([boxKind]);
-  const pods = await kubectl.get(["pods"], "-l", `app.kubernetes.io/managed-by=nexus-operator`);
+  const pods = await kubectl.get(["pods"], "-l", managedSelector);
   const runs = (name: string) =>
     pods.some(
       (pod) => pod.metadata.name === name && (pod.status as { phase?: string } | undefined)?.phase === "Running",
     );
   const targets = boxes
     .filter((box) => box.spec?.["role"] !== "Witness")
-    .map((box) => ({ pod: `${box.metadata.name}-0`, endpoint: endpointOf(box) }))
+    .map((box) => ({ pod: podName(box.metadata.name), endpoint: endpointOf(box) }))
     .filter(({ pod }) => runs(pod));
   return targets.slice(0, forwardsMax);
 }
 
 function endpointOf(box: KubeObject): string {
   const known = box.status?.["clientEndpoint"];
-  return typeof known === "string" ? known : `${box.metadata.name}-client.${box.metadata.namespace}.svc:2026`;
+  const host = serviceHost(clientServiceName(box.metadata.name), box.metadata.namespace ?? "default");
+  return typeof known === "string" ? known : `${host}:${boxPorts.client}`;
 }
 
 async function tokenOf(kubectl: Kubectl, account: string): Promise<string> {
-  const federations = await kubectl.get([ownKinds[0]!]);
+  const federations = await kubectl.get([named("Federation")]);
   const auth = federations[0]?.spec?.["auth"] as { tokenReview?: { audience?: string } } | undefined;
   if (auth?.tokenReview === undefined)
     throw new LocalError("INVALID", "--service-account: the Federation has no spec.auth.tokenReview");

@@ -1,4 +1,5 @@
 import type { ChildProcess } from "node:child_process";
+import { boxPorts } from "@nexus-federation/operator/backends/kubernetes/names.ts";
 import { LocalError } from "@nexus-federation/operator/backends/local/local-error.ts";
 import type { Kubectl } from "./kube.ts";
 
@@ -8,7 +9,6 @@ export interface Target {
   endpoint: string;
 }
 
-const clientPort = 2026;
 /** How long a port may take to stand, ms. */
 const openMs = 20_000;
 const againMs = 500;
@@ -62,7 +62,7 @@ export class Forwards {
   }
 
   #start(target: Target, local: string): Promise<number> {
-    const child = this.#kubectl.spawn(["port-forward", `pod/${target.pod}`, `${local}:${clientPort}`]);
+    const child = this.#kubectl.spawn(["port-forward", `pod/${target.pod}`, `${local}:${boxPorts.client}`]);
     this.#children.add(child);
     child.stdin?.on("error", () => {});
     const { promise, resolve, reject } = Promise.withResolvers<number>();

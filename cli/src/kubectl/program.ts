@@ -1,10 +1,10 @@
 // `kubectl nexus`: the verbs of `nexus` for a federation in a namespace, and those that only Kubernetes has. The problem:
 // boxes in pods are reached by nobody outside, under names that only the cluster resolves, with a token in a Secret. The
 // sketch: before a verb that speaks to boxes, kubectl opens a port to each of them, and the verb runs as it always does.
+import { version } from "@nexus-federation/node/base/version.ts";
 import { Command } from "commander";
-import packageJson from "../../package.json" with { type: "json" };
+import { commandLine } from "../command-line.ts";
 import { useContext } from "../context.ts";
-import { durationHelp } from "../durations.ts";
 import { report as reportError, Tools } from "../tools.ts";
 import { backupVerbs } from "../verbs/backup.ts";
 import { batchVerbs } from "../verbs/batch.ts";
@@ -26,26 +26,15 @@ const withoutBoxes = ["status", "drain", "fence", "hibernate", "report"];
 export function kubectlNexus(program: string): Command {
   const nexus = new Command("kubectl-nexus")
     .description("A Nexus federation in a namespace: status, hand-overs, intents, recovery, and its files and locks.")
-    .version(packageJson.version)
+    .version(version)
     .option("-n, --namespace <name>", "namespace of the federation (default: that of the kubeconfig's context)")
     .option("--kubeconfig <file>", "kubeconfig to use")
     .option("--context <name>", "context of the kubeconfig")
-    .option("--service-account <name>", "come in as this service account (spec.auth.tokenReview) instead of the owner")
-    .option("--json", "one JSON value on stdout")
-    .option("--timeout <duration>", "time of one call, retries included; a bare number is seconds (default 10s)")
-    .addHelpText(
-      "after",
-      `\nExit codes: 0 done, 1 refused or failed (with the code), 2 wrong usage.\nDurations: ${durationHelp}.`,
-    )
-    .showHelpAfterError("(kubectl nexus --help lists the verbs)")
-    .exitOverride();
+    .option("--service-account <name>", "come in as this service account (spec.auth.tokenReview) instead of the owner");
+  commandLine(nexus, "kubectl nexus");
   const kubectl = () => new Kubectl(nexus.opts<KubeOptions>(), program);
   for (const register of [statusVerb, intentVerbs, recoverVerb, reportVerb]) register(nexus, kubectl);
   for (const register of [clusterVerbs, fileVerbs, watchVerbs, batchVerbs, lockVerbs, backupVerbs]) register(nexus);
-  for (const command of nexus.commands) {
-    command.exitOverride();
-    for (const below of command.commands) below.exitOverride();
-  }
   nexus.hook("preAction", async (_nexus, command) => {
     if (withoutBoxes.includes(command.name())) return;
     try {

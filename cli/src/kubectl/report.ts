@@ -6,10 +6,11 @@ import { tmpdir } from "node:os";
 import { basename, dirname, join, resolve } from "node:path";
 import { promisify } from "node:util";
 import { messageOf } from "@nexus-federation/node/base/errors.ts";
+import { managedSelector } from "@nexus-federation/operator/backends/kubernetes/names.ts";
 import type { Command } from "commander";
 import { useContext } from "../context.ts";
 import { UsageError } from "../durations.ts";
-import { type Tools, verb } from "../tools.ts";
+import { jsonValue, type Tools, verb } from "../tools.ts";
 import { allStatuses } from "../verbs/cluster.ts";
 import { type AccessFlags, connectTo, ownKinds } from "./federation.ts";
 import type { Kubectl } from "./kube.ts";
@@ -17,16 +18,15 @@ import type { Kubectl } from "./kube.ts";
 const execute = promisify(execFile);
 /** Lines of each log. */
 const logLines = 20_000;
-const managed = "app.kubernetes.io/managed-by=nexus-operator";
 /** By name of the file: what is asked of kubectl. */
 const questions: Record<string, readonly string[]> = {
   "resources.yaml": ["get", ownKinds.join(","), "-o", "yaml", "--show-managed-fields"],
   "workloads.yaml": [
     ...["get", "statefulsets,pods,services,persistentvolumeclaims,poddisruptionbudgets,configmaps"],
-    ...["-l", managed, "-o", "yaml"],
+    ...["-l", managedSelector, "-o", "yaml"],
   ],
   "secrets.txt": [
-    ...["get", "secrets", "-l", managed, "-o"],
+    ...["get", "secrets", "-l", managedSelector, "-o"],
     'go-template={{range .items}}{{.metadata.name}} {{.type}}{{range $key, $value := .data}} {{$key}}{{end}}{{"\\n"}}{{end}}',
   ],
   "events.txt": ["get", "events", "--sort-by=.metadata.creationTimestamp"],
@@ -89,7 +89,7 @@ async function collect(
     }
   };
   for (const [file, args] of Object.entries(questions)) await put(file, args);
-  const pods = await kubectl.get(["pods"], "-l", managed).catch(() => []);
+  const pods = await kubectl.get(["pods"], "-l", managedSelector).catch(() => []);
   for (const { metadata } of pods) {
     const log = ["logs", metadata.name, "--timestamps", `--tail=${logLines}`];
     await put(`logs/${metadata.name}.log`, log);
@@ -104,11 +104,7 @@ async function askBoxes(tools: Tools, { kubectl, folder }: { kubectl: Kubectl; f
   try {
     useContext(await connectTo(kubectl, tools.options as AccessFlags));
     const { replies, silent } = await allStatuses(tools);
-    const shown = (_key: string, value: unknown) =>
-      (value as { type?: string } | null)?.type === "Buffer"
-        ? Buffer.from((value as { data: number[] }).data).toString("hex")
-        : value;
-    writeFileSync(join(folder, "boxes.json"), `${JSON.stringify(replies, shown, 2)}\n`);
+    writeFileSync(join(folder, "boxes.json"), `${JSON.stringify(replies, jsonValue, 2)}\n`);
     return silent.map((one) => `${one.endpoint}: ${one.problem}`);
   } catch (error) {
     return [`boxes.json: ${messageOf(error)}`];

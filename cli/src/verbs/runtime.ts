@@ -122,11 +122,11 @@ function printUp(tools: Tools, folder: Folder, status: LocalStatus): number {
   tools.print(`${statusText(status)}\n\n${whatNext(status)}`, status);
   const { faults } = status;
   for (const fault of faults) process.stderr.write(`${faultText(fault)}\n`);
-  if (faults.length > 0) process.stderr.write(`Everything else runs; ${count(faults)} see the line above.\n`);
+  if (faults.length > 0) process.stderr.write(`Everything else runs; ${objectsOf(faults)} see the line above.\n`);
   return faults.length > 0 ? 1 : 0;
 }
 
-const count = (faults: ObjectFault[]) => (faults.length === 1 ? "for one object" : `for ${faults.length} objects`);
+const objectsOf = (faults: ObjectFault[]) => (faults.length === 1 ? "for one object" : `for ${faults.length} objects`);
 
 async function change(tools: Tools, kind: "apply" | "delete", flags: FileFlags): Promise<number> {
   const folder = runningFolder(tools);

@@ -1,5 +1,6 @@
 import { expect, test } from "vitest";
-import { askedOf, nexusProgram } from "./program.ts";
+import { askedOf } from "./command-line.ts";
+import { nexusProgram } from "./program.ts";
 
 test("help is asked only of verbs that exist", () => {
   const program = nexusProgram();
