@@ -41,6 +41,30 @@ describe("an idle group", () => {
     expect(cluster.leader()!.view()!.term).toBe(term);
   });
 
+  test("is no longer SOLO: whoever leads alone rests only when its peer counts again", async () => {
+    const { cluster, messages } = await idle(["a", "b", "w"]);
+    const leader = await cluster.elected();
+    const peer = leader.name === "a" ? "b" : "a";
+    // Often enough that SOLO lasts for seconds.
+    for (let i = 0; i < 5; i++) {
+      await cluster.put(`/awake/${i}`, "1");
+      cluster.hub.cut(peer, leader.name);
+      cluster.hub.cut(leader.name, peer);
+      await cluster.settle(leader.propose(putCommand(`/solo/${i}`, "1")));
+      expect(leader.view()).toMatchObject({ witnessMode: "SOLO", isLeader: true });
+      cluster.hub.healAll();
+      if (i < 4) await cluster.until(() => leader.view()?.witnessMode === "PAIR", 20_000, "PAIR");
+    }
+
+    await cluster.run(20_000);
+    expect(leader.view()).toMatchObject({ witnessMode: "PAIR", isLeader: true });
+    messages();
+    await cluster.run(5_000);
+    expect(messages()).toBe(0);
+    leader.crash();
+    await cluster.put("/after", "1");
+  });
+
   test("elects a leader when its own dies in silence", async () => {
     const { cluster } = await idle(["a", "b", "c"]);
     const leader = await cluster.elected();

@@ -1,4 +1,5 @@
 import { localMessage, message } from "../raft/messages.ts";
+import { Mode } from "../raft/pairsolo.ts";
 import type { ProgressMap } from "../raft/tracker/tracker.ts";
 import { isJoint, isWitness } from "./config.ts";
 import { boxOf, type HostCore, peerBoxes } from "./core.ts";
@@ -167,6 +168,8 @@ function isIdle(replica: Replica): boolean {
     return false;
   }
   if (isJoint(replica.config) || raft.leadTransferee !== 0) return false;
+  // Were its leader lost now, nobody could follow it, though its peer has everything.
+  if (raft.regime?.leader.mode === Mode.SOLO) return false;
   return allMatched(replica, raft.tracker.progress, last);
 }
 
