@@ -1,7 +1,7 @@
 // `npm run bench -- groups [--counts 1,10,100,1000]`: the same boxes with more and more groups (each a zone with a log of
 // its own), the put rate spread over all of them, and what an idle group keeps in memory.
-import { readFileSync } from "node:fs";
 import { join } from "node:path";
+import { memoryBytes, processorMs } from "../e2e/harness/process-figures.ts";
 import { Ours } from "./ours.ts";
 import { sleep } from "./processes.ts";
 import { type ReportRow, reportRow } from "./report.ts";
@@ -12,8 +12,8 @@ const seconds = 4;
 const restMs = 10_000;
 /** The killed member is back, and all its groups have a leader again, well within this time. */
 const awayMs = 15_000;
-/** Unit of /proc/PID/stat. */
-const tickMs = 10;
+
+const kib = (bytes: number) => bytes / 1024;
 
 /** `counts`: groups that there are at each step, ascending. */
 export async function measureGroups(
@@ -29,12 +29,12 @@ export async function measureGroups(
   try {
     for (const count of counts) {
       say(`${count} groups`);
-      const before = residentKib(ours.pids().get("nexus-1")!);
+      const before = kib(memoryBytes(ours.pids().get("nexus-1")!));
       await ours.apply(zones(count));
       await ours.load("touch", { clients: 16, seconds: 0, groups: count });
       await sleep(restMs);
       // Before the load: afterwards a log keeps its newest entries, which is the load's memory, not the group's.
-      memory.push((residentKib(ours.pids().get("nexus-1")!) - before) / (count - former));
+      memory.push((kib(memoryBytes(ours.pids().get("nexus-1")!)) - before) / (count - former));
       former = count;
       await ours.load("put", { clients, seconds: 2, groups: count });
       rates.push((await ours.load("put", { clients, seconds, groups: count })).rate);
@@ -70,15 +70,10 @@ export async function measureGroups(
 async function witnessMeanwhile(ours: Ours): Promise<{ cores: number; anonymousKib: number }> {
   const pids = ours.pids();
   const witness = pids.get("witness-1")!;
-  const before = cpuMs(witness);
+  const before = processorMs(witness);
   process.kill(pids.get("nexus-2")!, "SIGKILL");
   await sleep(awayMs);
-  return { cores: (cpuMs(witness) - before) / awayMs, anonymousKib: statusKib(witness, "RssAnon") };
-}
-
-function cpuMs(pid: number): number {
-  const fields = readFileSync(`/proc/${pid}/stat`, "utf8").split(") ")[1]!.split(" ");
-  return (Number(fields[11]) + Number(fields[12])) * tickMs;
+  return { cores: (processorMs(witness) - before) / awayMs, anonymousKib: kib(memoryBytes(witness, "RssAnon")) };
 }
 
 function zones(count: number): string {
@@ -88,13 +83,4 @@ metadata: { name: g${i} }
 spec: { pathPattern: /g${i}/**, mode: strong_ha, raftGroup: main }
 `;
   return Array.from({ length: count }, (_, i) => one(i)).join("---\n");
-}
-
-function residentKib(pid: number): number {
-  return statusKib(pid, "VmRSS");
-}
-
-function statusKib(pid: number, field: string): number {
-  const status = readFileSync(`/proc/${pid}/status`, "utf8");
-  return Number(new RegExp(`^${field}:\\s+(\\d+) kB`, "m").exec(status)?.[1] ?? 0);
 }

@@ -16,6 +16,7 @@ import { systemClock, systemRandom } from "../node/src/transport/system-clock.ts
 import { RecordStore } from "../node/src/witness/records.ts";
 import { serveWitness } from "../node/src/witness/serve.ts";
 import { WitnessServer } from "../node/src/witness/server.ts";
+import { sleep } from "./processes.ts";
 
 const seconds = 3;
 const contentBytes = 256;
@@ -129,7 +130,7 @@ async function measure(host: GroupHost, clients: number): Promise<void> {
   };
   const before = process.cpuUsage();
   for (let id = 0; id < clients; id++) client(id);
-  await new Promise((resolve) => setTimeout(resolve, seconds * 1000));
+  await sleep(seconds * 1000);
   running = false;
   latencies.sort((a, b) => a - b);
   const p = (share: number) => (latencies[Math.floor(latencies.length * share)] ?? 0).toFixed(2);
@@ -139,7 +140,7 @@ async function measure(host: GroupHost, clients: number): Promise<void> {
   const cpu = ((user + system) / Math.max(1, count)).toFixed(1);
   const times = `p50 ${p(0.5)} ms, p99 ${p(0.99)} ms, ${cpu} us of CPU a put`;
   console.log(`${clients} clients: ${rate} puts/s, ${times}, ${failed} not applied`);
-  await new Promise((resolve) => setTimeout(resolve, 200));
+  await sleep(200);
 }
 
 async function main(): Promise<void> {
@@ -151,12 +152,12 @@ async function main(): Promise<void> {
     incarnation: box === "w" ? Buffer.alloc(0) : incarnations.get(box)!,
     role: box === "w" ? "witness" : "voter",
   }));
-  await new Promise((resolve) => setTimeout(resolve, 200));
+  await sleep(200);
   const call = { log: 1, zone: "bench", federationUid: "bench", generation: 1, timing: "region", members };
   const refusal = await hosts[0]!.bootstrap(call);
   if (refusal !== undefined) throw new Error(refusal.message);
   const leads = () => hosts.find((host) => host.view(1)?.isLeader && host.view(1)?.witnessMode === "PAIR");
-  while (leads() === undefined) await new Promise((resolve) => setTimeout(resolve, 10));
+  while (leads() === undefined) await sleep(10);
   const leader = leads()!;
   const own = {
     ...command("/"),

@@ -1,4 +1,4 @@
-import type { Measured } from "./processes.ts";
+import { type Measured, sleep } from "./processes.ts";
 
 export interface Load {
   clients: number;
@@ -20,7 +20,7 @@ export async function drive(load: Load, act: Act): Promise<Measured> {
       if (load.rate > 0) {
         const due = start + ((turn * load.clients + client) / load.rate) * 1000;
         const wait = due - performance.now();
-        if (wait > 0) await new Promise((resolve) => setTimeout(resolve, wait));
+        if (wait > 0) await sleep(wait);
       }
       const began = performance.now();
       if (began >= end) return;

@@ -7,7 +7,7 @@ import { write } from "../node/src/client/operations.ts";
 import type { Session } from "../node/src/client/session.ts";
 import type { ClientSettings } from "../node/src/client/types.ts";
 import { measured } from "./loop.ts";
-import type { Measured } from "./processes.ts";
+import { type Measured, sleep } from "./processes.ts";
 
 const timeoutMs = 1_000;
 /** Answers are waited for so long after the last offer, ms. */
@@ -75,11 +75,11 @@ export async function offer(settings: ClientSettings, load: { rate: number; seco
   };
   for (let ms = 0; ms < load.seconds * 1000; ms = performance.now() - began) {
     for (const due = (load.rate * ms) / 1000; offered < due; offered++) one(offered + 1);
-    await new Promise((resolve) => setTimeout(resolve, 1));
+    await sleep(1);
   }
   const seconds = (performance.now() - began) / 1000;
   const end = performance.now() + graceMs;
-  while (open > 0 && performance.now() < end) await new Promise((resolve) => setTimeout(resolve, 10));
+  while (open > 0 && performance.now() < end) await sleep(10);
   if (open > 0) outcomes["no answer"] = open;
   close();
   return { ...measured(latencies, seconds), offered: offered / seconds, outcomes };

@@ -1,7 +1,7 @@
 // `npm run bench -- overload`: puts offered at four times the rate that 256 clients reach by waiting for their answers.
 // What is asked: goodput that does not collapse, refusals that say OVERLOADED, and memory of the boxes that is bounded.
-import { readFileSync } from "node:fs";
 import { join } from "node:path";
+import { memoryBytes } from "../e2e/harness/process-figures.ts";
 import { Ours } from "./ours.ts";
 import { type ReportRow, reportRow } from "./report.ts";
 
@@ -38,6 +38,5 @@ export async function measureOverload(work: string, say: (text: string) => void)
 }
 
 function residentKib(ours: Ours): number {
-  const of = (pid: number) => Number(/^VmRSS:\s+(\d+) kB/m.exec(readFileSync(`/proc/${pid}/status`, "utf8"))?.[1] ?? 0);
-  return Math.max(of(ours.pids().get("nexus-1")!), of(ours.pids().get("nexus-2")!));
+  return Math.max(...["nexus-1", "nexus-2"].map((box) => memoryBytes(ours.pids().get(box)!))) / 1024;
 }

@@ -5,6 +5,7 @@ import { join } from "node:path";
 import * as operations from "@nexus-federation/node/client/operations.ts";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { Federation } from "./harness/federation.ts";
+import { memoryBytes } from "./harness/process-figures.ts";
 import { until } from "./harness/run.ts";
 
 const mebibyte = 1024 * 1024;
@@ -20,15 +21,6 @@ afterAll(async () => {
   expect(await federation?.down()).toEqual([]);
 });
 
-/** Resident memory of a process now, bytes (Linux only; 0 elsewhere). */
-function residentBytes(pid: number): number {
-  try {
-    return Number(/VmRSS:\s+(\d+)/.exec(readFileSync(`/proc/${pid}/status`, "utf8"))?.[1] ?? 0) * 1024;
-  } catch {
-    return 0;
-  }
-}
-
 test(`a file of ${largeBytes / mebibyte} MiB goes up and down through a box in less than 200 MiB of extra memory`, async () => {
   const source = join(federation.root, "large");
   const part = randomBytes(16 * mebibyte);
@@ -43,10 +35,10 @@ test(`a file of ${largeBytes / mebibyte} MiB goes up and down through a box in l
   const boxes = (await federation.status()).boxes.filter((box) => box.role === "Data");
   // One small and one middling transfer, so that what is loaded once is not counted.
   await federation.client().put("/content/warm", randomBytes(8 * mebibyte));
-  const before = new Map(boxes.map((box) => [box.pid, residentBytes(box.pid)]));
+  const before = new Map(boxes.map((box) => [box.pid, memoryBytes(box.pid)]));
   let extra = 0;
   const sampler = setInterval(() => {
-    for (const [pid, bytes] of before) extra = Math.max(extra, residentBytes(pid) - bytes);
+    for (const [pid, bytes] of before) extra = Math.max(extra, memoryBytes(pid) - bytes);
   }, 100);
   const client = federation.client({ timeoutMs: 150_000 });
   const from = performance.now();

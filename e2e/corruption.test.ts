@@ -2,6 +2,7 @@ import { closeSync, openSync, readdirSync, readFileSync, readSync, statSync, wri
 import { join } from "node:path";
 import type { NexusError } from "@nexus-federation/node/base/errors.ts";
 import { afterAll, beforeAll, expect, test } from "vitest";
+import { endOf, flip } from "./harness/damage.ts";
 import { Federation } from "./harness/federation.ts";
 import { until } from "./harness/run.ts";
 
@@ -40,23 +41,6 @@ async function allReadFrom(box: string): Promise<void> {
     expect(Buffer.from(found.content).toString()).toBe(content);
   }
   client.close();
-}
-
-function flip(file: string, at: number): void {
-  const fd = openSync(file, "r+");
-  const byte = Buffer.alloc(1);
-  readSync(fd, byte, 0, 1, at);
-  byte[0] = byte[0]! ^ 0x10;
-  writeSync(fd, byte, 0, 1, at);
-  closeSync(fd);
-}
-
-/** Where the written part of a preallocated file ends. */
-function endOf(file: string): number {
-  const bytes = readFileSync(file);
-  let at = bytes.length;
-  while (at > 0 && bytes[at - 1] === 0) at--;
-  return at;
 }
 
 const newestSegment = (folder: string) => {

@@ -3,7 +3,7 @@ import { metricList } from "@nexus-federation/node/telemetry/metrics.ts";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { Federation } from "./harness/federation.ts";
 import { Http } from "./harness/http.ts";
-import { isAlive, until } from "./harness/run.ts";
+import { isAlive, pause, until } from "./harness/run.ts";
 
 /** Those that need an accident, or something that this federation does not do here. */
 const mayRest = new Set<string>([
@@ -72,7 +72,7 @@ describe("after the loss of a leader, some traffic and refusals", () => {
     for (const box of ["nexus-1", "nexus-2"]) await useBox(box);
     // One scrape asks for staleness, the next shows it.
     for (const box of ["nexus-1", "nexus-2"]) await pageOf(box);
-    await new Promise((resolve) => setTimeout(resolve, 1_500));
+    await pause(1_500);
     pages = [await pageOf("nexus-1"), await pageOf("nexus-2")];
   });
 

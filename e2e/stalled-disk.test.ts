@@ -1,29 +1,11 @@
 // A disk that takes writes and does not end them, made by the kernel's throttle on a block device of our own.
-import { mkdirSync, rmdirSync, writeFileSync } from "node:fs";
-import { join } from "node:path";
 import { expect, test } from "vitest";
 import { Federation } from "./harness/federation.ts";
-import { type LoopDisk, loopDisk } from "./harness/loop-disk.ts";
+import { type LoopDisk, loopDisk, throttle } from "./harness/loop-disk.ts";
 import { until } from "./harness/run.ts";
 import { skipFor } from "./harness/skip.ts";
 
-const throttles = "/sys/fs/cgroup/blkio";
 const diskMib = 1024;
-
-/** Lets one process write `bytesPerSecond` to the disk. Answers how to end that. Throws where the kernel has no throttle. */
-function throttle(pid: number, disk: LoopDisk, bytesPerSecond: number): () => void {
-  const group = join(throttles, `nexus-stall-${process.pid}`);
-  mkdirSync(group);
-  const limit = (value: number) =>
-    writeFileSync(join(group, "blkio.throttle.write_bps_device"), `${disk.number} ${value}`);
-  limit(bytesPerSecond);
-  writeFileSync(join(group, "cgroup.procs"), String(pid));
-  return () => {
-    limit(0);
-    writeFileSync(join(throttles, "cgroup.procs"), String(pid));
-    rmdirSync(group);
-  };
-}
 
 test("a stalled disk holds back writes only: the box goes on reading, answers for its health, and loses nothing acknowledged", async (context) => {
   let disk: LoopDisk | string = "no disk was made";
@@ -40,7 +22,7 @@ test("a stalled disk holds back writes only: the box goes on reading, answers fo
     const { pid } = await made.box("nexus-1");
     if (typeof disk === "string") return skipFor(context, disk);
     try {
-      heal = throttle(pid, disk, 1);
+      heal = throttle(disk, "bytes", 1, pid);
     } catch (error) {
       return skipFor(context, `this kernel throttles no disk (${error})`);
     }

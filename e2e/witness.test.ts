@@ -20,6 +20,8 @@ import {
 import { afterEach, beforeEach, expect, test } from "vitest";
 import { type ColdProgram, coldProgram } from "./harness/cold-program.ts";
 import { type MemoryGroup, memoryGroup } from "./harness/memory-limit.ts";
+import { memoryBytes } from "./harness/process-figures.ts";
+import { pause } from "./harness/run.ts";
 
 const groups = 1000;
 /** Votes in one batch: what one turn of a host asks. */
@@ -99,7 +101,7 @@ class Voter {
   }
 
   async connected(): Promise<void> {
-    while (!this.#network.isUp("witness", "w")) await new Promise((go) => setTimeout(go, 10));
+    while (!this.#network.isUp("witness", "w")) await pause(10);
   }
 
   /** Each reply with the time from sending to it, ms. */
@@ -147,13 +149,6 @@ const voteOf = (candidate: Buffer, term: number, incarnations: Buffer[]) => (log
   return { log, generation: 1, incarnation: incarnations[log - 1]!, op: { $case: "vote", value } as const };
 };
 
-/** Of a process, bytes: all that is resident, and what only it has and cannot be dropped. */
-function memoryOf(pid: number): { resident: number; own: number } {
-  const status = readFileSync(`/proc/${pid}/status`, "utf8");
-  const field = (name: string) => Number(new RegExp(`${name}:\\s+(\\d+) kB`).exec(status)?.[1] ?? 0) * 1024;
-  return { resident: field("VmRSS"), own: field("RssAnon") };
-}
-
 test("under 64 MiB the witness votes for 1000 groups with less than 100 bytes of state a group", async () => {
   if (typeof group === "string") console.warn(`NOT UNDER A MEMORY LIMIT: ${group}; the rest of the test runs without`);
   if (typeof node === "string") console.warn(`NODE'S OWN PAGES ARE NOT CHARGED: ${node}`);
@@ -181,7 +176,8 @@ test("under 64 MiB the witness votes for 1000 groups with less than 100 bytes of
     took.push(...round);
   }
   const perSecond = (took.length * 1000) / (performance.now() - started);
-  const { resident, own } = memoryOf(child!.pid!);
+  const resident = memoryBytes(child!.pid!);
+  const own = memoryBytes(child!.pid!, "RssAnon");
   const peak = typeof group === "string" ? 0 : group.peakBytes();
 
   const mib = (bytes: number) => (bytes / 1024 / 1024).toFixed(1);

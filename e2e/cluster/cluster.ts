@@ -1,5 +1,6 @@
 import { spawn } from "node:child_process";
 import { createInterface } from "node:readline";
+import { pause } from "../harness/run.ts";
 import { type Binaries, binaries } from "./binaries.ts";
 import { must, type Outcome, pipe, run } from "./programs.ts";
 
@@ -52,7 +53,7 @@ export class Cluster {
     for (let tries = 1; ; tries++) {
       const outcome = await run([this.facts.kubectl, "--kubeconfig", this.kubeconfig, ...args], { input });
       if (outcome.code === 0 || tries === unheardTriesMax || !unheard.test(outcome.stderr)) return outcome;
-      await new Promise((resolve) => setTimeout(resolve, unheardPauseMs));
+      await pause(unheardPauseMs);
     }
   }
 

@@ -1,4 +1,5 @@
 import { spawn } from "node:child_process";
+import { pause } from "../harness/run.ts";
 
 /** What a program printed and how it ended; `code` is 127 when it could not be started. */
 export interface Outcome {
@@ -81,6 +82,6 @@ export async function until<T>(
       const why = options.why ? `: ${await options.why()}` : "";
       throw new Error(`${what} did not come within ${options.withinMs / 1000} s${why}`);
     }
-    await new Promise((resolve) => setTimeout(resolve, options.everyMs ?? 200));
+    await pause(options.everyMs ?? 200);
   }
 }

@@ -22,7 +22,7 @@ import { callSupervisor } from "@nexus-federation/operator/backends/local/contro
 import { Folder } from "@nexus-federation/operator/backends/local/folder.ts";
 import type { Place } from "@nexus-federation/operator/backends/local/programs.ts";
 import type { BoxRow, GroupRow, LocalStatus } from "@nexus-federation/operator/backends/local/status.ts";
-import { checkout, finish, isAlive, type Ran, type RunOptions, shell, spawnNexus, until } from "./run.ts";
+import { checkout, finish, isAlive, pause, type Ran, type RunOptions, shell, spawnNexus, until } from "./run.ts";
 
 export interface UpOptions {
   /** File of examples/, or YAML text. */
@@ -287,7 +287,7 @@ export class Federation {
     await this.status().catch(() => {});
     await this.nexus(["down"], { timeoutMs: 60_000 }).catch(() => {});
     const end = performance.now() + 20_000;
-    while ([...this.#pids].some(isAlive) && performance.now() < end) await new Promise((go) => setTimeout(go, 50));
+    while ([...this.#pids].some(isAlive) && performance.now() < end) await pause(50);
     const left = this.#killAll();
     for (const at of this.#mounts) await shell(`umount -l "${at}"`);
     for (const cleanup of this.#cleanups.splice(0)) await cleanup();

@@ -1,6 +1,7 @@
 // A disk of our own: a file as a block device with ext4 on it, so that its read-ahead and its speed can be set.
 import { execFileSync } from "node:child_process";
-import { mkdirSync, rmSync } from "node:fs";
+import { mkdirSync, rmdirSync, rmSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
 
 export interface LoopDisk {
   /** major:minor, as the kernel's groups name it. */
@@ -43,4 +44,24 @@ export function loopDisk(folder: string, mib: number): LoopDisk | string {
     remove();
     return `no disk can be made from a file (${error})`;
   }
+}
+
+const throttles = "/sys/fs/cgroup/blkio";
+
+/**
+ * A process writes so many bytes, or so often, a second to the disk, and no more. The function ends that for `after`, the
+ * process then. Throws where the kernel has no throttle.
+ */
+export function throttle(disk: LoopDisk, what: "bytes" | "writes", aSecond: number, pid: number) {
+  const group = join(throttles, `nexus-throttle-${process.pid}`);
+  const file = join(group, `blkio.throttle.write_${what === "bytes" ? "bps" : "iops"}_device`);
+  const limit = (value: number) => writeFileSync(file, `${disk.number} ${value}`);
+  mkdirSync(group, { recursive: true });
+  limit(aSecond);
+  writeFileSync(join(group, "cgroup.procs"), String(pid));
+  return (after = pid) => {
+    limit(0);
+    writeFileSync(join(throttles, "cgroup.procs"), String(after));
+    rmdirSync(group);
+  };
 }

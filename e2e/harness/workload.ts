@@ -1,9 +1,10 @@
 // Clients that keep writing and reading while faults happen, and what must hold of what they saw: every acknowledged write
 // is read back, and every register is linearizable.
 import { createHash, randomBytes } from "node:crypto";
-import { NexusError } from "@nexus-federation/node/base/errors.ts";
+import type { NexusError } from "@nexus-federation/node/base/errors.ts";
 import type { NexusClient } from "@nexus-federation/node/client/client.ts";
-import { History, type Outcome } from "./history.ts";
+import { type Acknowledgement, longestGap, outcomeOf, Refusals, recoveredAfter } from "./answers.ts";
+import { History } from "./history.ts";
 import { wrongPaths } from "./linearizable.ts";
 import { pause } from "./run.ts";
 
@@ -30,32 +31,17 @@ export const workloadDefaults: WorkloadSettings = {
   timeoutMs: 10_000,
 };
 
-export interface Acknowledged {
+export interface Acknowledged extends Acknowledgement {
   path: string;
   content: string;
-  invokedMs: number;
-  atMs: number;
   copies: number;
   degraded: boolean;
 }
 
-/** Codes that say that nothing was executed, whatever came before. */
-const certainlyNot = new Set([
-  "DEADLINE",
-  "NO_LEADER",
-  "OVERLOADED",
-  "EXPIRED",
-  "INVALID",
-  "NO_ZONE",
-  "STALE_EPOCH",
-  "AUTHORITY_UNREACHABLE",
-]);
-
 export class Workload {
   readonly acknowledged: Acknowledged[] = [];
   readonly history = new History();
-  /** Refusals by code. */
-  readonly refused = new Map<string, number>();
+  readonly refused = new Refusals();
   readonly #client: NexusClient;
   readonly #settings: WorkloadSettings;
   #running = true;
@@ -79,22 +65,13 @@ export class Workload {
     await Promise.all(this.#clients);
   }
 
-  /** Time from `faultMs` to the first acknowledgement of a write begun after it; undefined while there is none. */
+  /** See answers.ts. */
   recoveredAfter(faultMs: number): number | undefined {
-    const first = this.acknowledged.find((ack) => ack.invokedMs > faultMs);
-    return first && first.atMs - faultMs;
+    return recoveredAfter(this.acknowledged, faultMs);
   }
 
-  /** Longest time without any acknowledgement between two moments. */
   longestGap(fromMs: number, toMs: number): number {
-    let last = fromMs;
-    let longest = 0;
-    for (const { atMs } of this.acknowledged) {
-      if (atMs <= fromMs || atMs >= toMs) continue;
-      longest = Math.max(longest, atMs - last);
-      last = atMs;
-    }
-    return Math.max(longest, toMs - last);
+    return longestGap(this.acknowledged, fromMs, toMs);
   }
 
   /** Paths of acknowledged writes that are gone or other than written; empty when all is well. */
@@ -127,7 +104,7 @@ export class Workload {
         const { copies, degraded } = receipt;
         this.acknowledged.push({ path, content, invokedMs, atMs: performance.now(), copies, degraded });
       } catch (error) {
-        this.#count(error);
+        this.refused.count(error);
       }
       await pause(this.#settings.pauseMs);
     }
@@ -152,7 +129,7 @@ export class Workload {
       this.history.complete(id, { outcome: "ok", value, copies: receipt.copies, degraded: receipt.degraded });
     } catch (error) {
       if ((error as NexusError).code === "NOT_FOUND") return this.history.complete(id, { outcome: "ok", value: "" });
-      this.history.complete(id, { outcome: "none", code: this.#count(error) });
+      this.history.complete(id, { outcome: "none", code: this.refused.count(error) });
     }
   }
 
@@ -170,19 +147,8 @@ export class Workload {
       seen.set(path, value);
       this.history.complete(id, { outcome: "ok", copies: receipt.copies, degraded: receipt.degraded });
     } catch (error) {
-      const code = this.#count(error);
+      const code = this.refused.count(error);
       this.history.complete(id, { outcome: outcomeOf(code), code });
     }
   }
-
-  #count(error: unknown): string {
-    const code = error instanceof NexusError ? error.code : String(error);
-    this.refused.set(code, (this.refused.get(code) ?? 0) + 1);
-    return code;
-  }
-}
-
-function outcomeOf(code: string): Outcome {
-  if (code === "PRECONDITION_FAILED" || code === "NOT_FOUND") return "failed";
-  return certainlyNot.has(code) ? "none" : "unknown";
 }

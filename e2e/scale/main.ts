@@ -3,13 +3,15 @@
 // a minute while nothing happens, and how long a changed spec takes until its StatefulSet says so. As JSON on the last line.
 // The operator runs as its image has it. PROFILE=folder: a profile of its processor time is left there.
 import { type ChildProcess, spawn } from "node:child_process";
-import { mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { bundle } from "../../images/bundle.ts";
 import { nodeOptions } from "../../operator/src/backends/local/node-flags.ts";
 import { startControlPlane } from "../cluster/control-plane.ts";
 import { must, until } from "../cluster/programs.ts";
+import { memoryBytes, processorMs } from "../harness/process-figures.ts";
+import { pause } from "../harness/run.ts";
 
 const root = resolve(import.meta.dirname, "../..");
 const apiVersion = "federation.nexus.io/v1alpha1";
@@ -63,9 +65,7 @@ async function calls(): Promise<number> {
 }
 
 function processor(pid: number): { cpuMs: number; residentBytes: number } {
-  const stat = readFileSync(`/proc/${pid}/stat`, "utf8").split(") ")[1]!.split(" ");
-  const resident = Number(/VmRSS:\s+(\d+)/.exec(readFileSync(`/proc/${pid}/status`, "utf8"))?.[1] ?? 0) * 1024;
-  return { cpuMs: (Number(stat[11]) + Number(stat[12])) * 10, residentBytes: resident };
+  return { cpuMs: processorMs(pid), residentBytes: memoryBytes(pid) };
 }
 
 async function count(kind: string): Promise<number> {
@@ -149,9 +149,9 @@ try {
   const firstRoundSeconds = (performance.now() - began) / 1000;
   say(`all objects made after ${firstRoundSeconds.toFixed(0)} s`);
   // Rounds of a federation that starts follow each other for half a minute.
-  await new Promise((done) => setTimeout(done, restMs));
+  await pause(restMs);
   const before = { calls: await calls(), ...processor(operator.pid!) };
-  await new Promise((done) => setTimeout(done, restMs));
+  await pause(restMs);
   const after = { calls: await calls(), ...processor(operator.pid!) };
   const times = await reactions();
   const figures = {

@@ -1,5 +1,4 @@
 import { randomBytes } from "node:crypto";
-import { NexusError } from "@nexus-federation/node/base/errors.ts";
 import { write } from "@nexus-federation/node/client/operations.ts";
 import type { Desk } from "./load.ts";
 import { etagOf } from "./registers.ts";
@@ -49,8 +48,7 @@ async function readTogether(desk: Desk, path: string): Promise<void> {
     load.answered++;
     if (whole) held.set(desk, value);
   } catch (error) {
-    const absent = error instanceof NexusError && error.code === "NOT_FOUND";
-    load.history.complete(id, absent ? { outcome: "ok" } : { outcome: "none", code: load.outcomeOf(error).code });
+    load.refuseRead(id, error);
     held.delete(desk);
   }
 }

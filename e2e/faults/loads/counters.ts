@@ -1,5 +1,4 @@
 import { randomBytes } from "node:crypto";
-import { NexusError } from "@nexus-federation/node/base/errors.ts";
 import { pause } from "../../harness/run.ts";
 import type { Desk } from "./load.ts";
 
@@ -48,8 +47,6 @@ async function readNumber(desk: Desk, path: string): Promise<number | undefined>
     load.history.complete(id, { outcome: "ok", value });
     return Number(value);
   } catch (error) {
-    const absent = error instanceof NexusError && error.code === "NOT_FOUND";
-    load.history.complete(id, absent ? { outcome: "ok" } : { outcome: "none", code: load.outcomeOf(error).code });
-    return absent ? 0 : undefined;
+    return load.refuseRead(id, error) ? 0 : undefined;
   }
 }

@@ -1,5 +1,4 @@
 import { randomBytes } from "node:crypto";
-import { NexusError } from "@nexus-federation/node/base/errors.ts";
 import type { Desk } from "./load.ts";
 import { etagOf } from "./registers.ts";
 
@@ -18,8 +17,7 @@ export async function moveLargeFile(desk: Desk): Promise<void> {
       load.history.complete(id, { outcome: "ok", value: etagOf(content) });
       load.answered++;
     } catch (error) {
-      const absent = error instanceof NexusError && error.code === "NOT_FOUND";
-      load.history.complete(id, absent ? { outcome: "ok" } : { outcome: "none", code: load.outcomeOf(error).code });
+      load.refuseRead(id, error);
     }
     return;
   }

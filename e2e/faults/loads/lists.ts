@@ -1,4 +1,3 @@
-import { NexusError } from "@nexus-federation/node/base/errors.ts";
 import type { Desk } from "./load.ts";
 
 let items = 0;
@@ -47,11 +46,6 @@ async function readList(desk: Desk, path: string): Promise<Found | undefined> {
     load.answered++;
     return { text, etag: info.etag };
   } catch (error) {
-    if (error instanceof NexusError && error.code === "NOT_FOUND") {
-      load.history.complete(id, { outcome: "ok", value: "" });
-      return { text: "", etag: undefined };
-    }
-    load.history.complete(id, { outcome: "none", code: load.outcomeOf(error).code });
-    return undefined;
+    return load.refuseRead(id, error) ? { text: "", etag: undefined } : undefined;
   }
 }

@@ -3,7 +3,9 @@
 import type { Random } from "@nexus-federation/node/base/clock.ts";
 import { NexusError } from "@nexus-federation/node/base/errors.ts";
 import type { NexusClient } from "@nexus-federation/node/client/client.ts";
+import { type Acknowledgement, longestGap, outcomeOf, Refusals, recoveredAfter } from "../../harness/answers.ts";
 import { History, type Outcome } from "../../harness/history.ts";
+import { wrongByBoth } from "../../harness/porcupine.ts";
 import { pause } from "../../harness/run.ts";
 
 export interface LoadSettings {
@@ -29,21 +31,6 @@ export interface Desk {
 /** One step of a client's life; called again and again. */
 export type Step = (desk: Desk) => Promise<void>;
 
-/** Refusals that say for sure that nothing was executed, whatever came before. */
-const certainlyNot = new Set<string>([
-  "DEADLINE",
-  "NO_LEADER",
-  "OVERLOADED",
-  "EXPIRED",
-  "INVALID",
-  "NO_ZONE",
-  "STALE_EPOCH",
-  "AUTHORITY_UNREACHABLE",
-  "DISK_FULL",
-  "LOCKED",
-]);
-/** Refusals of the log itself: looked at, and found not to hold. */
-const refusedByState = new Set<string>(["PRECONDITION_FAILED", "NOT_FOUND", "FENCED"]);
 /** Codes that no fault excuses. */
 const never = new Set<string>(["INTERNAL", "INVALID", "CORRUPT", "DENIED", "UNAUTHENTICATED", "WRONG_TYPE", "NO_ZONE"]);
 
@@ -53,8 +40,7 @@ const unknownMax = 6;
 export class Load {
   readonly history = new History();
   readonly settings: LoadSettings;
-  /** Refusals by code. */
-  readonly refused = new Map<string, number>();
+  readonly refused = new Refusals();
   /** Calls that were answered. */
   answered = 0;
   /** Sentences of what no client may ever see. */
@@ -64,7 +50,7 @@ export class Load {
   readonly #unknown = new Map<string, number>();
   #running = true;
   readonly #loops: Promise<void>[] = [];
-  readonly #acknowledged: { invokedMs: number; atMs: number }[] = [];
+  readonly #acknowledged: Acknowledgement[] = [];
 
   constructor(settings: LoadSettings) {
     this.settings = settings;
@@ -105,10 +91,23 @@ export class Load {
     this.history.complete(id, how);
   }
 
+  /** Writes down how a read was refused; true: there is nothing to read. */
+  refuseRead(id: number, error: unknown): boolean {
+    const absent = error instanceof NexusError && error.code === "NOT_FOUND";
+    this.history.complete(id, absent ? { outcome: "ok" } : { outcome: "none", code: this.outcomeOf(error).code });
+    return absent;
+  }
+
   /** Ends the loops once their calls in flight are answered. */
   async stop(): Promise<void> {
     this.#running = false;
     await Promise.all(this.#loops);
+  }
+
+  /** Writes the history to `file`. Sentences of what is wrong with it and of what clients complained of. */
+  judge(file: string): string[] {
+    this.history.write(file);
+    return [...this.wrong, ...wrongByBoth(this.history.lines).map((path) => `no order explains ${path}`)];
   }
 
   chance(part: number): boolean {
@@ -125,22 +124,13 @@ export class Load {
     this.#acknowledged.push({ invokedMs, atMs: performance.now() });
   }
 
-  /** Time from `faultMs` to the first acknowledgement of a change begun after it; undefined while there is none. */
+  /** See answers.ts. */
   recoveredAfter(faultMs: number): number | undefined {
-    const first = this.#acknowledged.find((ack) => ack.invokedMs > faultMs);
-    return first && first.atMs - faultMs;
+    return recoveredAfter(this.#acknowledged, faultMs);
   }
 
-  /** Longest time without any acknowledgement between two moments. */
   longestGap(fromMs: number, toMs: number): number {
-    let last = fromMs;
-    let longest = 0;
-    for (const { atMs } of this.#acknowledged) {
-      if (atMs <= fromMs || atMs >= toMs) continue;
-      longest = Math.max(longest, atMs - last);
-      last = atMs;
-    }
-    return Math.max(longest, toMs - last);
+    return longestGap(this.#acknowledged, fromMs, toMs);
   }
 
   /** Forgets acknowledgements; the next fault is measured alone. */
@@ -150,11 +140,9 @@ export class Load {
 
   /** Code and outcome of a call that was refused. */
   outcomeOf(error: unknown): { code: string; outcome: Outcome } {
-    const code = error instanceof NexusError ? error.code : String(error);
-    this.refused.set(code, (this.refused.get(code) ?? 0) + 1);
+    const code = this.refused.count(error);
     if (never.has(code) || !(error instanceof NexusError)) this.#complain(`${code}: ${(error as Error).message}`);
-    if (refusedByState.has(code)) return { code, outcome: "failed" };
-    return { code, outcome: certainlyNot.has(code) ? "none" : "unknown" };
+    return { code, outcome: outcomeOf(code) };
   }
 
   #complain(sentence: string): void {

@@ -66,8 +66,7 @@ export async function readEtag(desk: Desk, path: string, client: number): Promis
     load.answered++;
     return value;
   } catch (error) {
-    const { code } = load.outcomeOf(error);
-    load.history.complete(id, code === "NOT_FOUND" ? { outcome: "ok", value: "" } : { outcome: "none", code });
+    load.refuseRead(id, error);
     return "";
   }
 }

@@ -1,6 +1,5 @@
 // How long writes stop when the leader is lost: from the fault to the next acknowledged write, over many leaders.
 import { join } from "node:path";
-import { wrongByBoth } from "../../harness/porcupine.ts";
 import { pause, quantile, until } from "../../harness/run.ts";
 import { Load } from "../loads/load.ts";
 import { useRegister } from "../loads/registers.ts";
@@ -92,8 +91,7 @@ async function measure(run: Run, weapon: Weapon): Promise<Finding | string> {
       );
     }
     await load.stop();
-    load.history.write(join(run.folder, "registers.jsonl"));
-    wrong.push(...load.wrong, ...wrongByBoth(load.history.lines).map((path) => `no order explains ${path}`));
+    wrong.push(...load.judge(join(run.folder, "registers.jsonl")));
   } finally {
     await load.stop();
     await closeWorld(world, wrong);
@@ -106,8 +104,14 @@ async function measure(run: Run, weapon: Weapon): Promise<Finding | string> {
 
 function figuresOf(gapsMs: number[], load: Load) {
   const of = (q: number) => Math.round(quantile(gapsMs, q));
-  const refused = [...load.refused].map(([code, count]) => `${code} ${count}`).join(", ");
-  return { failovers: gapsMs.length, p50Ms: of(0.5), p99Ms: of(0.99), mostMs: of(1), answered: load.answered, refused };
+  return {
+    failovers: gapsMs.length,
+    p50Ms: of(0.5),
+    p99Ms: of(0.99),
+    mostMs: of(1),
+    answered: load.answered,
+    refused: `${load.refused}`,
+  };
 }
 
 const about = "time from the fault to the next acknowledged write";

@@ -1,6 +1,5 @@
 // Every kind of load at once under one kind of harm, again and again; then every history is judged by both checkers.
 import { join } from "node:path";
-import { wrongByBoth } from "../../harness/porcupine.ts";
 import { pause } from "../../harness/run.ts";
 import { writeTogether } from "../loads/batches.ts";
 import { incrementUnderLock } from "../loads/counters.ts";
@@ -65,8 +64,7 @@ export async function underStrikes(
     }
     await load.stop();
     await watcher.finish();
-    load.history.write(join(run.folder, "history.jsonl"));
-    wrong.push(...load.wrong, ...wrongByBoth(load.history.lines).map((path) => `no order explains ${path}`));
+    wrong.push(...load.judge(join(run.folder, "history.jsonl")));
   } finally {
     watcher.stop();
     await load.stop();
@@ -89,8 +87,7 @@ async function round(world: World, strike: Strike): Promise<string | undefined> 
 }
 
 function figuresOf(load: Load) {
-  const refused = [...load.refused].map(([code, count]) => `${code} ${count}`).join(", ");
   const { lines } = load.history;
   const unknown = lines.filter((line) => line.event === "complete" && line.outcome === "unknown").length;
-  return { answered: load.answered, historyLines: lines.length, unknown, refused };
+  return { answered: load.answered, historyLines: lines.length, unknown, refused: `${load.refused}` };
 }

@@ -1,8 +1,8 @@
 // As many connections as a box takes, all of them silent after their handshake: it goes on serving, and memory stays in
 // bounds. Above its limit it hangs up.
-import { readFileSync } from "node:fs";
 import { connect, type TLSSocket } from "node:tls";
 import { clientListenerLimits } from "@nexus-federation/node/transport/listener.ts";
+import { memoryBytes } from "../../harness/process-figures.ts";
 import { quantile } from "../../harness/run.ts";
 import { dataBoxes, type Finding, type Run, type Scenario } from "../scenario.ts";
 import { closeWorld, openWorld } from "../world.ts";
@@ -15,9 +15,6 @@ const [box] = dataBoxes;
 /** Of the box, for a connection. */
 const bytesMax = 128 * 1024;
 
-const residentBytes = (pid: number) =>
-  Number(/VmRSS:\s+(\d+) kB/.exec(readFileSync(`/proc/${pid}/status`, "utf8"))?.[1] ?? 0) * 1024;
-
 async function measure(run: Run): Promise<Finding> {
   const wrong: string[] = [];
   const world = await openWorld(run);
@@ -28,7 +25,7 @@ async function measure(run: Run): Promise<Finding> {
     const { pid, grpc } = await federation.box(box);
     const client = await federation.clientOf(box);
     await client.put("/idle/before", "x");
-    const before = residentBytes(pid);
+    const before = memoryBytes(pid);
     let turnedAway = 0;
     const lane = async () => {
       while (held.length + turnedAway < connectionsMax + above) {
@@ -47,7 +44,7 @@ async function measure(run: Run): Promise<Finding> {
       tookMs.push(performance.now() - from);
     }
     const open = held.filter((socket) => !socket.destroyed).length;
-    const perConnection = (residentBytes(pid) - before) / held.length;
+    const perConnection = (memoryBytes(pid) - before) / held.length;
     Object.assign(figures, { open, turnedAway, bytesEach: Math.round(perConnection) });
     figures["putP50Ms"] = Math.round(quantile(tookMs, 0.5));
     if (open > connectionsMax) wrong.push(`${open} connections are open, ${connectionsMax} are allowed`);

@@ -1,8 +1,9 @@
 // Use without end: what a process holds must level off. Files are written, overwritten and deleted at a steady rate, so
 // that the data stays as large as it is.
-import { readdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
+import { readdirSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import type { Federation } from "../../harness/federation.ts";
+import { memoryBytes } from "../../harness/process-figures.ts";
 import { pause } from "../../harness/run.ts";
 import type { Desk } from "../loads/load.ts";
 import { Load } from "../loads/load.ts";
@@ -35,9 +36,8 @@ async function useFiles({ load, client, number }: Desk): Promise<void> {
 const mib = (bytes: number) => bytes / 1024 / 1024;
 
 function sampleOfBox(federation: Federation, box: string, pid: number): Sample {
-  const status = readFileSync(`/proc/${pid}/status`, "utf8");
   return {
-    memoryMib: Number(/VmRSS:\s+(\d+) kB/.exec(status)?.[1] ?? 0) / 1024,
+    memoryMib: mib(memoryBytes(pid)),
     descriptors: readdirSync(`/proc/${pid}/fd`).length,
     diskMib: mib(bytesIn(federation.folder.box(box))),
   };

@@ -1,6 +1,5 @@
 // How long writes are refused, or wait, when leadership is handed over on purpose.
 import { join } from "node:path";
-import { wrongByBoth } from "../../harness/porcupine.ts";
 import { pause, quantile, until } from "../../harness/run.ts";
 import { Load } from "../loads/load.ts";
 import { useRegister } from "../loads/registers.ts";
@@ -57,8 +56,7 @@ async function measure(run: Run, handOver: Handover): Promise<Finding> {
       run.progress(`${i + 1} of ${run.kills}, last ${gapsMs.at(-1)!.toFixed(0)} ms`);
     }
     await load.stop();
-    load.history.write(join(run.folder, "registers.jsonl"));
-    wrong.push(...load.wrong, ...wrongByBoth(load.history.lines).map((path) => `no order explains ${path}`));
+    wrong.push(...load.judge(join(run.folder, "registers.jsonl")));
   } finally {
     await load.stop();
     await closeWorld(world, wrong);

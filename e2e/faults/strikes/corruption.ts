@@ -1,28 +1,12 @@
-import { closeSync, openSync, readdirSync, readFileSync, readSync, statSync, writeSync } from "node:fs";
+import { readdirSync, statSync } from "node:fs";
 import { join } from "node:path";
+import { endOf, flip } from "../../harness/damage.ts";
 import { dataBoxes, pick } from "../scenario.ts";
 import type { Strike } from "./strike.ts";
 
 /** Always the same one: what the other box holds must be enough. */
 const box = dataBoxes[1];
 const kinds = ["log", "state", "chunks"] as const;
-
-/** Where the written part of a preallocated file ends. */
-function endOf(file: string): number {
-  const bytes = readFileSync(file);
-  let at = bytes.length;
-  while (at > 0 && bytes[at - 1] === 0) at--;
-  return at;
-}
-
-function flip(file: string, at: number): void {
-  const handle = openSync(file, "r+");
-  const byte = Buffer.alloc(1);
-  readSync(handle, byte, 0, 1, at);
-  byte[0] = byte[0]! ^ 0x10;
-  writeSync(handle, byte, 0, 1, at);
-  closeSync(handle);
-}
 
 /** Files of the kind with something in them. */
 function filesOf(folder: string, kind: (typeof kinds)[number]): string[] {

@@ -1,6 +1,6 @@
-import { mkdirSync, rmdirSync, rmSync, statfsSync, writeFileSync } from "node:fs";
+import { rmSync, statfsSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { type LoopDisk, loopDisk } from "../../harness/loop-disk.ts";
+import { type LoopDisk, loopDisk, throttle } from "../../harness/loop-disk.ts";
 import { dataBoxes, pick } from "../scenario.ts";
 import type { Strike } from "./strike.ts";
 
@@ -30,7 +30,6 @@ export const fullDisk: Strike = {
 
 /** Of the throttle: writes a second, as a disk does that is worn out. */
 const slowWrites = 20;
-const groups = "/sys/fs/cgroup/blkio";
 
 export function slowDisk(): Strike {
   let disk: LoopDisk | string = "no disk was made";
@@ -46,21 +45,12 @@ export function slowDisk(): Strike {
     }),
     async strike({ federation }) {
       if (typeof disk === "string") return disk;
-      const group = join(groups, `nexus-slow-${process.pid}`);
-      const limit = (value: number) =>
-        writeFileSync(join(group, "blkio.throttle.write_iops_device"), `${(disk as LoopDisk).number} ${value}`);
       try {
-        mkdirSync(group, { recursive: true });
-        limit(slowWrites);
-        writeFileSync(join(group, "cgroup.procs"), String((await federation.box(box)).pid));
+        const end = throttle(disk, "writes", slowWrites, (await federation.box(box)).pid);
+        return async () => end((await federation.box(box)).pid);
       } catch (error) {
         return `this kernel throttles no disk (${error})`;
       }
-      return async () => {
-        limit(0);
-        writeFileSync(join(groups, "cgroup.procs"), String((await federation.box(box)).pid));
-        rmdirSync(group);
-      };
     },
   };
 }

@@ -12,7 +12,7 @@ import { type ResourceType, resourceTypes } from "@nexus-federation/operator/run
 import { Registry } from "prom-client";
 import { inject } from "vitest";
 import { parse } from "yaml";
-import { run } from "../../cluster/programs.ts";
+import { run, until } from "../../cluster/programs.ts";
 import type { ControlPlaneHandle } from "./control-plane.ts";
 
 /** Undefined where no control plane can be had; suites are skipped then. */
@@ -85,18 +85,8 @@ export async function installCrds(client: RawClient): Promise<void> {
 }
 
 /** Asks until the answer is truthy; the bound is for a broken program, not for a slow machine. */
-export async function eventually<T>(
-  what: string,
-  ask: () => Promise<T> | T,
-  withinMs = 60_000,
-): Promise<NonNullable<T>> {
-  const end = performance.now() + withinMs;
-  for (;;) {
-    const answer = await ask();
-    if (answer) return answer as NonNullable<T>;
-    if (performance.now() > end) throw new Error(`${what}: not within ${withinMs} ms`);
-    await new Promise((resolve) => setTimeout(resolve, 25));
-  }
+export function eventually<T>(what: string, ask: () => Promise<T> | T, withinMs = 60_000): Promise<NonNullable<T>> {
+  return until(what, async () => (await ask()) || undefined, { withinMs, everyMs: 25 });
 }
 
 /** What kubectl prints as the cluster's administrator; throws with its words when it fails. */

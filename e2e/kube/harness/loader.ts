@@ -24,7 +24,7 @@ async function result() {
 function now() {
   return {
     acknowledged: load.acknowledged.length,
-    refused: Object.fromEntries(load.refused),
+    refused: Object.fromEntries(load.refused.counts),
     longestGapMs: Math.round(load.longestGap(load.acknowledged[0]?.atMs ?? begun, performance.now())),
   };
 }

@@ -80,9 +80,10 @@ export async function scaleOperator(cluster: Cluster, replicas: number): Promise
 
 interface Object_ {
   kind: string;
-  metadata: { name: string; uid: string; resourceVersion: string; finalizers?: string[] };
+  metadata: { name: string; uid: string; resourceVersion: string; generation?: number; finalizers?: string[] };
   spec: Record<string, unknown>;
   status?: {
+    observedGeneration?: number;
     leader?: string;
     incarnation?: string;
     uid?: string;
@@ -128,6 +129,8 @@ export class Federation {
   async settled(withinMs = 120_000): Promise<void> {
     const open = async () =>
       (await this.all("boxes,raftgroups,consensuszones")).filter((object) => {
+        // What is said of an earlier spec says nothing of this one.
+        if (object.status?.observedGeneration !== object.metadata.generation) return true;
         const has = (type: string, status: string) =>
           object.status?.conditions?.some((each) => each.type === type && each.status === status) === true;
         return !has("Ready", "True") || has("Reconciling", "True");
