@@ -14,6 +14,7 @@ export const programs = {
   box: "node/src/box.ts",
   witness: "node/src/witness.ts",
   operator: "operator/src/main.ts",
+  compose: "operator/src/compose.ts",
   nexus: "cli/src/main.ts",
   "kubectl-nexus": "cli/src/kubectl.ts",
 } as const;

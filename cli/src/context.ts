@@ -128,7 +128,8 @@ function ofFolder(folder: string): FoundContext {
     return {
       name: context.federation,
       source: path,
-      context: { ...context, dir: folder },
+      // Who moved the folder moved the federation with it; one that runs elsewhere has no folder (compose.yaml).
+      context: context.dir === undefined ? context : { ...context, dir: folder },
       settings: settingsOf(context),
     };
   } catch (cause) {

@@ -12,7 +12,7 @@ import { keyOf } from "./api/kinds.ts";
 import type { SourceFile } from "./api/load.ts";
 import { claimFolder } from "./backends/local/claim.ts";
 import { type ControlDoor, serveControl } from "./backends/local/control.ts";
-import { Fleet } from "./backends/local/fleet.ts";
+import { type Boxes, Fleet } from "./backends/local/fleet.ts";
 import { Folder, writePrivate } from "./backends/local/folder.ts";
 import { ensureToken, Identities, type LocalContext, writeContext } from "./backends/local/identities.ts";
 import { faultsAfter, noteOf, refusedOutcome } from "./backends/local/outcome.ts";
@@ -36,6 +36,8 @@ export interface LocalSettings extends ProgramSettings {
   folder: string;
   /** What happens, one line each, for progress. */
   report?: (line: string) => void;
+  /** Boxes that somebody else runs. Default: processes of this machine. */
+  boxes?: Boxes;
   /** Life of the certificates issued, ms. Default: 90 days. */
   leafLifeMs?: number;
 }
@@ -52,7 +54,7 @@ export class LocalRuntime {
   readonly #settings: LocalSettings;
   readonly #clock: Clock;
   readonly #store: DesiredStore;
-  readonly #fleet: Fleet;
+  readonly #fleet: Boxes;
   readonly #admin: Admin;
   readonly #renewal: Renewal;
   readonly #executor: Executor;
@@ -101,7 +103,7 @@ export class LocalRuntime {
       this.#report(view.running ? `${box} runs (pid ${view.pid})` : `${box} ${view.lastExit || "does not run"}`);
       this.#wake();
     };
-    this.#fleet = new Fleet({ clock, random, folder, identities, changed }, settings);
+    this.#fleet = settings.boxes ?? new Fleet({ clock, random, folder, identities, changed }, settings);
     this.#context = { federation: settings.federation, token, ca: identities.caPem, dir: folder.root };
     this.#observed = this.#observe();
   }

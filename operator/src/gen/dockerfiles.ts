@@ -29,7 +29,13 @@ const images: Record<string, Image> = {
     options: nodeOptions.witness,
     because: "One arena and one thread of the pool: memory, not speed, is what a witness must spare.",
   },
-  operator: { what: "The operator", program: "operator", ports: "8080", options: nodeOptions.operator },
+  operator: {
+    what: "The operator, and the one-shot services of compose.yaml",
+    program: "operator",
+    ports: "8080",
+    options: nodeOptions.operator,
+    more: "COPY dist/compose.mjs dist/compose.mjs.LEGAL.txt /app/",
+  },
 };
 
 /** Text by file name. */

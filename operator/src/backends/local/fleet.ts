@@ -24,7 +24,19 @@ export interface FleetNeeds {
   changed: (box: string, view: ChildView) => void;
 }
 
-export class Fleet {
+/** The boxes of a federation as its runtime needs them. */
+export interface Boxes {
+  readonly views: ReadonlyMap<string, ChildView>;
+  readonly workloads: ReadonlyMap<string, ObservedWorkload>;
+  /** It answered. */
+  confirm(box: string): void;
+  /** Starts or adopts the box. Idempotent. */
+  ensure(box: string, desired: Desired): Promise<void>;
+  remove(box: string): Promise<void>;
+  stop(): Promise<void>;
+}
+
+export class Fleet implements Boxes {
   readonly #needs: FleetNeeds;
   readonly #detached: boolean;
   readonly #programs: Programs;

@@ -87,7 +87,7 @@ export class Identities {
     if (lasts && kept.crl === crl) return kept;
     const next = lasts
       ? { ...kept, crl }
-      : await this.#authority.issue({ kind, id }, { nowMs, lifeMs: this.#leafLifeMs });
+      : await this.#authority.issue({ kind, id }, { nowMs, lifeMs: this.#leafLifeMs, hosts: [id] });
     writeCredentials(folder, next);
     return next;
   }
@@ -116,7 +116,8 @@ export interface LocalContext {
   token: string;
   /** The authority's certificate, PEM. */
   ca: string;
-  dir: string;
+  /** The folder; absent where nobody supervises the federation from there. */
+  dir?: string;
 }
 
 export function readContext(folder: Folder): LocalContext | undefined {
