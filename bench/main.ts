@@ -1,11 +1,11 @@
 // `npm run bench`: the product beside its peers, in the same run on the same machine. Why not figures of each alone: they
 // say more about the machine than about the program; only ratios of one run mean something elsewhere. Sketch: each round
 // starts a fresh etcd, measures every row, stops it, then the same with a fresh federation; medians over the rounds.
-// Flags: --rounds 3, --json FILE (or - for stdout). Apart from it: `npm run bench -- groups` (groups.ts), `overload`.
+// Apart from it: `npm run bench -- groups` (groups.ts), `overload`.
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { parseArgs } from "node:util";
+import { readFlags } from "../test/flags.ts";
 import { type Floors, measureFloors } from "./floors/floors.ts";
 import { measureGroups } from "./groups.ts";
 import { Ours } from "./ours.ts";
@@ -15,16 +15,21 @@ import { Redis } from "./peers/redis.ts";
 import { type ReportRow, reportRow, setup, table } from "./report.ts";
 import { calmShare, measureRows, type Row, rows } from "./rows.ts";
 
-const { values: flags, positionals } = parseArgs({
-  allowPositionals: true,
-  options: {
-    rounds: { type: "string", default: "3" },
-    json: { type: "string" },
-    counts: { type: "string", default: "" },
+const { flags, word } = readFlags({
+  command: "npm run bench --",
+  about: "The product beside its peers (etcd, RocksDB, Redis), in the same run on the same machine; minutes a round.",
+  flags: {
+    rounds: { about: "rounds, of which the medians are told", count: 3 },
+    json: { about: "results as JSON; - is stdout", value: "FILE" },
+    counts: { about: "of groups: how many there are at each step", value: "N,...", default: "1,10,100,1000" },
+  },
+  words: {
+    groups: "the put rate and the memory of an idle group, with more and more groups",
+    overload: "puts offered at four times the peak",
   },
 });
-const rounds = Number(flags.rounds);
-const counts = (flags.counts || "1,10,100,1000").split(",").map(Number);
+const { rounds } = flags;
+const counts = flags.counts.split(",").map(Number);
 const work = mkdtempSync(join(tmpdir(), "nexus-bench-"));
 const say = (text: string) => void process.stderr.write(`${text}\n`);
 
@@ -105,8 +110,8 @@ function finish(out: ReportRow[], lines: string[]): void {
 
 async function main(): Promise<void> {
   const lines = setup();
-  if (positionals[0] === "groups") return finish(await measureGroups(work, counts, say), lines);
-  if (positionals[0] === "overload") return finish(await measureOverload(work, say), lines);
+  if (word === "groups") return finish(await measureGroups(work, counts, say), lines);
+  if (word === "overload") return finish(await measureOverload(work, say), lines);
   const ours = side();
   const peer = side();
   for (let number = 1; number <= rounds; number++) await round(number, ours, peer);

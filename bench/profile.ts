@@ -1,22 +1,23 @@
 // `make profile`: where the time of the boxes goes under load. Starts a federation, drives puts and profiles the leader, the
 // follower and the client for some seconds, prints the functions with the most self time, and keeps the .cpuprofile files.
-// Flags: --mode put --clients 64 --seconds 5 --out FOLDER; --dir FOLDER profiles a federation that runs already.
 import { spawn } from "node:child_process";
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
-import { parseArgs } from "node:util";
+import { readFlags } from "../test/flags.ts";
 import { Ours } from "./ours.ts";
 import { sleep } from "./processes.ts";
 
-const { values: flags } = parseArgs({
-  options: {
-    mode: { type: "string", default: "put" },
-    clients: { type: "string", default: "64" },
-    seconds: { type: "string", default: "5" },
-    out: { type: "string", default: "profiles" },
-    dir: { type: "string" },
-    top: { type: "string", default: "40" },
+const { flags } = readFlags({
+  command: "npm run profile --",
+  about: "Where the time of the boxes goes under load; prints the functions with the most self time.",
+  flags: {
+    mode: { about: "what the clients do: put, get, stale, lock, batch, up, down", value: "MODE", default: "put" },
+    clients: { about: "clients that wait for their answers", count: 64 },
+    seconds: { about: "length of the profile", count: 5 },
+    out: { about: "where the .cpuprofile files go", value: "FOLDER", default: "profiles" },
+    dir: { about: "profiles the federation that runs there already", value: "FOLDER" },
+    top: { about: "functions that are printed", count: 40 },
   },
 });
 const inspectorPort = 9229;
@@ -107,8 +108,8 @@ function hottest(profile: Profile, count: number): string {
 async function profileBoxes(ours: Ours): Promise<void> {
   const out = resolve(flags.out);
   mkdirSync(out, { recursive: true });
-  const ms = Number(flags.seconds) * 1000;
-  const load = ["bench/client.ts", "--dir", ours.folder, "--mode", flags.mode, "--clients", flags.clients];
+  const ms = flags.seconds * 1000;
+  const load = ["bench/client.ts", "--dir", ours.folder, "--mode", flags.mode, "--clients", `${flags.clients}`];
   const seconds = (warmupMs + 3 * (ms + 1500)) / 1000;
   const client = spawn(process.execPath, [...load, "--seconds", String(seconds)], {
     cwd: resolve(import.meta.dirname, ".."),
@@ -123,7 +124,7 @@ async function profileBoxes(ours: Ours): Promise<void> {
     await inspected.close();
     const file = join(out, `${name}-${flags.mode}-${flags.clients}.cpuprofile`);
     writeFileSync(file, JSON.stringify(profile));
-    process.stdout.write(`\n${name} (${file})\n${hottest(profile, Number(flags.top))}\n`);
+    process.stdout.write(`\n${name} (${file})\n${hottest(profile, flags.top)}\n`);
   }
   await ended;
 }

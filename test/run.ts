@@ -3,6 +3,7 @@ import { spawn } from "node:child_process";
 import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join, relative } from "node:path";
+import { readFlags } from "./flags.ts";
 
 interface Step {
   suite: "check" | "unit" | "kube-api" | "e2e";
@@ -41,7 +42,17 @@ function run(command: string[]): Promise<number> {
   });
 }
 
-const wanted = process.argv[2];
+const { word: wanted } = readFlags({
+  command: "node test/run.ts",
+  about: "Runs the suites one after the other; NEXUS_TEST_ALL=1: those that stand apart too.",
+  flags: {},
+  words: {
+    check: "types, style and likely mistakes",
+    unit: "unit and property tests",
+    e2e: "federations of real processes",
+    "kube-api": "the operator against a real API server; only by its name or with NEXUS_TEST_ALL=1",
+  },
+});
 const all = process.env["NEXUS_TEST_ALL"] === "1";
 const folder = mkdtempSync(join(tmpdir(), "nexus-test-"));
 let passed = 0;

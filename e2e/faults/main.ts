@@ -2,50 +2,37 @@
 import { mkdirSync, rmSync } from "node:fs";
 import { loadavg } from "node:os";
 import { join, resolve } from "node:path";
-import { parseArgs } from "node:util";
 import { messageOf } from "@nexus-federation/node/base/errors.ts";
 import { seededRandom } from "@nexus-federation/node/base/seeded-random.ts";
+import { readFlags } from "../../test/flags.ts";
 import { checkout, interruptWaitsOn } from "../harness/run.ts";
 import { type Result, Results } from "./results.ts";
 import type { Finding, Run, Scenario } from "./scenario.ts";
 import { scenarios } from "./scenarios/all.ts";
 
-const { values: flags } = parseArgs({
-  options: {
-    kills: { type: "string", default: "100" },
-    minutes: { type: "string", default: "2" },
-    only: { type: "string" },
-    seed: { type: "string", default: "1" },
-    out: { type: "string", default: ".nexus-faults" },
-    again: { type: "boolean", default: false },
-    json: { type: "boolean", default: false },
-    help: { type: "boolean", default: false },
+const { flags } = readFlags({
+  command: "npm run faults --",
+  about:
+    "Federations of real processes under faults; every history is judged by two checkers. About two hours in all. Root is\n" +
+    "needed for networks, disks and clocks of their own; what cannot be had is skipped and says why. Ctrl-C ends it and\n" +
+    "removes what it made.",
+  flags: {
+    only: { about: "scenarios whose names begin so (below); else all", value: "NAME,..." },
+    kills: { about: "leaders struck, and switchovers made, by each scenario that counts them", count: 100 },
+    minutes: { about: "length of each scenario that is bounded by time; the soak asks for 10 or more", count: 2 },
+    seed: { about: "choices of the scenarios", count: 1 },
+    out: {
+      about: "results.jsonl and the histories; what passed there with the same settings is not run again",
+      value: "FOLDER",
+      default: ".nexus-faults",
+    },
+    again: { about: "runs it again" },
+    json: { about: "the results as JSON lines on stdout" },
   },
+  more: scenarios.map(({ name, about }) => `  ${name.padEnd(26)}${about}`).join("\n"),
 });
 
-const help = `npm run faults [-- OPTIONS]
-Federations of real processes under faults; every history is judged by two checkers. About two hours in all. Root is
-needed for networks, disks and clocks of their own; what cannot be had is skipped and says why.
-
-  --only NAME,...   scenarios whose names begin so (below); default all
-  --kills N         leaders struck, and switchovers made, by each scenario that counts them (100)
-  --minutes M       length of each scenario that is bounded by time (2; the soak asks for 10 or more)
-  --seed S          choices of the scenarios (1)
-  --out FOLDER      results.jsonl and the histories (.nexus-faults); scenarios that passed there with the same settings
-                    are not run again
-  --again           run them again
-  --json            the results as JSON lines on stdout
-Ctrl-C ends it and removes what it made.
-
-${scenarios.map(({ name, about }) => `  ${name.padEnd(26)}${about}`).join("\n")}
-`;
-
-if (flags.help) {
-  process.stdout.write(help);
-  process.exit(0);
-}
-
-const settings = { kills: number("kills"), minutes: number("minutes"), seed: number("seed") };
+const settings = { kills: flags.kills, minutes: flags.minutes, seed: flags.seed };
 const prefixes = flags.only?.split(",");
 const chosen = scenarios.filter(({ name }) => !prefixes || prefixes.some((prefix) => name.startsWith(prefix)));
 if (chosen.length === 0) fail(`no scenario's name begins with ${flags.only}; see --help`);
@@ -114,12 +101,6 @@ function stop(signal: string): void {
   if (stopping.signal.aborted) process.exit(130);
   say(`${signal}: ending, again to end at once`);
   stopping.abort(new Error("interrupted"));
-}
-
-function number(name: "kills" | "minutes" | "seed"): number {
-  const value = Number(flags[name]);
-  if (!(value > 0)) fail(`--${name} ${flags[name]} is not a number above 0`);
-  return value;
 }
 
 function fail(sentence: string): never {

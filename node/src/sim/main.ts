@@ -1,25 +1,32 @@
 import { writeFile } from "node:fs/promises";
-import { parseArgs } from "node:util";
+import { readFlags } from "../../../test/flags.ts";
 import { type Plan, planOf } from "./plan.ts";
 import { type RunResult, run } from "./run.ts";
 import { shrink } from "./shrink.ts";
 import { Violation } from "./violation.ts";
 
-// npm run sim -- --seeds N --from S: runs seeds, stops at the first that fails and prints it with a shorter plan.
-// --replay SEED prints everything that happens in one run, twice run to see that the trace is the same. --keep goes on
-// after a failure. --kind NAME runs only the seeds of that kind. --shrink looks for a shorter failing plan. --trace FILE keeps the text of a replay.
-
-const { values } = parseArgs({
-  options: {
-    seeds: { type: "string", default: "200" },
-    from: { type: "string", default: "1" },
-    replay: { type: "string" },
-    keep: { type: "boolean", default: false },
-    shrink: { type: "boolean", default: false },
-    trace: { type: "string" },
-    kind: { type: "string" },
+const { flags: values } = readFlags({
+  command: "npm run sim --",
+  about:
+    "Whole federations in one thread, over simulated clocks, networks and disks; docs/concepts/simulation.md. Stops at the\n" +
+    "first seed that fails; the same seed fails again in the same way.",
+  flags: {
+    seeds: { about: "seeds to run", count: 200 },
+    from: { about: "the first of them", count: 1, least: 0 },
+    kind: { about: "only seeds of that kind: mixed, partition, elections, members, solo, locks, ...", value: "NAME" },
+    keep: { about: "goes on after a seed that failed" },
+    shrink: { about: "looks for a shorter plan that fails too" },
+    replay: {
+      about: "prints everything that happens in one run, made twice to see that both are the same",
+      value: "SEED",
+    },
+    trace: { about: "where a replay's text goes; else it is printed", value: "FILE" },
   },
 });
+if (values.replay !== undefined && !/^\d+$/.test(values.replay)) {
+  process.stderr.write(`--replay: the number of a seed is expected, not "${values.replay}"\n`);
+  process.exit(2);
+}
 
 function textOf(failure: unknown): string {
   if (failure instanceof Violation) return failure.message;
@@ -73,11 +80,9 @@ async function sweep(from: number, count: number): Promise<boolean> {
   console.log(
     `${ran} seeds from ${from}, ${failed} failed; ${calls} calls, ${holds} locks held; ${seconds.toFixed(1)} s (${speed})`,
   );
-  return failed === 0;
+  if (ran === 0) console.log(`none of these seeds is of kind ${values.kind}`);
+  return failed === 0 && ran > 0;
 }
 
-const good =
-  values.replay === undefined
-    ? await sweep(Number(values.from), Number(values.seeds))
-    : await replay(Number(values.replay));
+const good = values.replay === undefined ? await sweep(values.from, values.seeds) : await replay(Number(values.replay));
 process.exitCode = good ? 0 : 1;

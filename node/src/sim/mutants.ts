@@ -2,19 +2,20 @@ import { spawn } from "node:child_process";
 import { appendFile, cp, mkdtemp, readFile, rm, symlink, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
-import { parseArgs } from "node:util";
+import { readFlags } from "../../../test/flags.ts";
 import { type Mutant, mutants } from "./mutants-list.ts";
 
 // Proves the simulator: each mutant is planted into a copy of the tree and must be found. A table says how fast.
-// --kind NAME: by seeds of that kind alone. --only TEXT: those whose name has it. --done FILE: results are kept there, and what it has is not tried again.
 
-const { values } = parseArgs({
-  options: {
-    seeds: { type: "string", default: "300" },
-    from: { type: "string", default: "1" },
-    only: { type: "string", default: "" },
-    done: { type: "string" },
-    kind: { type: "string" },
+const { flags: values } = readFlags({
+  command: "npm run sim:mutants --",
+  about: "Plants one mistake at a time into a copy of the code and simulates seeds until one fails.",
+  flags: {
+    seeds: { about: "seeds to try each mistake with", count: 300 },
+    from: { about: "the first of them", count: 1, least: 0 },
+    only: { about: "mistakes whose name has it", value: "TEXT", default: "" },
+    kind: { about: "only seeds of that kind", value: "NAME" },
+    done: { about: "results are kept there, and mistakes that have one are not tried again", value: "FILE" },
   },
 });
 
@@ -25,6 +26,7 @@ async function copyTree(): Promise<string> {
   const copy = await mkdtemp(join(tmpdir(), "nexus-mutants-"));
   await cp(join(root, "node/src"), join(copy, "node/src"), { recursive: true });
   await cp(join(root, "proto"), join(copy, "proto"), { recursive: true });
+  await cp(join(root, "test/flags.ts"), join(copy, "test/flags.ts"));
   for (const name of ["package.json", "node/package.json"]) await cp(join(root, name), join(copy, name));
   await symlink(join(root, "node_modules"), join(copy, "node_modules"));
   return copy;
@@ -49,7 +51,7 @@ interface Found {
 async function hunt(copy: string): Promise<Found | undefined> {
   const main = join(copy, "node/src/sim/main.ts");
   const kind = values.kind === undefined ? [] : ["--kind", values.kind];
-  const child = spawn(process.execPath, [main, "--seeds", values.seeds, "--from", values.from, ...kind], {
+  const child = spawn(process.execPath, [main, "--seeds", `${values.seeds}`, "--from", `${values.from}`, ...kind], {
     stdio: ["ignore", "pipe", "pipe"],
   });
   let out = "";
@@ -59,7 +61,7 @@ async function hunt(copy: string): Promise<Found | undefined> {
   const found = /^seed (\d+) \(\w+, trace \w+\): (.*)$/m.exec(out);
   if (found === null) return child.exitCode === 0 ? undefined : { seeds: 0, seed: "?", what: out.slice(0, 200) };
   const [, seed = "", what = ""] = found;
-  return { seeds: Number(seed) - Number(values.from) + 1, seed, what };
+  return { seeds: Number(seed) - values.from + 1, seed, what };
 }
 
 async function lines(): Promise<string[]> {
