@@ -115,14 +115,28 @@ export function findContext(options: { dir?: string; context?: string }): FoundC
 function ofName(name: string, contexts: Contexts): FoundContext {
   const context = contexts.contexts[name];
   if (!context) {
-    const known = Object.keys(contexts.contexts).join(", ") || "none";
+    const known = Object.keys(contexts.contexts).sort().join(", ") || "none";
     throw new LocalError("INVALID", `context ${name}: not in ${contextsPath()} (known: ${known})`);
   }
   return { name, source: contextsPath(), context, settings: settingsOf(context) };
 }
 
+/** Files of the Secret `nexus-token` where a pod mounts it: what the operator writes for clients. */
+const secretFiles = ["endpoint", "federation", "token", "ca.crt"] as const;
+
+function isMountedSecret(folder: string): boolean {
+  return secretFiles.every((name) => existsSync(join(folder, name)));
+}
+
+function ofMountedSecret(folder: string): FoundContext {
+  const [endpoint, federation, token, ca] = secretFiles.map((name) => readFileSync(join(folder, name), "utf8").trim());
+  const context = contextSchema.parse({ federation, endpoints: [endpoint], token, ca });
+  return { name: context.federation, source: folder, context, settings: settingsOf(context) };
+}
+
 function ofFolder(folder: string): FoundContext {
   const path = join(folder, contextFileName);
+  if (!existsSync(path) && isMountedSecret(folder)) return ofMountedSecret(folder);
   try {
     const context = contextSchema.parse(JSON.parse(readFileSync(path, "utf8")));
     return {
@@ -144,23 +158,29 @@ function settingsOf(context: Context): ClientSettings {
 
 /** `dir` itself when it is a federation's folder, else the one federation below it. */
 export function federationFolder(dir: string): string {
-  if (existsSync(join(dir, contextFileName))) return dir;
-  const below = existsSync(dir) ? foldersIn(dir) : [];
+  if (existsSync(join(dir, contextFileName)) || isMountedSecret(dir)) return dir;
+  const below = foldersIn(dir);
   if (below.length === 1) return below[0]!;
   if (below.length > 1)
     throw new LocalError("INVALID", `${dir} holds several federations (${below.join(", ")}); give --dir one of them`);
   throw new LocalError("INVALID", `${dir} holds no federation; give the folder that nexus up made`);
 }
 
-function folderAbove(start: string): string | undefined {
+export function hasFederation(dir: string): boolean {
+  return foldersIn(dir).length > 0;
+}
+
+/** The one federation in the folder `.nexus` of `start` or above it. */
+export function folderAbove(start: string): string | undefined {
   for (let at = start; ; at = dirname(at)) {
     const candidate = join(at, ".nexus");
-    if (existsSync(candidate) && foldersIn(candidate).length > 0) return federationFolder(candidate);
+    if (hasFederation(candidate)) return federationFolder(candidate);
     if (at === dirname(at)) return undefined;
   }
 }
 
 function foldersIn(dir: string): string[] {
+  if (!existsSync(dir)) return [];
   return readdirSync(dir)
     .map((name) => join(dir, name))
     .filter((path) => statSync(path).isDirectory() && existsSync(join(path, contextFileName)));

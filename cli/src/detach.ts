@@ -8,7 +8,7 @@ import { callSupervisor } from "@nexus-federation/operator/backends/local/contro
 import type { Folder } from "@nexus-federation/operator/backends/local/folder.ts";
 import { LocalError } from "@nexus-federation/operator/backends/local/local-error.ts";
 import type { LocalStatus } from "@nexus-federation/operator/backends/local/status.ts";
-import { untilServing } from "./serving.ts";
+import { untilServing, untilWhole } from "./serving.ts";
 import type { Tools } from "./tools.ts";
 
 export interface DetachedUp {
@@ -47,11 +47,13 @@ export async function upDetached(
     try {
       const status = await callSupervisor(folder, { verb: "settle", timeoutMs: settleMs }, answerMs);
       if (status.settled && status.supervisor === supervisor.pid) {
-        const late = await untilServing(folder, status, { until, stopped: () => supervisor.stopping });
+        const limits = { until, stopped: () => supervisor.stopping };
+        const late = await untilServing(folder, status, limits);
+        const now = await untilWhole(() => callSupervisor(folder, { verb: "status" }, answerMs), limits);
         if (supervisor.stopping) return supervisor.interrupted();
         if (late !== undefined) process.stderr.write(`${late}\n`);
         supervisor.leave();
-        return done(tools, folder, status);
+        return done(tools, folder, now);
       }
       last = waitingFor(status);
     } catch (error) {

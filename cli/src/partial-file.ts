@@ -37,7 +37,8 @@ export class PartialFile {
       await once(out, "open");
     } catch (error) {
       forget(path);
-      throw error;
+      // Nobody knows the name of the partial file: what cannot be written to is its folder.
+      throw Object.assign(error as NodeJS.ErrnoException, { path: dirname(target) });
     }
     return new PartialFile(target, path, out);
   }

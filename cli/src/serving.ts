@@ -11,6 +11,8 @@ const askMs = 2_000;
 const pauseMs = 100;
 /** A settled federation that does not answer for so long is not going to by waiting, ms. */
 const longestMs = 20_000;
+/** After a start a log that was written on one box alone has its second copy within this; else a member is missing, ms. */
+const wholeMs = 10_000;
 
 /** Undefined once every box that answers has the rules and serves each ready zone; else what does not when the time is over. */
 export async function untilServing(
@@ -37,6 +39,20 @@ export async function untilServing(
     }),
   );
   return late.find((text) => text !== undefined);
+}
+
+/** The status once no log is in SOLO, or as it is when waiting does not help. */
+export async function untilWhole(
+  look: () => Promise<LocalStatus>,
+  limits: { until: number; stopped?: () => boolean },
+): Promise<LocalStatus> {
+  const until = Math.min(limits.until, performance.now() + wholeMs);
+  for (;;) {
+    const status = await look();
+    const mends = status.groups.some(({ mode }) => mode === "SOLO") && status.boxes.every(({ running }) => running);
+    if (!mends || limits.stopped?.() || performance.now() >= until) return status;
+    await new Promise((go) => setTimeout(go, pauseMs));
+  }
 }
 
 async function problemOf(client: NexusClient, status: LocalStatus): Promise<string | undefined> {

@@ -46,8 +46,13 @@ export function fileTable(entries: FileInfo[], withPath: boolean): string {
   );
 }
 
+/** "1 file", "2 files". */
+export function countOf(count: number, noun: string): string {
+  return `${count} ${noun}${count === 1 ? "" : "s"}`;
+}
+
 /** A name in one line: control characters of whoever named the file do not reach the terminal. */
-function oneLine(name: string): string {
+export function oneLine(name: string): string {
   // biome-ignore lint/suspicious/noControlCharactersInRegex: these are what is looked for
   return name.replace(/[\x00-\x1f\x7f-\x9f]/g, (char) => JSON.stringify(char).slice(1, -1));
 }

@@ -39,7 +39,9 @@ test("a mistake of the program is not taken for a fault of the machine", () => {
   expect(systemSentence("text")).toBeUndefined();
 });
 
-test("a resource file that cannot be read is named with the reason", () => {
-  expect(() => readFiles([dir])).toThrow(`${dir}: is a folder, a file is expected`);
-  expect(() => readFiles([join(dir, "absent.yaml")])).toThrow(`${join(dir, "absent.yaml")}: no such file or folder`);
+test("a resource file that cannot be read is named with the reason", async () => {
+  await expect(readFiles([dir])).rejects.toThrow(`${dir}: is a folder, a file is expected`);
+  await expect(readFiles([join(dir, "absent.yaml")])).rejects.toThrow(
+    `${join(dir, "absent.yaml")}: no such file or folder`,
+  );
 });

@@ -11,7 +11,8 @@ import { LocalError } from "@nexus-federation/operator/backends/local/local-erro
 import type { Receipt } from "@nexus-federation/proto/records.ts";
 import type { Command } from "commander";
 import { type FoundContext, findContext } from "./context.ts";
-import { parseDuration, UsageError } from "./durations.ts";
+import { parseSpan, UsageError } from "./durations.ts";
+import { oneLine } from "./show.ts";
 
 /** Options that every verb takes. */
 export interface GlobalOptions {
@@ -35,7 +36,7 @@ export class Tools {
   }
   get timeoutMs(): number | undefined {
     if (this.options.timeout === undefined) return undefined;
-    return parseDuration(this.options.timeout, "--timeout");
+    return parseSpan(this.options.timeout, "--timeout");
   }
   get settings(): ClientSettings {
     this.#settings ??= settingsOfRunning(findContext(this.options));
@@ -107,12 +108,12 @@ export function verb(act: (tools: Tools, ...args: never[]) => Promise<unknown>) 
 export function report(tools: Tools, error: unknown): number {
   if (error instanceof UsageError) {
     if (tools.json) printError("USAGE", error.message);
-    process.stderr.write(`nexus: ${error.message}\n`);
+    process.stderr.write(`nexus: ${oneLine(error.message)}\n`);
     return 2;
   }
   if (error instanceof NexusError) {
     if (tools.json) printError(error.code, error.message, error.refusal);
-    process.stderr.write(`nexus: ${error.code}: ${error.message}\n`);
+    process.stderr.write(`nexus: ${error.code}: ${oneLine(error.message)}\n`);
     if (!tools.json && !(error instanceof LocalError)) process.stderr.write(`       ${adviceOf(error)}\n`);
     return 1;
   }

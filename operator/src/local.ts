@@ -10,7 +10,7 @@ import { systemClock, systemRandom } from "@nexus-federation/node/transport/syst
 import type { StatusReply } from "@nexus-federation/proto/admin.ts";
 import { keyOf } from "./api/kinds.ts";
 import type { SourceFile } from "./api/load.ts";
-import { claimFolder } from "./backends/local/claim.ts";
+import { claimant, claimFolder } from "./backends/local/claim.ts";
 import { type ControlDoor, serveControl } from "./backends/local/control.ts";
 import { type Boxes, Fleet } from "./backends/local/fleet.ts";
 import { Folder, writePrivate } from "./backends/local/folder.ts";
@@ -180,8 +180,9 @@ export class LocalRuntime {
     const reasons = this.#store.deletionFaults(loaded.resources);
     if (reasons.length > 0)
       return refusedOutcome(reasons.map((reason) => ({ file: files[0]?.name ?? "", line: 1, field: "", reason })));
-    this.#store.delete(loaded.resources, this.#clock.wallMs());
-    return this.#outcome(loaded, []);
+    const absent = this.#store.delete(loaded.resources, this.#clock.wallMs());
+    const outcome = this.#outcome(loaded, []);
+    return { ...outcome, taken: outcome.taken.filter((object) => !absent.includes(object)), absent };
   }
 
   status(): LocalStatus {
@@ -248,7 +249,7 @@ export class LocalRuntime {
     this.#note(plan(desired, this.#observe(), this.#clock.wallMs()));
     this.#wake();
     const taken = { desired, observed: this.#observed, conditions: this.#rounds.conditions, places, before };
-    return { refused: [], taken: resources.map(keyOf), faults: faultsAfter(taken), notes };
+    return { refused: [], taken: resources.map(keyOf), absent: [], faults: faultsAfter(taken), notes };
   }
 
   #desired(): Desired {
@@ -269,15 +270,26 @@ export class LocalRuntime {
 
   async #run(): Promise<void> {
     while (!this.#stopping) {
+      if (!this.#holds()) {
+        this.#report(`${this.folder.root} is gone or another's: stopping`);
+        // Who stops waits for this loop.
+        void this.stop();
+        break;
+      }
       try {
         await this.#round();
       } catch (error) {
-        this.#report(`a round failed: ${messageOf(error)}`);
+        if (!this.#stopping) this.#report(`a round failed: ${messageOf(error)}`);
       }
       for (const told of [...this.#waiting]) told();
       if (!this.#stopping) await this.#pause(this.#settled || this.#rounds.quiet > quietRoundsMax ? idleMs : busyMs);
     }
     for (const told of [...this.#waiting]) told();
+  }
+
+  /** Whoever removed the folder, or put another in its place, wants this one no more. */
+  #holds(): boolean {
+    return claimant(this.folder)?.pid === process.pid;
   }
 
   #pause(delayMs: number): Promise<void> {
@@ -308,6 +320,7 @@ export class LocalRuntime {
       if (action.type === "removeWorkload") await this.#removeBox(action.box);
     }
     // Some calls wait for elections; the world is looked at all the while.
+    if (deeds.length === 0 && this.#executing === undefined) this.#executor.rest(desired);
     if (deeds.length > 0) {
       const beganMs = this.#clock.now();
       this.#executing ??= this.#executor.run(deeds, { desired, observed }).finally(() => {

@@ -1,6 +1,7 @@
 // A zone as one file: a consistent snapshot with its chunks and a digest; restored as a new zone.
 import { once } from "node:events";
-import { createReadStream, existsSync, statSync, type WriteStream } from "node:fs";
+import { createReadStream, existsSync, statSync } from "node:fs";
+import type { Writable } from "node:stream";
 import { messageOf, NexusError } from "@nexus-federation/node/base/errors.ts";
 import { NexusAdmin } from "@nexus-federation/node/client/admin.ts";
 import { LocalError } from "@nexus-federation/operator/backends/local/local-error.ts";
@@ -21,24 +22,37 @@ const magic = Buffer.from("NEXUSBK1");
 export function backupVerbs(program: Command): void {
   program
     .command("backup <zone> <file>")
-    .description("write a consistent copy of a zone, content included, to a local file")
+    .description("write a consistent copy of a zone, content included, to a local file (- is stdout)")
     .action(verb(backup));
   program
     .command("restore <zone> <file>")
-    .description("make a new zone of that name from a backup; it is shown when it is complete and its digest is equal")
+    .description(
+      "make a new zone of that name from a backup (- is stdin); it is shown when it is complete and its digest is equal",
+    )
     .option("--path <pattern>", "its path pattern; default: that of the backup when it is free, else /<zone>/**")
     .option("--box <box...>", "boxes that hold it; default: those that held it, or the box that answers")
     .action(verb(restore));
 }
 
+/** Where the frames go: a file that appears when it is whole, or stdout. */
+async function targetOf(file: string): Promise<{ out: Writable; done(): Promise<void>; drop(): void }> {
+  if (file !== "-") {
+    const partial = await PartialFile.open(file, { mode: 0o600, flush: true });
+    return { out: partial.out, done: () => partial.moveNew(), drop: () => partial.drop() };
+  }
+  if (process.stdout.isTTY) throw new UsageError("backup: - is stdout, which is a terminal; give a file or a pipe");
+  return { out: process.stdout, done: async () => {}, drop: () => {} };
+}
+
 async function backup(tools: Tools, zone: string, file: string): Promise<void> {
-  if (existsSync(file)) throw new UsageError(existsText(file));
+  if (file === "-" && tools.json) throw new UsageError("backup: stdout holds the backup; --json has no place there");
+  if (file !== "-" && existsSync(file)) throw new UsageError(existsText(file));
   const admin = await adminOfHolder(tools, zone);
-  const partial = await PartialFile.open(file, { mode: 0o600, flush: true }).catch((error) => {
+  const target = await targetOf(file).catch((error) => {
     admin.close();
     throw error;
   });
-  const { out } = partial;
+  const { out } = target;
   const progress = new Progress(zone, undefined);
   let bytes = 0;
   let digest = "";
@@ -60,21 +74,17 @@ async function backup(tools: Tools, zone: string, file: string): Promise<void> {
       }
     }
     if (!complete) throw new NexusError("ZONE_UNAVAILABLE", "the backup ended before its last frame; try again");
-    await partial.moveNew();
+    await target.done();
   } catch (error) {
-    partial.drop();
+    target.drop();
     throw error;
   } finally {
     progress.end();
     admin.close();
   }
-  tools.print(`${file}: zone ${zone} at revision ${revision}, ${bytes} bytes, digest ${digest}`, {
-    zone,
-    file,
-    revision,
-    bytes,
-    digest,
-  });
+  const text = `${file === "-" ? "stdout" : file}: zone ${zone} at revision ${revision}, ${bytes} bytes, digest ${digest}`;
+  if (file === "-") process.stderr.write(`${text}\n`);
+  else tools.print(text, { zone, file, revision, bytes, digest });
 }
 
 /** Only a box with a replica can write the backup: one is looked for among all boxes that answer. */
@@ -91,7 +101,8 @@ async function restore(
   file: string,
   flags: { box?: string[]; path?: string },
 ): Promise<void> {
-  if (!statSync(file, { throwIfNoEntry: false })?.isFile()) throw new UsageError(`${file}: no such file`);
+  if (file !== "-" && !statSync(file, { throwIfNoEntry: false })?.isFile())
+    throw new UsageError(`${file}: no such file`);
   const admin = await tools.admin();
   const status = await admin.status();
   const known = new Map(status.boxes.map((box) => [box.name, box.role]));
@@ -105,7 +116,7 @@ async function restore(
         frame.header.newZone = zone;
         frame.header.members = membersOf(frame.header.members, flags.box, { known, answering: status.box });
         const boxes = frame.header.members.filter(({ role }) => role === "voter").map(({ box }) => box);
-        if (!frame.header.rule) throw new NexusError("INVALID", `${file}: it does not say which zone it is of`);
+        if (!frame.header.rule) throw new NexusError("INVALID", `${nameOf(file)}: it does not say which zone it is of`);
         frame.header.rule = ruleOf(frame.header.rule, boxes, { path: flags.path, zone, bound });
         path = frame.header.rule.pattern;
       }
@@ -154,45 +165,53 @@ function ruleOf(
 }
 
 async function* framesOf(file: string): AsyncIterable<BackupFrame> {
+  const input = file === "-" ? process.stdin : createReadStream(file, { highWaterMark: 1024 * 1024 });
   let held: Buffer = Buffer.alloc(0);
   let seenMagic = false;
-  for await (const part of createReadStream(file, { highWaterMark: 1024 * 1024 })) {
+  for await (const part of input) {
     held = held.length === 0 ? (part as Buffer) : Buffer.concat([held, part as Buffer]);
     if (!seenMagic) {
       if (held.length < magic.length) continue;
       if (!held.subarray(0, magic.length).equals(magic))
-        throw new NexusError("INVALID", `${file} is not a Nexus backup`);
+        throw new NexusError("INVALID", `${nameOf(file)} is not a Nexus backup`);
       held = held.subarray(magic.length);
       seenMagic = true;
     }
     while (held.length >= lengthBytes) {
       const length = held.readUInt32LE(0);
-      if (length > frameBytesMax) throw new NexusError("CORRUPT", `${file}: a frame of ${length} bytes; it is damaged`);
+      if (length > frameBytesMax)
+        throw new NexusError("CORRUPT", `${nameOf(file)}: a frame of ${length} bytes; it is damaged`);
       if (held.length < lengthBytes + length) break;
       yield frameOf(held.subarray(lengthBytes, lengthBytes + length), file);
       held = held.subarray(lengthBytes + length);
     }
   }
-  if (!seenMagic || held.length > 0) throw new NexusError("CORRUPT", `${file}: it ends in the middle of a frame`);
+  if (!seenMagic || held.length > 0)
+    throw new NexusError("CORRUPT", `${nameOf(file)}: it ends in the middle of a frame`);
 }
 
 function frameOf(bytes: Uint8Array, file: string): BackupFrame {
   try {
     return BackupFrame.decode(bytes);
   } catch (cause) {
-    throw new NexusError("CORRUPT", `${file}: a frame cannot be read (${messageOf(cause)})`, { cause });
+    throw new NexusError("CORRUPT", `${nameOf(file)}: a frame cannot be read (${messageOf(cause)})`, { cause });
   }
+}
+
+/** For messages about what is read. */
+function nameOf(file: string): string {
+  return file === "-" ? "stdin" : file;
 }
 
 /** What is corrupt is the file: no member of a zone can mend it, which the code's general advice would say. */
 export function damagedFile(error: unknown, file: string): unknown {
   if (!(error instanceof NexusError) || error.code !== "CORRUPT") return error;
-  const named = error.message.includes(file) ? error.message : `${file}: ${error.message}`;
+  const named = error.message.includes(nameOf(file)) ? error.message : `${nameOf(file)}: ${error.message}`;
   const text = `${named}; nothing was restored: use another copy of the file, or make a new backup`;
   return new LocalError("CORRUPT", text, { cause: error });
 }
 
-async function write(out: WriteStream, bytes: Uint8Array): Promise<void> {
+async function write(out: Writable, bytes: Uint8Array): Promise<void> {
   if (out.errored) throw out.errored;
   if (!out.write(bytes)) await once(out, "drain");
 }

@@ -6,7 +6,8 @@ import type { Operation } from "@nexus-federation/proto/command.ts";
 import type { Command } from "commander";
 import { z } from "zod";
 import { UsageError } from "../durations.ts";
-import { jsonFile, jsonReceipt } from "../show.ts";
+import { readStdin } from "../input.ts";
+import { countOf, jsonFile, jsonReceipt } from "../show.ts";
 import { receiptLine, systemSentence, type Tools, verb } from "../tools.ts";
 
 /** As the state machine takes them; more are refused before anything is sent. */
@@ -69,9 +70,10 @@ const operation = z.discriminatedUnion("op", [
 type Given = z.infer<typeof operation>;
 
 async function batch(tools: Tools, file: string | undefined): Promise<void> {
-  const given = readOperations(readInput(file === undefined || file === "-" ? 0 : file).toString("utf8"));
+  const input = file === undefined || file === "-" ? await readStdin() : readInput(file);
+  const given = readOperations(input.toString("utf8"));
   const { receipt, results } = await tools.client.batch(given.map(toOperation));
-  tools.print(`${results.length} operations applied, ${receiptLine(receipt)}`, {
+  tools.print(`${countOf(results.length, "operation")} applied, ${receiptLine(receipt)}`, {
     results: results.map(({ info }) => info && jsonFile(info)),
     receipt: jsonReceipt(receipt),
   });
@@ -117,13 +119,11 @@ function parse(text: string, place: string): unknown {
   }
 }
 
-function readInput(file: string | 0): Buffer {
+function readInput(file: string): Buffer {
   try {
     return readFileSync(file);
   } catch (cause) {
-    throw new UsageError(
-      `batch: ${file === 0 ? "stdin" : file} cannot be read (${systemSentence(cause) ?? messageOf(cause)})`,
-    );
+    throw new UsageError(`batch: ${file} cannot be read (${systemSentence(cause) ?? messageOf(cause)})`);
   }
 }
 

@@ -1,7 +1,7 @@
 // Drives a running federation: so many calls always under way, for so long; percentiles, and what each box answered.
 import { NexusError } from "@nexus-federation/node/base/errors.ts";
 import { type Command, Option } from "commander";
-import { parseCount, parseDuration } from "../durations.ts";
+import { parseCount, parseSpan } from "../durations.ts";
 import { table } from "../show.ts";
 import { type Tools, verb } from "../tools.ts";
 
@@ -33,18 +33,21 @@ export function benchVerbs(program: Command): void {
     .description("measure a running federation: calls per second and latency percentiles")
     .addOption(new Option("--op <op>", "what to call").choices(["put", "get", "stale-get", "lock"]).default("put"))
     .option("--clients <n>", "calls under way at once", "64")
-    .option("--size <bytes>", "bytes of a value", "256")
+    .option("--size <bytes>", "bytes of a value, at most 1 MiB", "256")
     .option("--duration <duration>", "how long to measure", "5s")
     .option("--path <path>", "directory to work in", "/bench")
     .action(verb(bench));
 }
 
 const warmupMs = 500;
+const clientsMax = 10_000;
+/** The values of all clients lie in memory at once, here and at the box. */
+const sizeBytesMax = 1024 * 1024;
 
 async function bench(tools: Tools, flags: BenchFlags): Promise<void> {
-  const clients = parseCount(flags.clients, "--clients", 1);
-  const sizeBytes = parseCount(flags.size, "--size");
-  const durationMs = parseDuration(flags.duration, "--duration");
+  const clients = parseCount(flags.clients, "--clients", { least: 1, most: clientsMax });
+  const sizeBytes = parseCount(flags.size, "--size", { most: sizeBytesMax });
+  const durationMs = parseSpan(flags.duration, "--duration");
   await tools.client.hello();
   const act = await actionOf(tools, { ...flags, sizeBytes, clients });
   const run = new Run();

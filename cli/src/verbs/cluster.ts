@@ -114,7 +114,9 @@ export function groupsOf(replies: StatusReply[]): { box: string; group: GroupSta
 async function switchover(tools: Tools, zone: string, box: string | undefined): Promise<void> {
   const admin = await tools.admin();
   const started = performance.now();
-  const reply = await admin.change("transfer", { zone, box: box ?? "" });
+  const reply = await admin.change("transfer", { zone, box: box ?? "" }).catch(async (error) => {
+    throw box === undefined ? error : await withVoters(tools, error, { zone, box });
+  });
   admin.close();
   const tookMs = Math.round(performance.now() - started);
   tools.print(`${zone}: ${reply.detail || `led by ${box ?? "another box"}`} (${tookMs} ms)`, {
@@ -169,6 +171,17 @@ export function jsonGroup(group: GroupStatus) {
       caughtUp: m.caughtUp,
     })),
   };
+}
+
+/** A box that cannot lead the zone at all is told apart from one that is only behind. */
+async function withVoters(tools: Tools, error: unknown, asked: { zone: string; box: string }): Promise<unknown> {
+  if (!(error instanceof NexusError) || error.code !== "PRECONDITION_FAILED") return error;
+  const { replies } = await allStatuses(tools).catch(() => ({ replies: [] }));
+  const group = groupsOf(replies).find((one) => one.group.zone === asked.zone)?.group;
+  const voters = (group?.members ?? []).filter(({ role }) => role === "voter").map(({ box }) => box);
+  if (voters.length === 0 || voters.includes(asked.box)) return error;
+  const text = `box ${asked.box} cannot lead zone ${asked.zone}: its full voters are ${voters.sort().join(", ")}`;
+  return new LocalError("PRECONDITION_FAILED", text, { cause: error });
 }
 
 async function zones(tools: Tools): Promise<void> {

@@ -4,14 +4,16 @@ import { existsSync, readFileSync, statfsSync } from "node:fs";
 import { totalmem } from "node:os";
 import { messageOf, NexusError } from "@nexus-federation/node/base/errors.ts";
 import { claimant } from "@nexus-federation/operator/backends/local/claim.ts";
-import { notUp } from "@nexus-federation/operator/backends/local/control.ts";
+import { callSupervisor, notUp } from "@nexus-federation/operator/backends/local/control.ts";
 import { Folder } from "@nexus-federation/operator/backends/local/folder.ts";
 import { type BoxPorts, isFree } from "@nexus-federation/operator/backends/local/ports.ts";
 import type { StatusReply } from "@nexus-federation/proto/admin.ts";
 import type { Command } from "commander";
 import { type FoundContext, findContext } from "../context.ts";
+import { countOf } from "../show.ts";
 import { type Tools, verb } from "../tools.ts";
 import { allStatuses, groupsOf } from "./cluster.ts";
+import { problemText } from "./status.ts";
 
 interface Finding {
   /** Only `wrong` makes the exit code 1. */
@@ -109,7 +111,7 @@ async function federationFindings(tools: Tools, context: FoundContext | NexusErr
   if (folder !== undefined && !claimant(new Folder(folder)))
     return [...findings, ...(await portFindings(new Folder(folder))), stopped(new Folder(folder))];
   try {
-    return [...findings, ...(await runningFindings(tools, context))];
+    return [...findings, ...(await runningFindings(tools, context)), ...(await supervisedFindings(folder))];
   } catch (error) {
     const advice = folder === undefined ? "check the endpoints of the context" : `see ${new Folder(folder).logs}`;
     return [...findings, wrong(`the federation does not answer: ${messageOf(error)}`, advice)];
@@ -172,6 +174,27 @@ async function runningFindings(tools: Tools, { context }: FoundContext): Promise
   for (const reply of replies) findings.push(...boxFindings(reply));
   findings.push(...groupFindings(replies));
   return findings;
+}
+
+/** What only the supervisor of this machine knows: the declarations, and processes that give no status. */
+async function supervisedFindings(dir: string | undefined): Promise<Finding[]> {
+  if (dir === undefined) return [];
+  const status = await callSupervisor(new Folder(dir), { verb: "status" });
+  const stalled = status.faults.map(({ object, reason, message }) =>
+    wrong(`${object}: ${reason}: ${message}`, "change it with `nexus apply`, or take it out with `nexus delete`"),
+  );
+  const refused = status.problems.map((problem) => wrong(problemText(problem), "see `nexus status`"));
+  const down = status.boxes.flatMap((box) =>
+    box.running
+      ? []
+      : [wrong(`${box.name} does not run: ${box.problems.join("; ")}`, `see \`nexus logs ${box.name}\``)],
+  );
+  const restarted = status.boxes
+    .filter(({ restarts }) => restarts > 0)
+    .map(({ name, restarts }) =>
+      note(`${name} ended and was started again ${countOf(restarts, "time")}`, `see \`nexus logs ${name}\``),
+    );
+  return [...down, ...stalled, ...refused, ...restarted];
 }
 
 function groupFindings(replies: StatusReply[]): Finding[] {

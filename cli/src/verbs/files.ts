@@ -2,12 +2,14 @@
 import { once } from "node:events";
 import { createReadStream, statSync } from "node:fs";
 import { basename, join, resolve } from "node:path";
+import { parseFence } from "@nexus-federation/node/base/fence.ts";
 import type { FileInfo } from "@nexus-federation/proto/records.ts";
 import { type Command, Option } from "commander";
 import { parseCount, parseDuration, UsageError } from "../durations.ts";
 import { Progress } from "../progress.ts";
-import { fileTable, jsonFile, jsonReceipt } from "../show.ts";
+import { fileTable, jsonFile, jsonReceipt, oneLine } from "../show.ts";
 import { receiptLine, type Tools, verb } from "../tools.ts";
+import { folderPath, intoFolder } from "../tree-path.ts";
 import { getFolder, putFile, putFolder, saveAs } from "./trees.ts";
 
 interface WriteFlags {
@@ -88,18 +90,20 @@ export function fileVerbs(program: Command): void {
     .action(verb(copy));
 }
 
-async function put(tools: Tools, path: string, source: string | undefined, flags: WriteFlags): Promise<void> {
+async function put(tools: Tools, given: string, source: string | undefined, flags: WriteFlags): Promise<void> {
   const options = { ...writeOptions(flags), contentType: flags.contentType, metadata: metadataOf(flags.meta) };
   const fromStdin = source === undefined || source === "-";
   const there = fromStdin ? undefined : statSync(source, { throwIfNoEntry: false });
   if (!fromStdin && there === undefined) throw new UsageError(`${source}: no such file`);
   if (flags.recursive) {
-    if (fromStdin || !there?.isDirectory()) throw new UsageError("put -r needs a local folder");
+    if (fromStdin || !there?.isDirectory())
+      throw new UsageError(`${fromStdin ? "stdin" : source}: put -r needs a local folder`);
     if (options.ifMatch ?? options.requestId)
       throw new UsageError("--if-match and --request-id are of one file; with -r there are many");
-    return putFolder(tools, { path, source: resolve(source), options });
+    return putFolder(tools, { path: folderPath(given), source: resolve(source), options });
   }
-  if (there?.isDirectory()) throw new UsageError(`${source} is a folder; put -r ${path} ${source} writes it whole`);
+  if (there?.isDirectory()) throw new UsageError(`${source} is a folder; put -r ${given} ${source} writes it whole`);
+  const path = intoFolder(given, fromStdin ? "" : basename(source));
   if (fromStdin && process.stdin.isTTY) process.stderr.write("reading from the terminal; Ctrl-D ends it\n");
   const progress = new Progress(path, there?.isFile() ? there.size : undefined);
   const onProgress = (bytes: number) => progress.at(bytes);
@@ -109,7 +113,7 @@ async function put(tools: Tools, path: string, source: string | undefined, flags
     ? await tools.client.upload(path, stream, { ...options, onProgress })
     : await putFile(tools, { path, file: source!, options, onProgress });
   progress.end();
-  tools.print(`${path}: ${receiptLine(written.receipt)}`, {
+  tools.print(`${oneLine(path)}: ${receiptLine(written.receipt)}`, {
     file: written.info && jsonFile(written.info),
     receipt: jsonReceipt(written.receipt),
   });
@@ -117,7 +121,8 @@ async function put(tools: Tools, path: string, source: string | undefined, flags
 
 async function get(tools: Tools, path: string, flags: ReadFlags): Promise<void> {
   const name = path === "/" ? "root" : basename(path);
-  if (flags.recursive) return getFolder(tools, { path, root: flags.output ?? name, options: readOptions(flags) });
+  if (flags.recursive)
+    return getFolder(tools, { path: folderPath(path), root: flags.output ?? name, options: readOptions(flags) });
   const output = flags.output === undefined ? undefined : fileAt(flags.output, name);
   const found = await tools.client.download(path, { ...readOptions(flags), onProgress: undefined });
   const progress = new Progress(path, found.info.size);
@@ -133,7 +138,7 @@ async function get(tools: Tools, path: string, flags: ReadFlags): Promise<void> 
   else for await (const part of parts()) if (!process.stdout.write(part)) await once(process.stdout, "drain");
   progress.end();
   if (output) {
-    tools.print(`${output}: ${moved} bytes, ${receiptLine(found.receipt)}`, {
+    tools.print(`${oneLine(output)}: ${moved} bytes, ${receiptLine(found.receipt)}`, {
       file: jsonFile(found.info),
       receipt: jsonReceipt(found.receipt),
     });
@@ -146,12 +151,13 @@ function fileAt(output: string, name: string): string {
   return statSync(output, { throwIfNoEntry: false })?.isDirectory() ? join(output, name) : output;
 }
 
-async function list(tools: Tools, path: string | undefined, flags: ReadFlags): Promise<void> {
+async function list(tools: Tools, given: string | undefined, flags: ReadFlags): Promise<void> {
+  const path = folderPath(given ?? "/");
   const entries: FileInfo[] = [];
-  let page = await tools.client.list(path ?? "/", { ...readOptions(flags), recursive: flags.recursive });
+  let page = await tools.client.list(path, { ...readOptions(flags), recursive: flags.recursive });
   entries.push(...page.entries);
   while (page.nextPage) {
-    page = await tools.client.list(path ?? "/", {
+    page = await tools.client.list(path, {
       ...readOptions(flags),
       recursive: flags.recursive,
       page: page.nextPage,
@@ -165,10 +171,10 @@ async function list(tools: Tools, path: string | undefined, flags: ReadFlags): P
 }
 
 async function stat(tools: Tools, path: string, flags: ReadFlags): Promise<void> {
-  const { info, receipt } = await tools.client.stat(path, readOptions(flags));
+  const { info, receipt } = await tools.client.stat(folderPath(path), readOptions(flags));
   const file = jsonFile(info);
   const lines = Object.entries(file).map(
-    ([key, value]) => `${key.padEnd(12)} ${typeof value === "object" ? JSON.stringify(value) : value}`,
+    ([key, value]) => `${key.padEnd(12)} ${typeof value === "object" ? JSON.stringify(value) : oneLine(`${value}`)}`,
   );
   tools.print([...lines, `${"receipt".padEnd(12)} ${receiptLine(receipt)}`].join("\n"), {
     file,
@@ -176,31 +182,43 @@ async function stat(tools: Tools, path: string, flags: ReadFlags): Promise<void>
   });
 }
 
-async function remove(tools: Tools, path: string, flags: WriteFlags): Promise<void> {
+async function remove(tools: Tools, given: string, flags: WriteFlags): Promise<void> {
+  const path = flags.recursive ? folderPath(given) : given;
   const { receipt } = await tools.client.delete(path, { ...writeOptions(flags), recursive: flags.recursive });
-  tools.print(`${path}: deleted, ${receiptLine(receipt)}`, { path, receipt: jsonReceipt(receipt) });
+  tools.print(`${oneLine(path)}: deleted, ${receiptLine(receipt)}`, { path, receipt: jsonReceipt(receipt) });
 }
 
-async function makeDirectory(tools: Tools, path: string, flags: { parents?: boolean }): Promise<void> {
+async function makeDirectory(tools: Tools, given: string, flags: { parents?: boolean }): Promise<void> {
+  const path = folderPath(given);
   const { receipt } = await tools.client.mkdir(path, flags);
-  tools.print(`${path}: ${receiptLine(receipt)}`, { path, receipt: jsonReceipt(receipt) });
+  tools.print(`${oneLine(path)}: ${receiptLine(receipt)}`, { path, receipt: jsonReceipt(receipt) });
 }
 
-async function move(tools: Tools, from: string, to: string, flags: WriteFlags & { force?: boolean }): Promise<void> {
+async function move(tools: Tools, from: string, given: string, flags: WriteFlags & { force?: boolean }): Promise<void> {
+  const to = intoFolder(given, basename(from));
   const { receipt } = await tools.client.move(from, to, { ...writeOptions(flags), replace: flags.force });
-  tools.print(`${from} -> ${to}: ${receiptLine(receipt)}`, { from, to, receipt: jsonReceipt(receipt) });
+  tools.print(`${oneLine(from)} -> ${oneLine(to)}: ${receiptLine(receipt)}`, {
+    from,
+    to,
+    receipt: jsonReceipt(receipt),
+  });
 }
 
-async function copy(tools: Tools, from: string, to: string, flags: WriteFlags & { force?: boolean }): Promise<void> {
+async function copy(tools: Tools, from: string, given: string, flags: WriteFlags & { force?: boolean }): Promise<void> {
+  const to = intoFolder(given, basename(from));
   const { receipt } = await tools.client.copy(from, to, { ...writeOptions(flags), replace: flags.force });
-  tools.print(`${from} -> ${to}: ${receiptLine(receipt)}`, { from, to, receipt: jsonReceipt(receipt) });
+  tools.print(`${oneLine(from)} -> ${oneLine(to)}: ${receiptLine(receipt)}`, {
+    from,
+    to,
+    receipt: jsonReceipt(receipt),
+  });
 }
 
 export function writeOptions(flags: WriteFlags) {
   return {
     ifMatch: hex(flags.ifMatch, { name: "--if-match", bytes: 32 }),
     ifNoneMatch: flags.ifNoneMatch,
-    fence: flags.fence ?? process.env["NEXUS_FENCE"],
+    fence: fenceOf(flags.fence),
     lockPath:
       flags.lockPath ??
       (flags.fence === undefined && process.env["NEXUS_FENCE"] ? process.env["NEXUS_LOCK_PATH"] : undefined),
@@ -223,6 +241,13 @@ function hex(text: string | undefined, what: { name: string; bytes: number }): U
   const found = Buffer.from(text.replaceAll('"', ""), "hex");
   if (found.length !== what.bytes) throw new UsageError(`${what.name}: expected ${what.bytes} bytes in hex`);
   return found;
+}
+
+/** The one given, else that of the lock that this command runs under. */
+function fenceOf(given: string | undefined): string | undefined {
+  if (given !== undefined && parseFence(given) === undefined)
+    throw new UsageError(`--fence: expected a fence as nexus lock gives it, got "${given}"`);
+  return given ?? process.env["NEXUS_FENCE"];
 }
 
 function metadataOf(pairs: string[] | undefined): Record<string, string> {

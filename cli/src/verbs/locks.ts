@@ -89,7 +89,7 @@ async function lock(tools: Tools, path: string, command: string[], flags: LockFl
   if (flags.show) return show(tools, path, command);
   if (command.length === 0)
     throw new UsageError("lock: give a command after --, such as: nexus lock /jobs/a -- sh -c 'echo $NEXUS_FENCE'");
-  const slots = flags.semaphore === undefined ? undefined : parseCount(flags.semaphore, "--semaphore", 1);
+  const slots = flags.semaphore === undefined ? undefined : parseCount(flags.semaphore, "--semaphore", { least: 1 });
   const waitMs = flags.wait === undefined ? 0 : parseDuration(flags.wait, "--wait");
   const options = {
     ttlMs: parseDuration(flags.ttl, "--ttl"),

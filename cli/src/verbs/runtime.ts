@@ -1,6 +1,15 @@
 // up, apply, delete, down, logs: the local federation of a folder.
-import { createReadStream, existsSync, readdirSync, readFileSync, rmSync, statSync, watch } from "node:fs";
-import { join, resolve } from "node:path";
+import {
+  createReadStream,
+  existsSync,
+  readdirSync,
+  readFileSync,
+  realpathSync,
+  rmSync,
+  statSync,
+  watch,
+} from "node:fs";
+import { dirname, join, relative, resolve } from "node:path";
 import { messageOf, NexusError } from "@nexus-federation/node/base/errors.ts";
 import { Authority } from "@nexus-federation/node/transport/authority.ts";
 import { type LoadFault, loadFiles, printFault, type SourceFile } from "@nexus-federation/operator/api/load.ts";
@@ -13,16 +22,27 @@ import type { ApplyOutcome, LocalStatus, ObjectFault } from "@nexus-federation/o
 import { federationOf } from "@nexus-federation/operator/federation-name.ts";
 import { LocalRuntime } from "@nexus-federation/operator/local.ts";
 import type { Command } from "commander";
-import { contextsPath, federationFolder, findContext, forgetFolder, rememberFolder } from "../context.ts";
+import {
+  contextsPath,
+  federationFolder,
+  findContext,
+  folderAbove,
+  forgetFolder,
+  hasFederation,
+  rememberFolder,
+} from "../context.ts";
 import { upDetached } from "../detach.ts";
 import { parseCount, parseDuration, UsageError } from "../durations.ts";
-import { untilServing } from "../serving.ts";
+import { readStdin } from "../input.ts";
+import { untilServing, untilWhole } from "../serving.ts";
 import { systemSentence, type Tools, verb } from "../tools.ts";
 import { problemText, statusText } from "./status.ts";
 
 /** How long a supervisor may take to end, and how often it is looked at, ms. */
 const downMs = 10_000;
 const lookMs = 50;
+
+const filesNeeded = "up: give -f FILE (examples/quickstart.yaml is a start)";
 
 interface FileFlags {
   file: string[];
@@ -35,7 +55,7 @@ export function runtimeVerbs(program: Command): void {
     .description("start (or go on with) the federation of these files on this machine; Ctrl-C stops it")
     .option(
       "-f, --file <file...>",
-      "YAML files of Box, RaftGroup, ConsensusZone (- is stdin); may be left out the second time",
+      "YAML files of Federation, Box, RaftGroup, ConsensusZone (- is stdin); may be left out the second time",
       [],
     )
     .option("--detach", "leave the processes running and give the shell back")
@@ -66,10 +86,9 @@ export function runtimeVerbs(program: Command): void {
 }
 
 async function up(tools: Tools, flags: FileFlags & { detach?: boolean }): Promise<number> {
-  const files = readFiles(flags.file);
+  const files = await readFiles(flags.file);
   const folder = upFolder(tools, files);
-  if (files.length === 0 && !existsSync(folder.desired))
-    throw new UsageError("up: give -f FILE (examples/quickstart.yaml is a start)");
+  if (files.length === 0 && !existsSync(folder.desired)) throw new UsageError(filesNeeded);
   const waitMs = parseDuration(flags.wait, "--wait");
   // A refused file leaves no folder behind; against what is in force it is checked again.
   const loaded = existsSync(folder.desired) ? undefined : loadFiles(files);
@@ -96,7 +115,11 @@ async function up(tools: Tools, flags: FileFlags & { detach?: boolean }): Promis
   if (stop.asked) return leave(runtime);
   const until = performance.now() + waitMs;
   const status = await runtime.settle(waitMs);
-  if (status.settled) await untilServing(folder, status, { until, stopped: () => stop.asked });
+  if (status.settled) {
+    const limits = { until, stopped: () => stop.asked };
+    await untilServing(folder, status, limits);
+    await untilWhole(async () => runtime.status(), limits);
+  }
   if (!stop.asked) printUp(tools, folder, runtime.status());
   await runtime.finished();
   return 0;
@@ -130,11 +153,14 @@ const objectsOf = (faults: ObjectFault[]) => (faults.length === 1 ? "for one obj
 
 async function change(tools: Tools, kind: "apply" | "delete", flags: FileFlags): Promise<number> {
   const folder = runningFolder(tools);
-  const files = readFiles(flags.file);
+  const files = await readFiles(flags.file);
   const waitMs = parseDuration(flags.wait, "--wait");
   const until = performance.now() + waitMs;
   const outcome: ApplyOutcome = await callSupervisor(folder, { verb: kind, files });
   if (outcome.refused.length > 0) return refused(tools, outcome.refused);
+  if (outcome.taken.length + outcome.absent.length === 0)
+    throw new LocalError("INVALID", `${files.map(({ name }) => name).join(", ")}: there is no object in it`);
+  for (const object of outcome.absent) process.stderr.write(`${object} is not declared; there is nothing to delete\n`);
   for (const note of outcome.notes) process.stderr.write(`${note}\n`);
   const status = waitMs > 0 ? await callSupervisor(folder, { verb: "settle", timeoutMs: waitMs }) : undefined;
   const late = status?.settled ? await untilServing(folder, status, { until }) : undefined;
@@ -148,7 +174,7 @@ async function change(tools: Tools, kind: "apply" | "delete", flags: FileFlags):
     ...(late === undefined ? [] : [late]),
     ...(status === undefined || settled ? [] : [...status.problems.map(problemText), "not done yet: see nexus status"]),
   ];
-  tools.print(text.join("\n"), { taken: outcome.taken, faults, settled, notes: outcome.notes });
+  tools.print(text.join("\n"), { taken: outcome.taken, absent: outcome.absent, faults, settled, notes: outcome.notes });
   return own.length > 0 || (status !== undefined && !settled) ? 1 : 0;
 }
 
@@ -175,6 +201,10 @@ function refused(tools: Tools, faults: LoadFault[]): number {
 async function down(tools: Tools, flags: { deleteData?: boolean }): Promise<void> {
   const folder = runningFolder(tools);
   const deleteData = flags.deleteData ?? false;
+  if (deleteData && !isNamed(tools)) {
+    const text = `down --delete-data: no federation lies in this folder; to delete ${folder.root} say so with --dir`;
+    throw new UsageError(text);
+  }
   try {
     await callSupervisor(folder, { verb: "down", deleteData });
   } catch (error) {
@@ -191,6 +221,11 @@ async function down(tools: Tools, flags: { deleteData?: boolean }): Promise<void
     folder: folder.root,
     deleted: deleteData,
   });
+}
+
+/** It is meant beyond doubt: named, or lying in this folder or above. */
+function isNamed({ options }: Tools): boolean {
+  return options.dir !== undefined || options.context !== undefined || folderAbove(process.cwd()) !== undefined;
 }
 
 /** Nobody supervises the folder; processes that a killed supervisor left are ending by themselves. */
@@ -246,6 +281,7 @@ function upFolder(tools: Tools, files: SourceFile[]): Folder {
   const { dir } = tools.options;
   if (dir !== undefined) return new Folder(resolve(dir));
   if (files.length > 0) return new Folder(resolve(".nexus", federationOf(files)));
+  if (!hasFederation(resolve(".nexus"))) throw new UsageError(filesNeeded);
   return new Folder(federationFolder(resolve(".nexus")));
 }
 
@@ -267,10 +303,12 @@ function runningFolder(tools: Tools): Folder {
   return new Folder(dir);
 }
 
-export function readFiles(names: string[]): SourceFile[] {
+export async function readFiles(names: string[]): Promise<SourceFile[]> {
+  const stdin = names.includes("-") ? (await readStdin()).toString("utf8") : "";
   return names.map((name) => {
+    if (name === "-") return { name: "stdin", text: stdin };
     try {
-      return { name: name === "-" ? "stdin" : name, text: readFileSync(name === "-" ? 0 : name, "utf8") };
+      return { name, text: readFileSync(name, "utf8") };
     } catch (cause) {
       const why = systemSentence(cause) ?? messageOf(cause);
       throw new UsageError(why.startsWith(`${name}: `) ? why : `${name}: ${why}`);
@@ -291,13 +329,22 @@ function onSignals(act: () => void): { asked: boolean } {
 }
 
 function whatNext(status: LocalStatus): string {
-  const how = status.supervisor === process.pid ? "Ctrl-C" : "./nexus down";
+  const nexus = callOf(status.folder);
+  const how = status.supervisor === process.pid ? "Ctrl-C" : `${nexus} down`;
   const endpoint = status.boxes.find((box) => box.http)?.http ?? "";
   return [
     `The federation ${status.federation} serves at ${endpoint} (HTTP and gRPC). In another terminal, in this folder:`,
-    "  echo hello | ./nexus put /docs/hello.txt",
-    "  ./nexus get /docs/hello.txt",
-    "  ./nexus status",
+    `  echo hello | ${nexus} put /docs/hello.txt`,
+    `  ${nexus} get /docs/hello.txt`,
+    `  ${nexus} status`,
     `${how} stops it; the data stays and the next \`nexus up\` goes on with it.`,
   ].join("\n");
+}
+
+/** How `nexus` is called from this folder, about the federation of `root`. */
+function callOf(root: string): string {
+  const launcher = resolve(import.meta.dirname, "../../..", "nexus");
+  const isHere = existsSync("nexus") && realpathSync("nexus") === launcher;
+  const program = isHere ? "./nexus" : existsSync(launcher) ? launcher : "nexus";
+  return dirname(root) === resolve(".nexus") ? program : `${program} --dir ${relative(process.cwd(), root) || "."}`;
 }

@@ -4,7 +4,7 @@ import { Folder } from "@nexus-federation/operator/backends/local/folder.ts";
 import type { LocalStatus } from "@nexus-federation/operator/backends/local/status.ts";
 import type { Command } from "commander";
 import { findContext } from "../context.ts";
-import { table } from "../show.ts";
+import { countOf, table } from "../show.ts";
 import { type Tools, verb } from "../tools.ts";
 import { allStatuses, groupsOf, jsonGroup } from "./cluster.ts";
 
@@ -48,7 +48,7 @@ export function statusText(local: LocalStatus): string {
       box.state,
       box.pid ? String(box.pid) : "-",
       box.http || "-",
-      box.restarts ? `${box.restarts} restarts` : "",
+      box.restarts ? countOf(box.restarts, "restart") : "",
     ]),
     { head: ["BOX", "ROLE", "REGION", "STATE", "PID", "HTTP AND GRPC", ""] },
   );
@@ -74,7 +74,7 @@ export function statusText(local: LocalStatus): string {
       zone.wanted ? `${zone.mode || "-"} -> ${zone.wanted}` : zone.mode || "-",
       String(zone.epoch),
       zone.ready ? "ready" : `${zone.reason}`,
-      zone.ready ? "" : zone.message,
+      zone.ready ? "" : withoutReason(zone),
     ]),
     { head: ["ZONE", "PATH", "MODE", "EPOCH", "READY", ""] },
   );
@@ -84,6 +84,11 @@ export function statusText(local: LocalStatus): string {
   return [boxes, groups, zones, [...faults, ...ofBoxes, ...problems].join("\n")]
     .filter((part) => part !== "")
     .join("\n\n");
+}
+
+/** The reason stands in the column before. */
+function withoutReason({ reason, message }: LocalStatus["zones"][number]): string {
+  return message.startsWith(`${reason}; `) ? message.slice(reason.length + 2) : message;
 }
 
 /** A deed that was refused and is tried again, as one sentence. */

@@ -16,6 +16,7 @@ import type { PutOptions, ReadOptions, Written } from "@nexus-federation/node/cl
 import { UsageError } from "../durations.ts";
 import { PartialFile } from "../partial-file.ts";
 import { Progress } from "../progress.ts";
+import { countOf, oneLine } from "../show.ts";
 import { systemSentence, type Tools } from "../tools.ts";
 
 /** Files under way at once. */
@@ -52,7 +53,7 @@ export async function putFolder(
   progress.end();
   for (const name of skipped) process.stderr.write(`${join(source, name)}: skipped, it is no regular file or folder\n`);
   if (outcome) throw stopped(outcome, { at: at(outcome.item), done, of: files.length, verb: "written" });
-  tools.print(`${path}: ${files.length} files written`, { path, files: files.length, skipped });
+  tools.print(`${oneLine(path)}: ${countOf(files.length, "file")} written`, { path, files: files.length, skipped });
 }
 
 /** Relative names, sorted. Links are followed to files, not to folders (a circle would never end). */
@@ -101,7 +102,7 @@ export async function getFolder(
   progress.end();
   if (outcome) throw stopped(outcome, { at: outcome.item?.path ?? path, done, of: undefined, verb: "read" });
   mkdirSync(root, { recursive: true });
-  tools.print(`${root}: ${done} files`, { folder: root, files: done });
+  tools.print(`${oneLine(root)}: ${countOf(done, "file")}`, { folder: root, files: done });
 }
 
 /** The file is there under its name only when it is whole. */

@@ -1,6 +1,7 @@
 import type { Command } from "commander";
-import { jsonFile } from "../show.ts";
+import { jsonFile, oneLine } from "../show.ts";
 import { type Tools, verb } from "../tools.ts";
+import { folderPath } from "../tree-path.ts";
 
 export function watchVerbs(program: Command): void {
   program
@@ -14,16 +15,22 @@ async function watch(tools: Tools, path: string, flags: { after?: string }): Pro
   const stop = new AbortController();
   process.once("SIGINT", () => stop.abort());
   process.once("SIGTERM", () => stop.abort());
-  for await (const { token, events } of tools.client.watch(path, { after: flags.after, signal: stop.signal })) {
+  for await (const { token, events } of tools.client.watch(folderPath(path), {
+    after: flags.after,
+    signal: stop.signal,
+  })) {
     for (const event of events) {
       const from = event.fromPath ? `${event.fromPath} -> ` : "";
       const file = event.info && jsonFile(event.info);
-      tools.print(`${new Date(event.logTimeMs).toISOString()}  ${event.kind.padEnd(17)} ${from}${event.path}`, {
-        ...event,
-        info: undefined,
-        file,
-        token,
-      });
+      tools.print(
+        `${new Date(event.logTimeMs).toISOString()}  ${event.kind.padEnd(17)} ${oneLine(`${from}${event.path}`)}`,
+        {
+          ...event,
+          info: undefined,
+          file,
+          token,
+        },
+      );
     }
   }
 }

@@ -181,6 +181,17 @@ test("a deleted box runs until no member list names it", () => {
   expect(world.refused).toEqual([]);
 });
 
+test("a box that is deleted together with the zone that it alone holds stays until the zone's rule is out", () => {
+  const world = new World();
+  const own = zone("own", { mode: "strong", authorityBox: "c" });
+  converge(world, desired(...quickstart, box("c"), own));
+  const gone = [box("c"), own].map((resource) => ({ resource, endedAtMs: 1, deleted: true }));
+
+  const done = converge(world, desiredOf("test", [...quickstart.map(inForce), ...gone]));
+
+  expect(kinds(done)).toEqual(["installRules", "removeWorkload"]);
+});
+
 test("a federation whose data is gone is never started anew", () => {
   const world = new World();
   world.known = "0f";

@@ -59,7 +59,7 @@ function workloadActions(desired: Desired, observed: Observed): Action[] {
 
 /**
  * Boxes that a log's configuration, a group or an active zone names: their workload stays. A log or group whose members
- * are all deleted holds none of them: it ends with them.
+ * are all deleted holds none of them: it ends with them, once the rule of its zone is out, which takes its own word.
  */
 export function namedBoxes(desired: Desired, observed: Observed): Set<string> {
   const named = new Set<string>();
@@ -67,10 +67,20 @@ export function namedBoxes(desired: Desired, observed: Observed): Set<string> {
     if (boxes.some((box) => desired.boxes.get(box)?.deleted !== true)) for (const box of boxes) named.add(box);
   };
   for (const log of observed.logs.values()) add([...log.members.keys()]);
+  for (const zone of leavingZones(desired, observed))
+    for (const box of observed.logs.get(zone)?.members.keys() ?? []) named.add(box);
   for (const group of desired.groups.values()) add([...group.members.keys()]);
   for (const zone of desired.zones.values())
     if (!zone.retired) add([zone.authorityBox, ...zone.replicas].filter((box) => box !== ""));
   return named;
+}
+
+/** Retired zones whose rule is still in force, in a federation that goes on. */
+function leavingZones(desired: Desired, observed: Observed): string[] {
+  const system = [...(observed.logs.get(systemZone)?.members.keys() ?? [])];
+  if (system.every((box) => desired.boxes.get(box)?.deleted === true)) return [];
+  const inForce = observed.rules.filter((rule) => rule.state !== "detached").map((rule) => rule.zone);
+  return inForce.filter((zone) => desired.zones.get(zone)?.retired === true);
 }
 
 interface BootstrapWorld extends Progress {

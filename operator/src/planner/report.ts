@@ -26,6 +26,8 @@ interface Said {
   reason: string;
   message: string;
   more?: Condition[];
+  /** Nothing is under way: only its time, or somebody, ends it. */
+  rests?: boolean;
 }
 
 /** One raiseCondition for each condition that differs from what was last reported. */
@@ -43,6 +45,7 @@ export function conditionActions(desired: Desired, observed: Observed, progress:
       ready: false,
       reason: "Retired",
       message: "Retired.",
+      rests: true,
       more: [condition("Linked", false, "NotLinked", "Not linked.")],
     });
   const actions: Action[] = [];
@@ -67,7 +70,7 @@ function conditionsOf(object: string, said: Said, progress: Progress): Condition
       : said.message;
   const reason = fault ? fault.reason : waiting ? "Progressing" : said.reason;
   const ready = !fault && !waiting && said.ready;
-  const moving = !fault && (waiting !== undefined || !said.ready) && said.reason !== "Retired";
+  const moving = !fault && (waiting !== undefined || !said.ready) && !said.rests;
   return [
     condition("Ready", ready, ready ? said.reason : reason, message),
     condition("Reconciling", moving, moving ? reason : "Settled", moving ? message : "Nothing left to do."),
@@ -98,9 +101,9 @@ function aboutFederation(observed: Observed, progress: Progress): Said {
   };
 }
 
-/** What still names a deleted box, as people say it. */
-function namersOf(box: DesiredBox, desired: Desired, observed: Observed): string[] {
-  if (!box.deleted) return [];
+/** What still names a deleted box, as people say it; `rests` when none of it goes by itself soon. */
+function namersOf(box: DesiredBox, desired: Desired, observed: Observed): { names: string[]; rests: boolean } {
+  if (!box.deleted) return { names: [], rests: false };
   const groups = [...desired.groups.values()].filter((group) => group.members.has(box.name));
   const zones = [...desired.zones.values()].filter(
     (zone) => !zone.retired && [zone.authorityBox, ...zone.replicas].includes(box.name),
@@ -110,13 +113,19 @@ function namersOf(box: DesiredBox, desired: Desired, observed: Observed): string
     ...zones.map((zone) => `ConsensusZone ${zone.name}`),
   ];
   const logs = [...observed.logs].filter(([, log]) => log.members.has(box.name));
-  const kept = logs.map(([zone]) =>
-    desired.zones.get(zone)?.retired ? `the log of the retired zone ${zone}` : `the log of zone ${zone}`,
-  );
-  return declared.length > 0 ? declared : kept;
+  const isRetired = (zone: string) => desired.zones.get(zone)?.retired === true;
+  const kept = logs.map(([zone]) => `the log of ${isRetired(zone) ? "the retired " : ""}zone ${zone}`);
+  if (declared.length > 0) return { names: declared, rests: true };
+  const staysWithout = ({ members }: ObservedLog) =>
+    [...members.keys()].some((other) => desired.boxes.get(other)?.deleted !== true);
+  return { names: kept, rests: kept.length > 0 && logs.every(([zone, log]) => isRetired(zone) && staysWithout(log)) };
 }
 
-function aboutBox(box: DesiredBox, observed: Observed, namers: readonly string[]): Said {
+function aboutBox(
+  box: DesiredBox,
+  observed: Observed,
+  { names: namers, rests }: { names: readonly string[]; rests: boolean },
+): Said {
   const self = observed.boxes.get(box.name);
   const running = observed.workloads.get(box.name)?.running === true;
   const available = box.role === "Witness" ? running : self !== undefined;
@@ -142,6 +151,7 @@ function aboutBox(box: DesiredBox, observed: Observed, namers: readonly string[]
     ready,
     reason,
     message: messages[reason]!,
+    rests,
     more: [
       condition("Available", available, available ? "Answers" : reason, available ? "It answers." : messages[reason]!),
       condition(
@@ -243,6 +253,7 @@ function aboutZone(
       ready: false,
       reason: "Retired",
       message,
+      rests: true,
       more: [condition("Installed", rule !== undefined, rule ? "Detaching" : "Retired", message)],
     };
   }

@@ -15,7 +15,7 @@ export function claimFolder(folder: Folder): () => void {
   writePrivate(draft, JSON.stringify(own));
   try {
     for (let attempt = 0; attempt < triesMax; attempt++) {
-      if (link(draft, folder.claim)) return () => rmSync(folder.claim, { force: true });
+      if (link(draft, folder.claim)) return () => release(folder);
       const holder = claimant(folder);
       if (holder !== undefined)
         throw new LocalError(
@@ -28,6 +28,11 @@ export function claimFolder(folder: Folder): () => void {
     rmSync(draft, { force: true });
   }
   throw new LocalError("OVERLOADED", `${folder.claim}: others take and leave the folder all the time; try again`);
+}
+
+/** A folder that was removed and made anew may be another's by now. */
+function release(folder: Folder): void {
+  if (claimant(folder)?.pid === process.pid) rmSync(folder.claim, { force: true });
 }
 
 /** The living process that has the folder. */

@@ -10,7 +10,7 @@ import type { Observed } from "../../planner/observed.ts";
 import { type ApplyOutcome, faultsIn, type ObjectFault } from "./status.ts";
 
 export function refusedOutcome(refused: ApplyOutcome["refused"]): ApplyOutcome {
-  return { refused, taken: [], faults: [], notes: [] };
+  return { refused, taken: [], absent: [], faults: [], notes: [] };
 }
 
 /** Fields that only Kubernetes knows. */

@@ -90,6 +90,8 @@ export interface ApplyOutcome {
   refused: LoadFault[];
   /** Objects taken, "Kind/name". */
   taken: string[];
+  /** Objects to delete that are not declared, "Kind/name". */
+  absent: string[];
   faults: ObjectFault[];
   /** What local processes pass over, one sentence each. */
   notes: string[];

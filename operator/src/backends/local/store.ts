@@ -74,16 +74,21 @@ export class DesiredStore {
     });
   }
 
-  /** Retires zones and mounts, lets boxes go when nothing names them, forgets the rest. Unknown objects are passed over. */
-  delete(resources: readonly Resource[], nowMs: number): void {
+  /** Retires zones and mounts, lets boxes go when nothing names them, forgets the rest; answers those it does not know. */
+  delete(resources: readonly Resource[], nowMs: number): string[] {
+    const absent: string[] = [];
     for (const { kind, metadata } of resources) {
       const key = `${kind}/${metadata.name}`;
       const kept = this.#declared.get(key);
-      if (!kept) continue;
+      if (!kept) {
+        absent.push(key);
+        continue;
+      }
       if (kind === "RaftGroup" || kind === "Federation") this.#declared.delete(key);
       else this.#declared.set(key, { ...kept, endedAtMs: kept.endedAtMs || nowMs, deleted: true });
     }
     this.#save();
+    return absent;
   }
 
   /** The end of a deleted or retired object is complete. */

@@ -106,6 +106,12 @@ export class Executor {
     for (const action of phases[2]!) await this.#try(action, world);
   }
 
+  /** Nothing is to be done now: what was refused before and is wanted no more is forgotten. */
+  rest(desired: Desired): void {
+    this.#refused.keep(desired.zones);
+    if (this.#refused.view.size === 0) this.#pace.clear();
+  }
+
   async #try(action: AdminAction, world: World): Promise<void> {
     const subject = subjectOf(action);
     const pace = this.#pace.get(subject) ?? { notBeforeMs: 0, backoff: new Backoff(this.#random, retry), problem: "" };

@@ -39,9 +39,9 @@ export class RefusedRules {
     );
   }
 
-  /** Forgets zones that nobody declares any more. */
+  /** Forgets zones that nobody wants in force any more. */
   keep(declared: Desired["zones"]): void {
-    for (const zone of this.#answers.keys()) if (!declared.has(zone)) this.#answers.delete(zone);
+    for (const zone of this.#answers.keys()) if (declared.get(zone)?.retired !== false) this.#answers.delete(zone);
   }
 
   installed({ rules }: Install): void {
