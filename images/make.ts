@@ -22,8 +22,8 @@ export interface ImageSettings {
 /** Bundles the programs and builds their images; answers the images' names with tag. */
 export async function makeImages(settings: ImageSettings = {}): Promise<string[]> {
   const wanted = settings.only ?? (Object.keys(images) as ImageName[]);
-  // The one-shot services of compose.yaml are in the operator's image.
-  await bundle([...wanted.map((name) => images[name]), ...(wanted.includes("operator") ? (["compose"] as const) : [])]);
+  const beside = wanted.includes("operator") ? (["compose", "nexus"] as const) : [];
+  await bundle([...wanted.map((name) => images[name]), ...beside]);
   const base = settings.base ?? process.env["BASE"] ?? (await baseImage());
   const tags: string[] = [];
   for (const name of wanted) {

@@ -62,3 +62,20 @@ test("a deleted folder's context goes, and with it the choice of it", () => {
 test("a folder without a context yet is not remembered", () => {
   expect(rememberFolder(root)).toBeUndefined();
 });
+
+test("a folder into which a pod mounts the federation's Secret is a context; so is one of a federation that runs elsewhere", () => {
+  const mounted = join(root, "mounted");
+  mkdirSync(mounted);
+  const files = { endpoint: "nexus-federation.files.svc:2026", federation: "files", token: "secret", "ca.crt": "PEM" };
+  for (const [name, text] of Object.entries(files)) writeFileSync(join(mounted, name), text);
+  const elsewhere = folderOf("elsewhere", "acme");
+  writeFileSync(join(elsewhere, "context.json"), JSON.stringify({ federation: "acme", endpoints: ["box:2026"] }));
+
+  expect(findContext({ dir: mounted }).settings).toEqual({
+    federation: "files",
+    endpoints: ["nexus-federation.files.svc:2026"],
+    token: "secret",
+    ca: "PEM",
+  });
+  expect(findContext({ dir: elsewhere }).context.dir).toBeUndefined();
+});

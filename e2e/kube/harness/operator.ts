@@ -103,9 +103,14 @@ export class Federation {
     this.namespace = namespace;
   }
 
-  static async apply(cluster: Cluster, namespace: string, example = "quickstart"): Promise<Federation> {
+  /** A namespace without anything. */
+  static async empty(cluster: Cluster, namespace: string): Promise<Federation> {
     await cluster.kubectl(["create", "namespace", namespace]);
-    const federation = new Federation(cluster, namespace);
+    return new Federation(cluster, namespace);
+  }
+
+  static async apply(cluster: Cluster, namespace: string, example = "quickstart"): Promise<Federation> {
+    const federation = await Federation.empty(cluster, namespace);
     await federation.run(["apply", "-f", resolve(root, `examples/${example}.yaml`)]);
     return federation;
   }

@@ -17,7 +17,7 @@ const kept = "/var/volumes-kept";
 
 /** Puts a copy of the box's disk, as it is now, where `everywhere` finds it. */
 export async function keepCopy(federation: Federation, box: string): Promise<void> {
-  const { container: from, path } = await placeOf(federation, box);
+  const { container: from, path } = await placeOf(federation, `pvc/${box}-data`);
   for (const node of federation.cluster.facts.nodes) {
     await must(["docker", "exec", node, "sh", "-c", `rm -rf ${kept} && mkdir -p ${kept}`]);
     await pipe(
@@ -40,7 +40,7 @@ export async function everywhere(cluster: Cluster, what: "copy" | "empty"): Prom
 
 /** The content of two boxes' disks changes places, as when a storage system mixes them up; no pod may run on them. */
 export async function exchange(federation: Federation, one: string, other: string): Promise<void> {
-  const places = await Promise.all([one, other].map((box) => placeOf(federation, box)));
+  const places = await Promise.all([one, other].map((box) => placeOf(federation, `pvc/${box}-data`)));
   const [a, b] = places as [Place, Place];
   for (const { container, path, copy } of places)
     await must(["docker", "exec", container, "sh", "-c", `rm -rf ${copy}; mkdir ${copy}; cp -a ${path}/. ${copy}/`]);
@@ -63,11 +63,12 @@ interface Place {
   copy: string;
 }
 
-async function placeOf(federation: Federation, box: string): Promise<Place> {
-  const { spec } = (await federation.get(`pvc/${box}-data`)) as unknown as Claim;
+/** Where the claim's volume is. */
+export async function placeOf(federation: Federation, claim: string): Promise<Place> {
+  const { spec } = (await federation.get(claim)) as unknown as Claim;
   const volume = (await federation.get(`pv/${spec.volumeName}`)) as unknown as Volume;
   const container = federation.cluster.facts.nodes[nodeOf(volume) - 1]!;
-  return { container, path: volume.spec.local!.path, copy: `${kept}-${box}` };
+  return { container, path: volume.spec.local!.path, copy: `${kept}-${spec.volumeName}` };
 }
 
 /** Claim and pod of each box at once, with nothing left of the disks. */

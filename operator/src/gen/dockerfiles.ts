@@ -30,11 +30,11 @@ const images: Record<string, Image> = {
     because: "One arena and one thread of the pool: memory, not speed, is what a witness must spare.",
   },
   operator: {
-    what: "The operator, and the one-shot services of compose.yaml",
+    what: "The operator, the one-shot services of compose.yaml, and the command line for jobs in a cluster",
     program: "operator",
     ports: "8080",
     options: nodeOptions.operator,
-    more: "COPY dist/compose.mjs dist/compose.mjs.LEGAL.txt /app/",
+    more: "COPY dist/compose.mjs dist/compose.mjs.LEGAL.txt dist/nexus.mjs dist/nexus.mjs.LEGAL.txt /app/",
   },
 };
 
