@@ -252,6 +252,7 @@ async function run(settings: BoxSettings, logger: Logger, onFatal: (error: unkno
   const current = () => credentials.current;
   const network = new GrpcNetwork({ clock, random, self, credentials: current });
   const bulk = new GrpcBulk({ clock, self, credentials: current, address: (name) => network.address(name) });
+  network.onRemoved((name) => bulk.forget(name));
   const loop = new LoopDelay(clock);
   const parts = { settings, logger, disk, metrics, loop, surroundings, self, credentials, network, bulk };
   const built = buildNode(parts);

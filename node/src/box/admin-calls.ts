@@ -7,6 +7,7 @@ import type {
   InstallRulesRequest,
   ProposeMembershipRequest,
   RegisterBoxRequest,
+  RemoveBoxRequest,
   SetPolicyRequest,
   TransferRequest,
 } from "@nexus-federation/proto/admin.ts";
@@ -121,6 +122,21 @@ export class AdminCalls {
     }
     const value = { box: request.box, federationUid: system.federationUid };
     const reply = await systemCommand(this.#needs.ask, { $case: "registerBox", value });
+    return isRefusal(reply) ? refusedReply(reply) : doneReply();
+  }
+
+  /** Its disk never returns under this or another name. */
+  async removeBox({ box: name, incarnation }: RemoveBoxRequest): Promise<AdminReply> {
+    const system = this.#needs.source.system();
+    if (system === undefined) return refusedReply(noSystem());
+    // The system zone's own members stand in its log, not in its tables.
+    const members = this.#needs.groups.view(systemLog)?.config.members ?? [];
+    if (members.some((member) => member.box === name)) {
+      const text = `box ${name} is a member of zone ${systemZone}; change that zone's members first`;
+      return refusedReply(refuse("ZONE_IN_USE", text));
+    }
+    if (!system.boxes().some((box) => box.name === name)) return doneReply();
+    const reply = await systemCommand(this.#needs.ask, { $case: "removeBox", value: { name, incarnation } });
     return isRefusal(reply) ? refusedReply(reply) : doneReply();
   }
 

@@ -1,3 +1,4 @@
+import type { BoxRecord } from "@nexus-federation/proto/records.ts";
 import { expect, test } from "vitest";
 import { anyone, codeOf, Federation } from "./testing/federation.ts";
 
@@ -23,6 +24,28 @@ test("a drained box hands over and serves again when the drain is taken back", a
   await federation.admin(federation.node(first).box.admin.transfer({ zone: "all", box: first }, anyone));
   expect(leaderOf(federation, "all")).toBe(first);
   expect(codeOf(await federation.write(first, "/x", "1"))).toBe("");
+});
+
+test("a removed box is no peer of anybody any more, its disk never returns, and a member is not removed", async () => {
+  const federation = await Federation.start([...trio, "c"], { system: 3 });
+  await federation.zone({ zone: "all", pattern: "/**" }, trio);
+  const { admin } = federation.node("a").box;
+  const { incarnation } = federation.cluster.box("c");
+  const remove = (box: string, disk: Buffer) =>
+    federation.cluster.settle(admin.removeBox({ box, incarnation: disk }, anyone));
+  const connected = () => ["a", "b"].some((name) => federation.cluster.box(name).network.isUp("forward", "c"));
+  await federation.cluster.until(connected, 5_000, "streams to c");
+
+  expect((await remove("b", federation.cluster.box("b").incarnation)).failure).toMatchObject({ code: "ZONE_IN_USE" });
+  expect((await remove("w", Buffer.alloc(0))).failure).toMatchObject({ code: "ZONE_IN_USE" });
+  expect((await remove("c", incarnation)).failure).toBeUndefined();
+
+  await federation.cluster.until(() => !connected(), 5_000, "nobody is connected to c");
+  expect(federation.node("a").directory.box("c")).toBeUndefined();
+  const record = { ...federation.node("a").directory.box("b"), name: "c", incarnation };
+  const again = await federation.cluster.settle(admin.registerBox({ box: record as BoxRecord }, anyone));
+  expect(again.failure).toMatchObject({ code: "DENIED" });
+  expect((await remove("c", incarnation)).failure).toBeUndefined();
 });
 
 test("a declaration that means another disk than the registered one is refused", async () => {

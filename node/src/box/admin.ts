@@ -13,6 +13,7 @@ import {
   ProposeMembershipRequest,
   type RecoverRequest,
   RegisterBoxRequest,
+  RemoveBoxRequest,
   SetPolicyRequest,
   type StatusReply,
   type StatusRequest,
@@ -55,6 +56,7 @@ type Remote = (calls: AdminCalls, body: Uint8Array) => Promise<AdminReply | Refu
 /** What a box executes for others: the methods that must run where a log is led, and those for this very box. */
 const remote: Record<string, Remote> = {
   registerBox: (calls, body) => calls.registerBox(RegisterBoxRequest.decode(body)),
+  removeBox: (calls, body) => calls.removeBox(RemoveBoxRequest.decode(body)),
   ensureZone: (calls, body) => calls.ensureZone(EnsureZoneRequest.decode(body)),
   stageZone: (calls, body) => calls.stageZone(EnsureZoneRequest.decode(body)),
   installRestored: (calls, body) => calls.installRestored(InstallRulesRequest.decode(body)),
@@ -92,6 +94,9 @@ export class Admin implements AdminSide {
   }
   registerBox(request: RegisterBoxRequest, caller: Caller): Promise<AdminReply> {
     return this.#at(systemZone, "registerBox", { codec: RegisterBoxRequest, request, caller });
+  }
+  removeBox(request: RemoveBoxRequest, caller: Caller): Promise<AdminReply> {
+    return this.#at(systemZone, "removeBox", { codec: RemoveBoxRequest, request, caller });
   }
   ensureZone(request: EnsureZoneRequest, caller: Caller): Promise<AdminReply> {
     return this.#at(systemZone, "ensureZone", { codec: EnsureZoneRequest, request, caller });

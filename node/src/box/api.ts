@@ -13,6 +13,7 @@ import type {
   ProposeMembershipRequest,
   RecoverRequest,
   RegisterBoxRequest,
+  RemoveBoxRequest,
   SetPolicyRequest,
   StatusReply,
   StatusRequest,
@@ -93,6 +94,7 @@ export interface AdminApi {
   identify(request: IdentifyRequest, caller: Caller): IdentifyReply;
   bootstrap(request: BootstrapRequest, caller: Caller): Promise<AdminReply>;
   registerBox(request: RegisterBoxRequest, caller: Caller): Promise<AdminReply>;
+  removeBox(request: RemoveBoxRequest, caller: Caller): Promise<AdminReply>;
   ensureZone(request: EnsureZoneRequest, caller: Caller): Promise<AdminReply>;
   installRules(request: InstallRulesRequest, caller: Caller): Promise<AdminReply>;
   proposeMembership(request: ProposeMembershipRequest, caller: Caller): Promise<AdminReply>;

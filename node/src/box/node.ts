@@ -67,6 +67,8 @@ export class BoxNode {
   readonly #destroyed: DestroyedZones;
   readonly #reports: MemberReports;
   readonly #collection: ChunkCollection | undefined;
+  /** Boxes of the map that this one is connected to, or tries to be. */
+  readonly #met = new Set<string>();
   #draining = false;
 
   constructor(needs: NodeNeeds) {
@@ -152,8 +154,14 @@ export class BoxNode {
 
   #meet(boxes: readonly BoxRecord[]): void {
     const { identity, network } = this.#needs;
+    for (const name of this.#met) {
+      if (this.directory.box(name) !== undefined || boxes.some((box) => box.name === name)) continue;
+      this.#met.delete(name);
+      network.removePeer(name);
+    }
     for (const { name, peerEndpoint, incarnation, role } of boxes) {
       if (name === identity.box || peerEndpoint === "") continue;
+      if (this.directory.box(name) !== undefined) this.#met.add(name);
       const services = role === "Witness" ? (["witness"] as const) : (["raft", "forward"] as const);
       network.setPeer({ box: name, endpoint: peerEndpoint, incarnation, services });
     }

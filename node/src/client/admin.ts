@@ -20,6 +20,7 @@ const defaultTimeoutMs = 30_000;
 type UnaryName =
   | "bootstrap"
   | "registerBox"
+  | "removeBox"
   | "ensureZone"
   | "installRules"
   | "proposeMembership"

@@ -45,6 +45,23 @@ describe("the system zone", () => {
     expect(codeOf(act(new Rig(), register("a", 1)))).toBe("INVALID");
   });
 
+  it("a witness is removed by its name alone, and not while a zone has it", () => {
+    const rig = rigOf();
+    const value = { box: { ...box("w", 9), role: "Witness", incarnation: Buffer.alloc(0) }, federationUid: "fed" };
+    const witness = { $case: "registerBox" as const, value };
+    const gone = { $case: "removeBox" as const, value: { name: "w", incarnation: Buffer.alloc(0) } };
+    const data = { $case: "removeBox" as const, value: { name: "cn-01", incarnation: Buffer.alloc(0) } };
+    for (const command of [witness, register("cn-01", 1), create("z", [member("w", 7, "witness")])])
+      expect(codeOf(act(rig, command))).toBe("system");
+
+    expect([codeOf(act(rig, gone)), codeOf(act(rig, data))]).toEqual(["ZONE_IN_USE", "INVALID"]);
+    const other = rigOf();
+    act(other, witness);
+    expect(codeOf(act(other, gone))).toBe("system");
+    expect(other.machine.system.boxes()).toEqual([]);
+    expect(codeOf(act(other, witness))).toBe("system");
+  });
+
   it("a box's name belongs to one incarnation, and a removed incarnation never returns", () => {
     const rig = rigOf();
     expect(codeOf(act(rig, register("cn-01", 1)))).toBe("system");

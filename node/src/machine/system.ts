@@ -9,7 +9,7 @@ import type {
   SystemCommand,
   SystemReply,
 } from "@nexus-federation/proto/command.ts";
-import { BoxRecord, type LogRecord } from "@nexus-federation/proto/records.ts";
+import { BoxRecord, type LogMember, type LogRecord } from "@nexus-federation/proto/records.ts";
 import { unreachable } from "../base/assert.ts";
 import { equalBytes, hexOf, utf8 } from "../base/bytes.ts";
 import { type Refusal, refuse } from "../base/errors.ts";
@@ -108,15 +108,19 @@ function registerBox(state: MachineState, operation: RegisterBox): SystemReply |
 
 function removeBox(state: MachineState, operation: RemoveBox): SystemReply | Refusal {
   const { name, incarnation } = operation;
-  if (incarnation.length !== 16) return refuse("INVALID", `incarnation: 16 bytes, ${incarnation.length} came`);
   const reads = new SystemReads(state);
+  const known = reads.box(name);
+  const isWitness = known?.role === "Witness" && incarnation.length === 0;
+  if (incarnation.length !== 16 && !isWitness) {
+    return refuse("INVALID", `incarnation: 16 bytes, ${incarnation.length} came`);
+  }
+  const isMember = ({ box, role, incarnation: own }: LogMember) =>
+    isWitness ? box === name && role === "witness" : equalBytes(own, incarnation);
   for (const log of reads.logs()) {
-    if (log.state === "destroyed" || !log.members.some((member) => equalBytes(member.incarnation, incarnation)))
-      continue;
+    if (log.state === "destroyed" || !log.members.some(isMember)) continue;
     return refuse("ZONE_IN_USE", `box ${name} is a member of zone ${log.zone}; change that zone's members first`);
   }
-  state.overlay.put(tombstoneKey(incarnation), utf8(name));
-  const known = reads.box(name);
+  if (!isWitness) state.overlay.put(tombstoneKey(incarnation), utf8(name));
   if (known && equalBytes(known.incarnation, incarnation)) state.overlay.delete(boxKey(name));
   state.effects.push({ kind: "system-changed", what: "boxes" });
   return done;

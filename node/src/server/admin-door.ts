@@ -25,6 +25,7 @@ export function adminDoor(needs: Needs): AdminServer {
     identify: unary(needs, "identify", (request, caller) => admin.identify(request, caller)),
     bootstrap: change(needs, "bootstrap"),
     registerBox: change(needs, "registerBox"),
+    removeBox: change(needs, "removeBox"),
     ensureZone: change(needs, "ensureZone"),
     installRules: change(needs, "installRules"),
     proposeMembership: change(needs, "proposeMembership"),
@@ -63,6 +64,7 @@ export function adminDoor(needs: Needs): AdminServer {
 type Change =
   | "bootstrap"
   | "registerBox"
+  | "removeBox"
   | "ensureZone"
   | "installRules"
   | "proposeMembership"

@@ -101,6 +101,19 @@ export class GrpcBulk implements BulkClient {
     }
   }
 
+  /** The box is gone: its connection is closed, transfers under way with it end. */
+  forget(box: string): void {
+    this.#peers.get(box)?.channel?.client.close();
+    this.#peers.delete(box);
+  }
+
+  /** Boxes to which a connection is kept. */
+  get connections(): number {
+    let open = 0;
+    for (const { channel } of this.#peers.values()) if (channel !== undefined) open++;
+    return open;
+  }
+
   stop(): void {
     for (const peer of this.#peers.values()) peer.channel?.client.close();
     this.#peers.clear();

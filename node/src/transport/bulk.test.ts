@@ -187,6 +187,20 @@ describeBulk("bulk in memory", async () => {
   return { client: new MemoryBulk(network, () => undefined), shelf };
 });
 
+test("the connection to a box that was removed is closed, and one that comes back gets another", async () => {
+  const { client, shelf } = await grpcBench();
+  const bulk = client as GrpcBulk;
+  const put = () => bulk.putChunk("b", { log: 7, address }, { data: pattern(10) });
+  expect(await put()).toBeUndefined();
+  expect(bulk.connections).toBe(1);
+
+  bulk.forget("b");
+
+  expect(bulk.connections).toBe(0);
+  expect(await put()).toBeUndefined();
+  expect([bulk.connections, shelf.chunks.size]).toEqual([1, 1]);
+});
+
 test("transfers beyond the places and the queue are refused as overload", async () => {
   const { client } = await grpcBench({ settings: { ...bulkSettings, runningMax: 1, waitingMax: 1 } });
   const put = () => client.putChunk("b", { log: 7, address }, { data: pattern(10) });

@@ -15,6 +15,7 @@ export class GrpcNetwork implements PeerNetwork {
   readonly #peers = new Map<string, { address: PeerAddress; links: Map<Service, Link> }>();
   /** By service, in and out, since the start. */
   readonly traffic: Record<Service, Traffic> = { raft: new Traffic(), forward: new Traffic(), witness: new Traffic() };
+  readonly #removedListeners: ((box: string) => void)[] = [];
   #stopped = false;
 
   constructor(needs: LinkNeeds, settings: LinkSettings = linkSettings) {
@@ -74,6 +75,12 @@ export class GrpcNetwork implements PeerNetwork {
     const known = this.#peers.get(box);
     this.#peers.delete(box);
     for (const link of known?.links.values() ?? []) link.close();
+    for (const listener of this.#removedListeners) listener(box);
+  }
+
+  /** Told of each box that is a peer no more: what others keep open to it has no more use. */
+  onRemoved(listener: (box: string) => void): void {
+    this.#removedListeners.push(listener);
   }
 
   send(service: Service, box: string, message: Uint8Array): boolean {

@@ -134,6 +134,11 @@ export interface RegisterBoxRequest {
   box: BoxRecord | undefined;
 }
 
+export interface RemoveBoxRequest {
+  box: string;
+  incarnation: Buffer;
+}
+
 export interface EnsureZoneRequest {
   zone: string;
   members: DeclaredMember[];
@@ -1384,6 +1389,63 @@ export const RegisterBoxRequest: MessageFns<RegisterBoxRequest> = {
   },
 };
 
+function createBaseRemoveBoxRequest(): RemoveBoxRequest {
+  return { box: "", incarnation: Buffer.alloc(0) };
+}
+
+export const RemoveBoxRequest: MessageFns<RemoveBoxRequest> = {
+  encode(message: RemoveBoxRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.box !== "") {
+      writer.uint32(10).string(message.box);
+    }
+    if (message.incarnation.length !== 0) {
+      writer.uint32(18).bytes(message.incarnation);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): RemoveBoxRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseRemoveBoxRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.box = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.incarnation = Buffer.from(reader.bytes());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+};
+
 function createBaseEnsureZoneRequest(): EnsureZoneRequest {
   return { zone: "", members: [], timing: "", group: "", rule: undefined };
 }
@@ -2316,6 +2378,16 @@ export const AdminService = {
     responseSerialize: (value: AdminReply): Buffer => Buffer.from(AdminReply.encode(value).finish()),
     responseDeserialize: (value: Buffer): AdminReply => AdminReply.decode(value),
   },
+  /** for good; refused while a zone has it as a member */
+  removeBox: {
+    path: "/nexus.v1.Admin/RemoveBox" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: RemoveBoxRequest): Buffer => Buffer.from(RemoveBoxRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): RemoveBoxRequest => RemoveBoxRequest.decode(value),
+    responseSerialize: (value: AdminReply): Buffer => Buffer.from(AdminReply.encode(value).finish()),
+    responseDeserialize: (value: Buffer): AdminReply => AdminReply.decode(value),
+  },
   /** compare-and-set creation of a zone's log */
   ensureZone: {
     path: "/nexus.v1.Admin/EnsureZone" as const,
@@ -2427,6 +2499,8 @@ export interface AdminServer extends UntypedServiceImplementation {
   /** system group, once */
   bootstrap: handleUnaryCall<BootstrapRequest, AdminReply>;
   registerBox: handleUnaryCall<RegisterBoxRequest, AdminReply>;
+  /** for good; refused while a zone has it as a member */
+  removeBox: handleUnaryCall<RemoveBoxRequest, AdminReply>;
   /** compare-and-set creation of a zone's log */
   ensureZone: handleUnaryCall<EnsureZoneRequest, AdminReply>;
   installRules: handleUnaryCall<InstallRulesRequest, AdminReply>;
@@ -2501,6 +2575,22 @@ export interface AdminClient extends Client {
   ): ClientUnaryCall;
   registerBox(
     request: RegisterBoxRequest,
+    metadata: Metadata,
+    options: Partial<CallOptions>,
+    callback: (error: ServiceError | null, response: AdminReply) => void,
+  ): ClientUnaryCall;
+  /** for good; refused while a zone has it as a member */
+  removeBox(
+    request: RemoveBoxRequest,
+    callback: (error: ServiceError | null, response: AdminReply) => void,
+  ): ClientUnaryCall;
+  removeBox(
+    request: RemoveBoxRequest,
+    metadata: Metadata,
+    callback: (error: ServiceError | null, response: AdminReply) => void,
+  ): ClientUnaryCall;
+  removeBox(
+    request: RemoveBoxRequest,
     metadata: Metadata,
     options: Partial<CallOptions>,
     callback: (error: ServiceError | null, response: AdminReply) => void,
