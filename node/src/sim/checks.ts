@@ -14,6 +14,12 @@ export function checkHistory(history: History): void {
         `the calls on ${path} in zone ${zone} are not linearizable:\n${describe(there)}`);
     }
   }
+  checkReceipts(history);
+  for (const [path, holds] of Map.groupBy(history.holds, (hold) => hold.path)) checkHolds(path, holds);
+}
+
+/** What receipts say of their zone, within each of its generations. */
+export function checkReceipts(history: History): void {
   const zones = Map.groupBy(
     history.calls.filter((call) => call.receipt !== undefined && call.receipt.zone !== ""),
     (call) => `${call.receipt?.zone} ${call.receipt?.generation}`,
@@ -22,7 +28,6 @@ export function checkHistory(history: History): void {
     checkRevisions(zone, calls);
     checkStaleness(zone, calls);
   }
-  for (const [path, holds] of Map.groupBy(history.holds, (hold) => hold.path)) checkHolds(path, holds);
 }
 
 function zoneOf(call: Call): string {

@@ -2,6 +2,7 @@ import type { ZoneRule } from "@nexus-federation/proto/records.ts";
 import { systemLog } from "../tree/system-zone.ts";
 import { anyone, type DataBox } from "./data-box.ts";
 import { declared, recordOf, ruleFor } from "./founding.ts";
+import { QuorumLoss } from "./lost-quorum.ts";
 import type { Fault, PlannedFault } from "./plan.ts";
 import type { Process } from "./process.ts";
 import { WitnessBox } from "./witness-box.ts";
@@ -15,6 +16,7 @@ const repairMs = 100;
 /** Does what a plan says to a world, and undoes it. */
 export class Faults {
   readonly #world: World;
+  readonly quorum: QuorumLoss;
   #revision = 1;
   /** A flipped or wiped disk whose data is not known to be back. */
   #lossy: Process | undefined;
@@ -23,6 +25,7 @@ export class Faults {
 
   constructor(world: World) {
     this.#world = world;
+    this.quorum = new QuorumLoss(world, (zone, names, via) => this.#propose(zone, names, via));
   }
 
   /** At its moment, counted from now. */
@@ -68,6 +71,10 @@ export class Faults {
       case "clock":
         this.#world.process(fault.box).wall.offsetMs += fault.byMs;
         return;
+      case "loseQuorum":
+        return this.quorum.strike(fault);
+      case "rush":
+        return this.#rush(fault, fault.steps);
       default:
         return this.#ask(fault);
     }
@@ -81,7 +88,7 @@ export class Faults {
     const from = "from" in fault ? known(fault.from) : "";
     const to = "from" in fault ? known(fault.to) : "";
     if (box === undefined || from === undefined || to === undefined) return undefined;
-    const dataOnly = fault.kind === "flip" || fault.kind === "wipe" || fault.kind === "drain";
+    const dataOnly = ["flip", "wipe", "drain", "loseQuorum"].includes(fault.kind);
     if (dataOnly && box.startsWith("w")) return undefined;
     if (fault.kind === "isolate") return { ...fault, box, but: fault.but.map((name) => known(name) ?? "") };
     if ("box" in fault) return { ...fault, box };
@@ -110,6 +117,12 @@ export class Faults {
       "@witness": members.find((one) => one.role === "witness")?.box,
       "@system": lead("system")?.box.name,
     };
+  }
+
+  #rush(fault: Extract<Fault, { kind: "rush" }>, steps: number): void {
+    if (steps === 0 || this.#over) return;
+    for (const { wall } of this.#world.processes.values()) wall.offsetMs += fault.byMs;
+    this.#later(fault.everyMs, () => this.#rush(fault, steps - 1));
   }
 
   #isolate({ box, but, way, ms }: Extract<Fault, { kind: "isolate" }>): void {

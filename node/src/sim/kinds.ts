@@ -228,6 +228,54 @@ const clocks: Kind = (draw) => {
   return plan;
 };
 
+/**
+ * Requests that come again after their answers were forgotten: minutes of the log's time pass in a fraction of a second,
+ * while the network still holds copies from before.
+ */
+const late: Kind = (draw) => {
+  const plan = base(draw, "late", draw.of([topologies.pairOnly, topologies.trioOnly]));
+  plan.spanMs = draw.between(1_200, 2_000);
+  plan.habits = { ...plan.habits, ids: 1, reads: 0.2, lateCopies: 0.8, lateMs: 1_000, chunked: 0, pauseMs: 10 };
+  const others = some(draw, [make.transfer, make.crashLeader, make.crash, make.losePeer, make.power], 0.3);
+  plan.faults = faultsOf(draw, plan, others, 400);
+  plan.faults.push({ atMs: draw.between(150, 500), ...make.rush(draw, plan) });
+  return plan;
+};
+
+/**
+ * A leader that goes into SOLO again and again in one term, while what it asked of the witness the first time is still on
+ * its way.
+ */
+const engagements: Kind = (draw) => {
+  const plan = base(draw, "engagements", draw.of([topologies.pairOnly, topologies.pairOnly, topologies.spares]));
+  plan.net = { ...calmNet(draw), reorder: true, silenceMs: 3_000 };
+  plan.spanMs = draw.between(2_000, 3_200);
+  plan.habits = { ...plan.habits, pauseMs: 12, reads: 0.2, chunked: 0, timeoutMs: impatient(draw) };
+  for (let atMs = draw.between(60, 200); atMs < plan.spanMs; atMs += draw.between(600, 900)) {
+    const byMs = draw.between(500, 1_100);
+    plan.faults.push({ atMs: atMs - 20, fault: { kind: "slow", from: "@leader", to: "@witness", byMs, ms: 320 } });
+    const ms = draw.between(200, 320);
+    plan.faults.push({ atMs, fault: { kind: "isolate", box: "@follower", but: [], way: "both", ms } });
+  }
+  plan.faults.push(...faultsOf(draw, plan, some(draw, [make.crashAtEpoch, make.losePeer, make.transfer], 0.3), 1_200));
+  return plan;
+};
+
+/** A pair of which one member is lost for good, and what the witness knew: it goes on from the other, on demand. */
+const lostQuorum: Kind = (draw) => {
+  const plan = base(draw, "recovery", topologies.spares);
+  // A recovery looks for two seconds whether those given up are alive.
+  plan.spanMs = draw.between(3_400, 4_000);
+  plan.habits = { ...plan.habits, pauseMs: 60, chunked: 0, timeoutMs: impatient(draw) };
+  const atMs = draw.between(300, 500);
+  if (draw.chance(0.6)) plan.faults.push({ atMs: atMs - 250, ...make.losePeer(draw, plan) });
+  plan.faults.push({ atMs, ...make.loseQuorum(draw, plan) });
+  plan.faults.push(
+    ...faultsOf(draw, plan, some(draw, [make.crash, make.pauseLeader, make.stall, make.cut], 0.4), 1_200),
+  );
+  return plan;
+};
+
 /** A subtree that moves between logs under load. */
 const rules: Kind = (draw) => {
   const plan = base(draw, "rules", topologies.ceding(draw));
@@ -279,6 +327,14 @@ const weights: readonly (readonly [number, Kind])[] = [
   [2, drains],
 ];
 
-export function drawKind(draw: Draw): Omit<Plan, "seed"> {
-  return draw.weighted(weights)(draw);
+/** Kinds of every so many seeds, by what is left of the seed: all others are what they were before there were these. */
+const every = 20;
+const byRest: ReadonlyMap<number, Kind> = new Map([
+  [7, late],
+  [13, engagements],
+  [17, lostQuorum],
+]);
+
+export function drawKind(draw: Draw, seed: number): Omit<Plan, "seed"> {
+  return (byRest.get(seed % every) ?? draw.weighted(weights))(draw);
 }

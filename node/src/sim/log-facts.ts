@@ -14,7 +14,8 @@ import { require } from "./violation.ts";
 interface AppliedFact {
   term: number;
   digest: number;
-  reply: number;
+  /** Undefined while it was answered in an earlier generation only. */
+  reply: number | undefined;
   /** It changed files: what it refers to became part of the state. */
   changed: boolean;
   /** Term of the replica that applied it first: at least that of the leader that committed it. */
@@ -159,6 +160,17 @@ export class LogFacts {
     }
   }
 
+  /**
+   * The log of this generation begins with what one copy of the former one had: the same entries, whose answers name the
+   * new generation. What was applied elsewhere and is not in that copy never was.
+   */
+  goesOnFrom(former: LogFacts, copy: ShadowLog): void {
+    for (const [index, fact] of former.#applied) {
+      const kept = index <= copy.start.index || copy.holds(index, fact.term);
+      if (kept && !this.#applied.has(index)) this.#applied.set(index, { ...fact, reply: undefined, leaderTerm: 0 });
+    }
+  }
+
   /** State-machine safety: the same entry, and the same answer, on every replica. True when applied for the first time. */
   applied(event: ApplyEvent): boolean {
     const { box, entry, command, applied, term } = event;
@@ -170,6 +182,7 @@ export class LogFacts {
       require(known.term === entry.term && known.digest === digest, () => {
         return `log ${this.log}: ${box} applied another entry at ${index}: term ${entry.term}, not ${known.term}`;
       });
+      known.reply ??= reply;
       require(known.reply === reply, () => {
         return `log ${this.log}: ${box} came to another answer at ${index}: ${JSON.stringify(applied.reply)}`;
       });

@@ -107,6 +107,18 @@ export const clock: Maker = (draw, plan) => ({
     byMs: draw.of([-3_600_000, 3_600_000, 3_600_000, -500, 500, -50_000, 50_000, 700_000]),
   },
 });
+/** More than the time for which answers are remembered, in steps that a request's age follows. */
+export const rush: Maker = (draw) => ({
+  fault: { kind: "rush", byMs: 60_000, everyMs: draw.between(12, 25), steps: draw.between(12, 18) },
+});
+export const loseQuorum: Maker = (draw) => ({
+  fault: {
+    kind: "loseQuorum",
+    box: draw.of(["@leader", "@leader", "@follower"]),
+    witness: draw.chance(0.5),
+    ghost: draw.chance(0.5),
+  },
+});
 export const drain: Maker = (draw) => ({
   fault: { kind: "drain", box: draw.of(["@leader", "@leader", "@follower"]), ms: draw.between(50, 400) },
 });

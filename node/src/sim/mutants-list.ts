@@ -132,6 +132,21 @@ const raftMutants: readonly Mutant[] = [
   },
 ];
 
+const recoveryMutants: readonly Mutant[] = [
+  {
+    name: "a recovery drops the last entry of its copy",
+    file: "group/lost-quorum.ts",
+    from: "kept.map(withoutMembers)",
+    to: "kept.slice(0, -1).map(withoutMembers)",
+  },
+  {
+    name: "a recovery leaves the witness the record of the lost leader",
+    file: "group/lost-quorum.ts",
+    from: "const kept = await this.#giveUpRecords(found, call);",
+    to: "const kept = found.log < 0 ? await this.#giveUpRecords(found, call) : undefined;",
+  },
+];
+
 const machineMutants: readonly Mutant[] = [
   {
     name: "remembered requests are missing from the snapshot",
@@ -200,4 +215,10 @@ const logMutants: readonly Mutant[] = [
   },
 ];
 
-export const mutants: readonly Mutant[] = [...witnessMutants, ...raftMutants, ...machineMutants, ...logMutants];
+export const mutants: readonly Mutant[] = [
+  ...witnessMutants,
+  ...raftMutants,
+  ...recoveryMutants,
+  ...machineMutants,
+  ...logMutants,
+];

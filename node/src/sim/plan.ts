@@ -26,7 +26,11 @@ export type Fault =
   | { kind: "wipe"; box: string }
   | { kind: "forget"; box: string }
   | { kind: "clock"; box: string; byMs: number }
+  /** All clocks run ahead in steps: a log lives through so much time in a moment, as if it had been used all the while. */
+  | { kind: "rush"; byMs: number; everyMs: number; steps: number }
   | { kind: "drain"; box: string; ms: number }
+  /** A full member of the main zone and what the witness knew are lost; `witness`: with its disk; `ghost`: the lost disk appears again. */
+  | { kind: "loseQuorum"; box: string; witness: boolean; ghost: boolean }
   | { kind: "transfer"; zone: string; to: string }
   | { kind: "members"; zone: string; members: string[]; via: string }
   | { kind: "mode"; zone: string; mode: string; via: string }
@@ -65,5 +69,5 @@ export interface Plan {
 
 export function planOf(seed: number): Plan {
   const draw = new Draw(seededRandom(seed * 2_654_435_761 + 97));
-  return { seed, ...drawKind(draw) };
+  return { seed, ...drawKind(draw, seed) };
 }

@@ -33,6 +33,8 @@ export abstract class Process {
   lives = 0;
   /** Faults that may end the process by themselves are injected: a fatal error is no surprise. */
   mayFail = false;
+  /** Given up: nobody starts it. */
+  gone = false;
   /** The disk was exchanged or lost what it held. */
   wiped = 0;
 
@@ -75,7 +77,7 @@ export abstract class Process {
   }
 
   start(): void {
-    if (this.life.alive) return;
+    if (this.life.alive || this.gone) return;
     const life = new Life(this.world.clock);
     this.life = life;
     this.lives++;

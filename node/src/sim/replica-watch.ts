@@ -21,6 +21,8 @@ export class ReplicaWatch {
   readonly #durable = new Map<string, ShadowLog>();
   /** The last writes that became durable: nothing behind them on the disk says that they did. */
   #newest: (readonly LogWrite[])[] = [];
+  /** As they were when they were removed. */
+  readonly #removed = new Map<string, ShadowLog>();
   readonly #states = new Map<string, ReplicaState>();
   /** Highest index applied in this life. */
   readonly #applied = new Map<string, number>();
@@ -60,7 +62,10 @@ export class ReplicaWatch {
   #issue(write: LogWrite): void {
     const shadow = this.#shadow(this.#issued, write);
     const key = `${write.group}/${write.generation}`;
-    if (write.removeGroup === true) this.#applied.delete(key);
+    if (write.removeGroup === true) {
+      this.#applied.delete(key);
+      if (shadow.lastIndex > 0) this.#removed.set(key, shadow.copy());
+    }
     const known = this.#applied.get(key) ?? 0;
     const tells = write.reset === true || write.hardState === undefined || write.hardState.commit >= known;
     require(tells, () =>
@@ -187,6 +192,10 @@ export class ReplicaWatch {
 
   issued(log: number, generation: number): ShadowLog | undefined {
     return this.#issued.get(`${log}/${generation}`);
+  }
+
+  removed(log: number, generation: number): ShadowLog | undefined {
+    return this.#removed.get(`${log}/${generation}`);
   }
 
   durable(log: number, generation: number): ShadowLog | undefined {

@@ -2,7 +2,7 @@ import { hash } from "node:crypto";
 import { refusalIn } from "../box/ask.ts";
 import type { GroupView } from "../group/api.ts";
 import { systemLog } from "../tree/system-zone.ts";
-import { checkHistory } from "./checks.ts";
+import { checkHistory, checkReceipts } from "./checks.ts";
 import { Client, grantIn } from "./client.ts";
 import type { DataBox } from "./data-box.ts";
 import { Faults } from "./faults.ts";
@@ -76,11 +76,18 @@ async function play(world: World, history: History, plan: Plan): Promise<void> {
     recoveryMs,
     () => "every client had its answer",
   );
+  await world.until(
+    () => faults.quorum.isOver,
+    recoveryMs,
+    () => `the lost quorum is whole again\n${describe(world)}`,
+  );
   await recovered(world);
   for (const path of plan.paths)
     for (const box of plan.topology.boxes) await lastRead(world, clients[0] as Client, path, box);
   if (plan.lockClients > 0) await locksEnd(world, clients[0] as Client);
-  if (!world.lapsed) checkHistory(history);
+  faults.quorum.check();
+  if (world.gaveUp) checkReceipts(history);
+  else if (!world.lapsed) checkHistory(history);
   if (plan.calm) await calm(world);
 }
 

@@ -18,7 +18,7 @@ export class WitnessWatch {
   readonly #told = new Map<string, Record>();
   /** Changed in memory and not durable yet. */
   readonly #pending = new Map<string, Record>();
-  /** Incarnations that went with a disk: nothing may be decided under them ever again. */
+  /** Incarnations that went with a disk or were given up: nothing may be decided under them ever again. */
   readonly #dead = new Set<string>();
 
   /** `engaged` is told of every engagement asked for. */
@@ -100,6 +100,7 @@ export class WitnessWatch {
     const key = Buffer.from(incarnation).toString("latin1");
     this.#decided.delete(key);
     this.#told.delete(key);
+    this.#dead.add(key);
   }
 
   /** The next life has read its disk. */

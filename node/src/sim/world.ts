@@ -44,6 +44,8 @@ export class World {
   readonly triggers = new Triggers();
   /** Of the host, beside those of every run. */
   hostSettings: Partial<HostSettings> = {};
+  /** A quorum was given up: what clients were told before may be lost. */
+  gaveUp = false;
   /** What logs apply is kept. */
   recording = false;
   readonly #facts = new Map<string, LogFacts>();
