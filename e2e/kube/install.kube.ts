@@ -4,7 +4,7 @@ import { afterAll, describe, expect, inject, test } from "vitest";
 import { Cluster } from "../cluster/cluster.ts";
 import { until } from "../cluster/programs.ts";
 import { Load } from "./harness/load.ts";
-import { Federation } from "./harness/operator.ts";
+import { Federation, operatorNamespace } from "./harness/operator.ts";
 
 const context = inject("cluster");
 const chart = resolve(import.meta.dirname, "../../charts/nexus");
@@ -39,6 +39,8 @@ describe.skipIf(context === undefined)("the chart, from installation to a second
 
   test("an installed chart and an example are a federation that takes writes", async () => {
     cluster = new Cluster(context!);
+    // One that another file left would hold what this one lets go.
+    await cluster.tryKubectl(["-n", operatorNamespace, "delete", "deployment", "nexus-operator", "--ignore-not-found"]);
     await install();
     federation = await Federation.apply(cluster, namespace);
     await federation.settled();

@@ -4,7 +4,7 @@ import { describe, expect, inject, test } from "vitest";
 import { until } from "../cluster/programs.ts";
 import type { LoadResult } from "./harness/load.ts";
 import { operatorNamespace, operatorPods } from "./harness/operator.ts";
-import { underLoad as loaded } from "./harness/scenario.ts";
+import { furtherWrites, underLoad as loaded } from "./harness/scenario.ts";
 import { worldOf } from "./harness/world.ts";
 
 const context = inject("cluster");
@@ -29,6 +29,38 @@ describe.skipIf(context === undefined)("a federation of two boxes and a witness"
     await until("fifteen quiet seconds", async () => performance.now() > endMs, { withinMs: 30_000, everyMs: 1_000 });
 
     expect(await versions()).toEqual(before);
+  });
+
+  test("the kubelet's port tells no metrics; another one does, of boxes and witnesses", async () => {
+    for (const box of ["nexus-1", "witness-1"]) {
+      const told = async (port: number, path: string) => {
+        const way = await world.cluster.forward("life", `pod/${box}-0`, port);
+        try {
+          const answer = await fetch(`http://127.0.0.1:${way.port}${path}`, { headers: { connection: "close" } });
+          return { status: answer.status, isMetrics: (await answer.text()).includes("# TYPE nexus_") };
+        } finally {
+          way.stop();
+        }
+      };
+      expect(await told(2028, "/metrics")).toEqual({ status: 404, isMetrics: false });
+      expect(await told(2028, "/healthz")).toMatchObject({ status: 200 });
+      expect(await told(2029, "/metrics")).toEqual({ status: 200, isMetrics: true });
+    }
+  });
+
+  test("three loads at once make no liveness probe fail", async () => {
+    const restarts = async () =>
+      (await world.federation.all("pods")).map(({ metadata, status }) => {
+        const { containerStatuses } = status as { containerStatuses?: { restartCount: number }[] };
+        return `${metadata.name} ${containerStatuses?.[0]?.restartCount}`;
+      });
+    const before = await restarts();
+    const loads = [1, 2, 3].map(() =>
+      loaded(world.federation, world.use, async (load) => void (await furtherWrites(load, 1_000))),
+    );
+    await Promise.all(loads);
+
+    expect((await restarts()).filter((each) => !each.startsWith("loader"))).toEqual(before);
   });
 
   test("the leader's pod is killed", async () => {

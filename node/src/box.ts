@@ -261,7 +261,7 @@ async function run(settings: BoxSettings, logger: Logger, onFatal: (error: unkno
   const { peer, client } = await buildListeners(parts, built);
   listeners.push(peer, client.listener);
   const ports = { peerPort: await peer.start(), clientPort: await client.listener.start() };
-  const health = settings.health === undefined ? undefined : healthServer(settings.health, node.box, metrics);
+  const plain = plainServers(settings, node.box, metrics);
   node.start();
   loop.start();
   credentials.start();
@@ -275,7 +275,7 @@ async function run(settings: BoxSettings, logger: Logger, onFatal: (error: unkno
     await node.drain(drainMs);
     node.stop();
     loop.stop();
-    health?.close();
+    for (const server of plain) server.close();
     await Promise.all([client.listener.stop(), client.close()]);
     await network.stop();
     await peer.stop();
@@ -303,19 +303,31 @@ function roomLogger(logger: Logger) {
   };
 }
 
-function healthServer(at: { host: string; port: number }, box: BoxNode["box"], metrics: Metrics): http.Server {
-  const server = http.createServer(async (request, response) => {
-    if (request.url === "/metrics") {
-      response.setHeader("content-type", metrics.registry.contentType).end(await metrics.registry.metrics());
-      return;
-    }
+/** For the kubelet and for Prometheus: one port, or each its own. */
+function plainServers(settings: BoxSettings, box: BoxNode["box"], metrics: Metrics): http.Server[] {
+  const tellMetrics = async (response: http.ServerResponse) =>
+    response.setHeader("content-type", metrics.registry.contentType).end(await metrics.registry.metrics());
+  const tellHealth = (url: string | undefined, response: http.ServerResponse) => {
     metrics.coordinatorHealthChecks.of().inc();
     const health = box.health();
-    const ok = request.url === "/healthz" || (request.url === "/readyz" && health.ready);
+    const ok = url === "/healthz" || (url === "/readyz" && health.ready);
     response.writeHead(ok ? 200 : 503, { "content-type": "application/json" }).end(JSON.stringify(health));
+  };
+  const apart = settings.metrics !== undefined;
+  const health = http.createServer(({ url }, response) => {
+    if (url !== "/metrics") tellHealth(url, response);
+    else if (apart) response.writeHead(404).end();
+    else void tellMetrics(response);
   });
-  server.listen(at.port, at.host);
-  return server;
+  const scraped = http.createServer(({ url }, response) => {
+    if (url === "/metrics") void tellMetrics(response);
+    else response.writeHead(404).end();
+  });
+  const { health: healthAt, metrics: metricsAt } = settings;
+  return [
+    ...(healthAt === undefined ? [] : [health.listen(healthAt.port, healthAt.host)]),
+    ...(metricsAt === undefined ? [] : [scraped.listen(metricsAt.port, metricsAt.host)]),
+  ];
 }
 
 async function main(): Promise<void> {

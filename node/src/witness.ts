@@ -27,12 +27,13 @@ interface WitnessConfig {
   peer: { host: string; port: number };
   /** Paths of PEM files named ca.crt, tls.crt, tls.key in one folder. */
   tls: { ca: string; cert: string; key: string };
-  /** Plain HTTP for /healthz and /metrics; absent: none. */
+  /** Plain HTTP for /healthz, and for /metrics unless NEXUS_METRICS_PORT opens a port for it; absent: none. */
   health?: { host: string; port: number };
   /** The process ends when its stdin does. */
   controlPipe?: boolean;
 }
 
+const anywhere = "0.0.0.0";
 /** Records of all groups, those of unanswered joins included. */
 const recordsMax = 20_000;
 
@@ -107,7 +108,11 @@ async function main(): Promise<void> {
   network.serveOn(listener.grpc);
   const port = await listener.start();
   credentials.start();
-  const health = config.health && healthServer(server, config.health);
+  const metricsPort = Number(process.env["NEXUS_METRICS_PORT"] ?? 0);
+  const plain = [
+    ...(config.health ? [plainServer(server, config.health, { health: true, metrics: metricsPort === 0 })] : []),
+    ...(metricsPort > 0 ? [plainServer(server, { host: anywhere, port: metricsPort }, { metrics: true })] : []),
+  ];
   say("info", "serving", { box: config.box, port, records: server.records });
 
   let stopping = false;
@@ -116,7 +121,7 @@ async function main(): Promise<void> {
     stopping = true;
     say("info", "stopping", { why });
     credentials.stop();
-    health?.close();
+    for (const each of plain) each.close();
     await network.stop();
     await listener.stop();
     process.exit(0);
@@ -130,10 +135,15 @@ async function main(): Promise<void> {
       .on("error", () => void stop("the supervisor is gone"));
 }
 
-function healthServer(server: WitnessServer, at: { host: string; port: number }) {
-  const http = createServer((request, response) => {
-    if (request.url === "/healthz" || request.url === "/readyz") response.end("ok\n");
-    else if (request.url === "/metrics")
+/** For the kubelet and for Prometheus: one port, or each its own. */
+function plainServer(
+  server: WitnessServer,
+  at: { host: string; port: number },
+  tells: { health?: boolean; metrics?: boolean },
+) {
+  const http = createServer(({ url }, response) => {
+    if (tells.health && (url === "/healthz" || url === "/readyz")) response.end("ok\n");
+    else if (tells.metrics && url === "/metrics")
       response.setHeader("content-type", "text/plain; version=0.0.4").end(metricsPage(server));
     else response.writeHead(404).end();
   });

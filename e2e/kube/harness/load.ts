@@ -1,4 +1,5 @@
 // A load from inside the cluster, where names of Services mean something and clients follow leaders as users' do.
+import { randomUUID } from "node:crypto";
 import { resolve } from "node:path";
 import { build } from "esbuild";
 import type { Cluster, Forward } from "../../cluster/cluster.ts";
@@ -53,7 +54,7 @@ export class Load {
   /** Starts writing and reading in the federation of the namespace; the owner's token is its credential. */
   static async start(cluster: Cluster, namespace: string, use: { image: string; node?: string }): Promise<Load> {
     // Never the name of one that still ends.
-    const name = `loader-${Date.now().toString(36)}`;
+    const name = `loader-${randomUUID().slice(0, 8)}`;
     const manifest = [configMap(await bundle()), pod(name, use)];
     await cluster.kubectl(["-n", namespace, "apply", "--server-side", "-f", "-"], JSON.stringify(list(manifest)));
     await cluster.kubectl(["-n", namespace, "wait", "--for=condition=Ready", `pod/${name}`, "--timeout=60s"]);

@@ -2,6 +2,7 @@
 // acknowledged write back and answers what was found; GET /now answers how far they are.
 import { readFileSync } from "node:fs";
 import { createServer } from "node:http";
+import { hostname } from "node:os";
 import { NexusClient } from "@nexus-federation/node/client/client.ts";
 import { Workload } from "../../harness/workload.ts";
 
@@ -13,7 +14,8 @@ const client = new NexusClient({
   ca: secret("ca.crt"),
 });
 const begun = performance.now();
-const path = `/load/${Date.now().toString(36)}`;
+// Two loads at once have nothing in common.
+const path = `/load/${hostname()}`;
 const load = new Workload(client, { path, writers: 2, registerClients: 2, pauseMs: 20, timeoutMs: 20_000 }).start();
 
 async function result() {

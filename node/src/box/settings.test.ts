@@ -31,6 +31,12 @@ test("peers are named by their host or before an equals sign", () => {
   ]);
 });
 
+test("a port for metrics is given by the environment, and must be one", () => {
+  expect(readBoxSettings(file, {}).metrics).toBeUndefined();
+  expect(readBoxSettings(file, { NEXUS_METRICS_PORT: "2029" }).metrics).toEqual({ host: "0.0.0.0", port: 2029 });
+  expect(() => readBoxSettings(file, { NEXUS_METRICS_PORT: "many" })).toThrow("configuration: metrics.port");
+});
+
 test("what cannot be is refused by its name", () => {
   expect(() => readBoxSettings(file, { NEXUS_RAFT_PEERS: "box-2" })).toThrow("NEXUS_RAFT_PEERS");
   expect(() => readBoxSettings(file, { NEXUS_RAFT_ENABLED: "false" })).toThrow("NEXUS_RAFT_ENABLED");

@@ -43,7 +43,10 @@ export const boxSettings = z.strictObject({
     .describe("Where other boxes are before any rule map is known."),
   health: listener
     .optional()
-    .describe("Plaintext port for the kubelet, /healthz and /readyz, and for Prometheus, /metrics."),
+    .describe("Plaintext port for the kubelet: /healthz and /readyz; and /metrics where `metrics` names no other."),
+  metrics: listener
+    .optional()
+    .describe("Plaintext port for Prometheus: /metrics, which the health port has no more then."),
   volumeUid: z
     .string()
     .max(128)
@@ -60,11 +63,14 @@ export const boxSettings = z.strictObject({
 });
 export type BoxSettings = Readonly<z.infer<typeof boxSettings>>;
 
+const anywhere = "0.0.0.0";
+
 type Environment = Record<string, string | undefined>;
 
 /**
  * The file's JSON with what the environment sets (docs/reference/environment.md): NEXUS_BOX_ID, or NEXUS_RAFT_NODE_ID,
- * names the box, NEXUS_RAFT_PEERS lists other boxes, NEXUS_VOLUME_UID names the volume. Throws INVALID naming the field.
+ * names the box, NEXUS_RAFT_PEERS lists other boxes, NEXUS_VOLUME_UID names the volume, NEXUS_METRICS_PORT opens a port for
+ * metrics. Throws INVALID naming the field.
  */
 export function readBoxSettings(json: unknown, environment: Environment): BoxSettings {
   const given = typeof json === "object" && json !== null ? { ...json } : {};
@@ -76,11 +82,13 @@ export function readBoxSettings(json: unknown, environment: Environment): BoxSet
       "NEXUS_RAFT_ENABLED: every box replicates by Raft; false cannot be had, leave it out",
     );
   const volumeUid = environment["NEXUS_VOLUME_UID"];
+  const metricsPort = environment["NEXUS_METRICS_PORT"];
   const merged = {
     ...given,
     ...(box ? { box } : {}),
     ...(peers ? { peers: contactsOf(peers) } : {}),
     ...(volumeUid ? { volumeUid } : {}),
+    ...(metricsPort ? { metrics: { host: anywhere, port: Number(metricsPort) } } : {}),
   };
   const parsed = boxSettings.safeParse(merged);
   if (parsed.success) return Object.freeze(parsed.data);

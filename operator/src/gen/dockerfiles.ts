@@ -17,7 +17,7 @@ const images: Record<string, Image> = {
   node: {
     what: "A data box",
     program: "box",
-    ports: "2026 2027 2028",
+    ports: "2026 2027 2028 2029",
     options: nodeOptions.data,
     because: "A hung disk holds the threads that write to it; the rest still serve names, chunks and certificates.",
     more: "COPY dist/node_modules /app/node_modules",
@@ -25,7 +25,7 @@ const images: Record<string, Image> = {
   witness: {
     what: "A witness: votes and records, no data, within 64 MiB",
     program: "witness",
-    ports: "2027 2028",
+    ports: "2027 2028 2029",
     options: nodeOptions.witness,
     because: "One arena and one thread of the pool: memory, not speed, is what a witness must spare.",
   },

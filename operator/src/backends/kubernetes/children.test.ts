@@ -81,6 +81,7 @@ test("eviction is refused until it is the box's turn, and never for a pod that i
 
 test("the node is told its volume's uid; a witness has a tiny volume and neither tokens nor peers", () => {
   expect(containerOf(model())["env"]).toContainEqual({ name: "NEXUS_VOLUME_UID", value: "volume-uid" });
+  expect(containerOf(model())["env"]).toContainEqual({ name: "NEXUS_METRICS_PORT", value: "2029" });
   const witness = model({ role: "Witness" });
   expect(at(volumeClaimOf(witness), "spec", "resources", "requests", "storage")).toBe("64Mi");
   const config = JSON.parse((configMapOf(witness)["data"] as Record<string, string>)["config.json"]!);

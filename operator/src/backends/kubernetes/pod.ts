@@ -121,11 +121,15 @@ function containerOf(box: BoxModel): Json {
     imagePullPolicy: box.pullPolicy,
     // Flags of Node stand in the image's entry point, where they are measured.
     args: ["--config", `${podPaths.config}/config.json`],
-    env: [{ name: "NEXUS_VOLUME_UID", value: box.volumeUid }],
+    env: [
+      { name: "NEXUS_VOLUME_UID", value: box.volumeUid },
+      { name: "NEXUS_METRICS_PORT", value: String(boxPorts.metrics) },
+    ],
     ports: [
       ...(witness ? [] : [{ name: "client", containerPort: boxPorts.client, protocol: "TCP" }]),
       { name: "peer", containerPort: boxPorts.peer, protocol: "TCP" },
       { name: "health", containerPort: boxPorts.health, protocol: "TCP" },
+      { name: "metrics", containerPort: boxPorts.metrics, protocol: "TCP" },
     ],
     // A long log may take minutes to be read; after that a loop that does not turn for three minutes is hung. Not less: a
     // node that is starved makes all its boxes late at once, and boxes that are killed for it are only later.
