@@ -66,6 +66,21 @@ describe("one member", () => {
 });
 
 describe("three members", () => {
+  test("are led by their founder as soon as each has the log, no election timeout later", async () => {
+    for (const names of [
+      ["a", "b", "c"],
+      ["a", "b", "w"],
+    ]) {
+      const cluster = new Cluster();
+      await cluster.start(...names);
+      const beganMs = cluster.clock.now();
+      await cluster.bootstrap(names);
+
+      expect(cluster.clock.now() - beganMs).toBeLessThan(50);
+      expect(cluster.leader()?.name).toBe("a");
+    }
+  });
+
   test("acknowledge with two copies at least, and all three in the end", async () => {
     const cluster = await running(["a", "b", "c"]);
 

@@ -109,10 +109,16 @@ export class Replicas {
     });
   }
 
+  /** Every member has the log. Whoever founded it stands for election at once: nobody led before it. */
   told(log: number): void {
-    const record = this.#core.records.get(log);
+    const { records, replicas, turns } = this.#core;
+    const record = records.get(log);
     if (record === undefined) return;
-    this.#core.turns.write([this.#core.records.set({ ...record, initiated: undefined })], () => {});
+    turns.write([records.set({ ...record, initiated: undefined })], () => {});
+    const replica = replicas.get(log);
+    if (replica === undefined || replica.mute || replica.leaderBox !== "") return;
+    replica.node.campaign();
+    turns.mark(replica);
   }
 
   /** A leader calls for a replica that is not here: a new learner, or the successor of one that is gone or lost data. */
