@@ -1,12 +1,13 @@
 // A backup taken by a job of the cluster, and the drill: a federation in another namespace made from it. What people type
 // goes through `kubectl nexus`, which reaches the pods by port-forward.
-import { mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
-import { dirname, join, resolve } from "node:path";
-import { afterAll, beforeAll, describe, expect, inject, test } from "vitest";
+import { join, resolve } from "node:path";
+import { afterAll, describe, expect, inject, test } from "vitest";
 import { parseAllDocuments } from "yaml";
-import { must, run } from "../cluster/programs.ts";
+import { must } from "../cluster/programs.ts";
 import { Federation } from "./harness/operator.ts";
+import { pluginOf } from "./harness/plugin.ts";
 import { furtherWrites, underLoad } from "./harness/scenario.ts";
 import { placeOf } from "./harness/volumes.ts";
 import { worldOf } from "./harness/world.ts";
@@ -18,24 +19,9 @@ describe.skipIf((context?.nodes.length ?? 0) === 0)("a backup in the cluster and
   const world = worldOf(context, "backup");
   const folder = mkdtempSync(join(tmpdir(), "nexus-backup-"));
   const file = join(folder, "root.backup");
+  const { nexus, run: plugin } = pluginOf(context);
   let drill: Federation;
 
-  /** The plugin as people have it: found by the real kubectl in PATH. */
-  const plugin = async (namespace: string, args: string[], input?: string) => {
-    const path = [folder, root, dirname(process.execPath), "/usr/bin", "/bin"].join(":");
-    const env = { PATH: path, KUBECONFIG: context!.kubeconfig };
-    return run([join(folder, "kubectl"), "nexus", ...args, "-n", namespace], { env, ...(input ? { input } : {}) });
-  };
-  const nexus = async (namespace: string, args: string[], input?: string) => {
-    const { code, stdout, stderr } = await plugin(namespace, args, input);
-    expect({ code, stderr: code === 0 ? "" : stderr }).toEqual({ code: 0, stderr: "" });
-    return stdout;
-  };
-
-  beforeAll(async () => {
-    const kubectl = context!.kubectl.includes("/") ? context!.kubectl : (await must(["which", "kubectl"])).trim();
-    symlinkSync(kubectl, join(folder, "kubectl"));
-  });
   afterAll(async () => {
     await drill?.remove();
     rmSync(folder, { recursive: true, force: true });

@@ -3,6 +3,7 @@
 import { describe, expect, inject, test } from "vitest";
 import { until } from "../cluster/programs.ts";
 import { scaleOperator } from "./harness/operator.ts";
+import { pluginOf } from "./harness/plugin.ts";
 import { furtherWrites, underLoad } from "./harness/scenario.ts";
 import { everywhere, exchange, keepCopy, loseVolumes, nodeOfBox } from "./harness/volumes.ts";
 import { worldOf } from "./harness/world.ts";
@@ -12,6 +13,7 @@ const boxes = ["nexus-1", "nexus-2", "nexus-3"];
 
 describe.skipIf((context?.nodes.length ?? 0) < 3)("three boxes whose disks and nodes are taken away", () => {
   const world = worldOf(context, "data", "strong-ha-3");
+  const { nexus } = pluginOf(context);
 
   const incarnation = async (box: string) => (await world.federation.get(`box/${box}`)).status?.incarnation ?? "";
   const uids = (kind: string) =>
@@ -97,28 +99,8 @@ describe.skipIf((context?.nodes.length ?? 0) < 3)("three boxes whose disks and n
   test("a quorum that is lost for good is given up only by the recovery block, which says what may be missing", async () => {
     const survivor = await world.federation.leader();
     const lost = boxes.filter((box) => box !== survivor);
-    const abandonedIncarnations = await Promise.all(lost.map(incarnation));
-    const known = JSON.parse(
-      await world.federation.run(["get", "configmap", "nexus-uids", "-o", "jsonpath={.data.zones}"]),
-    ) as Record<string, string>;
-    const recover = (zone: string, epoch: number) => {
-      const block = {
-        zone,
-        epoch,
-        fromBox: survivor,
-        groupUID: known[zone],
-        abandonedIncarnations,
-        acceptDataLoss: true,
-      };
-      return world.federation.run([
-        "patch",
-        "raftgroup",
-        "main",
-        "--type=merge",
-        "-p",
-        JSON.stringify({ spec: { recovery: block } }),
-      ]);
-    };
+    const recover = (zone: string, ...consent: string[]) =>
+      nexus("data", ["recover", zone, "--from", survivor, ...consent]);
 
     await underLoad(world.federation, { ...world.use, mayFail: true }, async () => {
       await scaleOperator(world.cluster, 0);
@@ -128,8 +110,9 @@ describe.skipIf((context?.nodes.length ?? 0) < 3)("three boxes whose disks and n
       await world.federation.saying("raftgroup/main", "QuorumHealthy", /False/);
       expect(await world.federation.run(["get", "pvc", "-o", "name"])).toBe(`persistentvolumeclaim/${survivor}-data\n`);
 
-      for (const [at, zone] of ["system", "root"].entries()) {
-        await recover(zone, at + 1);
+      for (const zone of ["system", "root"]) {
+        expect(await recover(zone)).toContain("Nothing is done yet");
+        await recover(zone, "--accept-data-loss");
         await world.federation.saying(
           "raftgroup/main",
           "DataLost",
