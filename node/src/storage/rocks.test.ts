@@ -49,6 +49,24 @@ describe("RocksStore", () => {
     await store.close();
   });
 
+  test("a key that was looked for in vain is found once it is written, gone once removed, and found again", async () => {
+    const store = await RocksStore.open(join(folder, "vain"), small);
+    const text = (key: string) => Buffer.from(store.get(key) ?? "nothing").toString();
+    const seen = [text("a"), text("b"), text("c")];
+
+    store.write(["a", "b", "c"].map((key) => ({ key, value: utf8(key) })));
+    seen.push(text("a"), text("b"), text("c"));
+    store.write([{ key: "a", value: undefined }]);
+    store.write([{ key: "b", value: undefined, to: "c" }]);
+    store.deleteRange("c", "d");
+    seen.push(text("a"), text("b"), text("c"));
+    store.write(["a", "b", "c"].map((key) => ({ key, value: new Uint8Array(0) })));
+
+    expect(seen.join()).toBe("nothing,nothing,nothing,a,b,c,nothing,nothing,nothing");
+    expect(["a", "b", "c"].map((key) => store.get(key)?.length)).toEqual([0, 0, 0]);
+    await store.close();
+  });
+
   test("keeps what was written over a restart, and deletes ranges", async () => {
     const place = join(folder, "restart");
     const first = await RocksStore.open(place, small);

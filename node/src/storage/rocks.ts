@@ -8,7 +8,7 @@ import { messageOf, NexusError } from "../base/errors.ts";
 import type { ScanRange, StateKey, StatePair, StateWrite } from "../machine/store.ts";
 import type { DurableStore, FrozenStore, WritePart } from "./durable-store.ts";
 import { FrozenRows } from "./frozen-rows.ts";
-import { ValueCache } from "./value-cache.ts";
+import { absent, ValueCache } from "./value-cache.ts";
 
 export interface RocksSettings {
   /** Block cache of RocksDB. */
@@ -71,6 +71,9 @@ export class RocksStore implements DurableStore {
         createIfMissing: true,
         walCompression: false,
         compaction: "level",
+        // Keys that are not there are told by a filter, in memtables too.
+        optimize: "point-lookup",
+        filterPolicy: "bloomfilter:10",
         memtableMemoryBudget: all.memtableBytes,
         cacheSize: all.blockCacheBytes,
       });
@@ -89,9 +92,12 @@ export class RocksStore implements DurableStore {
 
   getIn(prefix: StateKey, key: StateKey): Uint8Array | undefined {
     const cached = this.#cache.get(prefix, key);
-    if (cached !== undefined) return cached;
+    if (cached !== undefined) return cached === absent ? undefined : cached;
     const stored = this.#db._getManySync([bytesOf(prefix + key)], noOptions)[0];
-    if (stored === undefined) return undefined;
+    if (stored === undefined) {
+      this.#cache.set(prefix, key, absent);
+      return undefined;
+    }
     const value = checked(prefix + key, stored);
     this.#cache.set(prefix, key, value);
     return value;
@@ -173,8 +179,7 @@ export class RocksStore implements DurableStore {
   #written({ prefix, writes }: WritePart): void {
     for (const { key, value, to } of writes) {
       if (to !== undefined) this.#cut(prefix, key, to);
-      else if (value === undefined) this.#cache.delete(prefix, key);
-      else this.#cache.refresh(prefix, key, value);
+      else this.#cache.refresh(prefix, key, value ?? absent);
     }
   }
 

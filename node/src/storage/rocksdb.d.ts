@@ -37,6 +37,8 @@ declare module "@nxtedition/rocksdb" {
       createIfMissing?: boolean;
       walCompression?: boolean;
       compaction?: "level" | "universal";
+      optimize?: "point-lookup";
+      filterPolicy?: string;
       memtableMemoryBudget?: number;
       cacheSize?: number;
       parallelism?: number;

@@ -2,8 +2,11 @@ import type { StateKey } from "../machine/store.ts";
 
 type Values = Map<StateKey, Uint8Array>;
 
+/** Stands for "there is no such key": a file is looked for before it is written, most of them for the first time. */
+export const absent = new Uint8Array(0);
+
 /**
- * Values read or written lately, bounded by bytes. Two generations: what is used moves to the young one; when that holds
+ * Values read or written lately, and keys that were looked for in vain, bounded by bytes. Two generations: what is used moves to the young one; when that holds
  * half of the bytes it becomes the old one and the former old one is dropped. No list to keep, a hit costs two lookups.
  * Keys come as prefix and rest: their owner keeps both as they are, so that neither is joined or hashed again.
  */
@@ -42,16 +45,16 @@ export class ValueCache {
   }
 
   /**
-   * A value was written: most of what is written is not read soon, so only what was read before is kept, as a copy, since
-   * it may be a view of a large network buffer.
+   * A value was written, or removed (`absent`): most of what is written is not read soon, so only what was looked for
+   * before is kept, as a copy, since it may be a view of a large network buffer.
    */
   refresh(prefix: StateKey, key: StateKey, value: Uint8Array): void {
     if (this.#young.get(prefix)?.has(key) || this.#old.get(prefix)?.has(key)) {
-      this.set(prefix, key, Uint8Array.prototype.slice.call(value));
+      this.set(prefix, key, value === absent ? absent : Uint8Array.prototype.slice.call(value));
     }
   }
 
-  delete(prefix: StateKey, key: StateKey): void {
+  #forget(prefix: StateKey, key: StateKey): void {
     const values = this.#young.get(prefix);
     const known = values?.get(key);
     if (known !== undefined) {
@@ -64,7 +67,7 @@ export class ValueCache {
   /** Forgets the keys from `from` up to, not including, `to`. */
   cut(prefix: StateKey, from: StateKey, to: StateKey): void {
     for (const values of [this.#young.get(prefix), this.#old.get(prefix)]) {
-      for (const key of values?.keys() ?? []) if (key >= from && key < to) this.delete(prefix, key);
+      for (const key of values?.keys() ?? []) if (key >= from && key < to) this.#forget(prefix, key);
     }
   }
 
