@@ -105,7 +105,7 @@ async function main(): Promise<void> {
     },
     { refused: (reason) => say("info", "connection refused", { reason }) },
   );
-  network.serveOn(listener.grpc);
+  network.serveOn(listener);
   const port = await listener.start();
   credentials.start();
   const metricsPort = Number(process.env["NEXUS_METRICS_PORT"] ?? 0);

@@ -9,15 +9,22 @@ import { grpcMessageBytesMax } from "./ports.ts";
 
 /** Credentials for a channel to box `box` of `federation`; anything else that answers there is refused. */
 export function credentialsToBox(own: Credentials, federation: string, box: string): ChannelCredentials {
-  const expected = identityUri({ federation, kind: "box", id: box });
-  return grpcCredentials.createFromSecureContext(secureContextOf(own), {
-    checkServerIdentity: (_host, certificate) => {
-      const identity = identityOfCertificate(certificate.subjectaltname);
-      const found = identity === undefined ? "no identity" : identityUri(identity);
-      return found === expected ? undefined : new Error(`expected ${expected}, the certificate says ${found}`);
-    },
-  });
+  const options = { checkServerIdentity: checkBox(federation, box) };
+  return grpcCredentials.createFromSecureContext(secureContextOf(own), options);
 }
+
+/** Accepts the certificate of that box alone. */
+export function checkBox(federation: string, box: string) {
+  const expected = identityUri({ federation, kind: "box", id: box });
+  return (_host: string, certificate: { subjectaltname?: string | undefined }): Error | undefined => {
+    const identity = identityOfCertificate(certificate.subjectaltname);
+    const found = identity === undefined ? "no identity" : identityUri(identity);
+    return found === expected ? undefined : new Error(`expected ${expected}, the certificate says ${found}`);
+  };
+}
+
+/** Sent as server name in TLS handshakes: an address is forbidden there, and nobody looks at it. */
+export const nameInHandshake = "box.nexus.internal";
 
 /** Credentials for the client port of any box of `federation`; with certificate and key a client shows who it is. */
 export function credentialsToFederation(trust: Partial<Credentials>, federation: string): ChannelCredentials {
@@ -31,10 +38,7 @@ export function credentialsToFederation(trust: Partial<Credentials>, federation:
   });
 }
 
-/**
- * One connection a channel, found dead within seconds, never through a proxy. The name sent in the TLS handshake is
- * fixed: an address there is forbidden, and nobody looks at it.
- */
+/** One connection a channel, found dead within seconds, never through a proxy. */
 export const channelOptions: ChannelOptions = {
   "grpc.use_local_subchannel_pool": 1,
   "grpc.enable_http_proxy": 0,
@@ -47,8 +51,8 @@ export const channelOptions: ChannelOptions = {
   "grpc.max_receive_message_length": grpcMessageBytesMax,
   "grpc.max_send_message_length": grpcMessageBytesMax,
   "grpc-node.flow_control_window": 4 * 1024 * 1024,
-  "grpc.ssl_target_name_override": "box.nexus.internal",
-  "grpc.default_authority": "box.nexus.internal",
+  "grpc.ssl_target_name_override": nameInHandshake,
+  "grpc.default_authority": nameInHandshake,
 };
 
 /** A channel to `endpoint` ("host:port"); close it when done. */

@@ -40,7 +40,7 @@ export async function startBox(
   const network = new GrpcNetwork(needs);
   for (const [service, handler] of Object.entries(init.serve)) network.onServe(service as Service, handler);
   const listener = new Listener(peerSettings(credentials, init.port));
-  network.serveOn(listener.grpc);
+  network.serveOn(listener);
   const port = await listener.start();
   const stop = async () => {
     await network.stop();

@@ -1,14 +1,14 @@
-import { type Client, type ClientDuplexStream, Metadata } from "@grpc/grpc-js";
 import { assert } from "../base/assert.ts";
 import { Backoff } from "../base/backoff.ts";
 import type { Clock, Random, Timer } from "../base/clock.ts";
 import { messageOf } from "../base/errors.ts";
-import { clientToBox } from "./channel.ts";
 import type { Credentials } from "./credentials.ts";
+import { dial } from "./dial.ts";
 import { batchFields, handshakeFrame, readField, readHandshake } from "./frames.ts";
 import { checkAnswer, handshakeOf, remoteOf } from "./handshake.ts";
 import type { LinkHandler, PeerAddress, Remote, SelfAddress, Service } from "./ports.ts";
-import { FrameWriter, streamMethods, type Traffic, type WriterLimits } from "./raw.ts";
+import { FrameWriter, type Traffic, type WriterLimits } from "./raw.ts";
+import type { DialTarget, PeerStream } from "./streams.ts";
 
 export interface LinkNeeds {
   clock: Clock;
@@ -40,8 +40,7 @@ export const linkSettings: LinkSettings = { handshakeTimeoutMs: 2_000, reconnect
 
 /** One connection's life. Callbacks of an attempt that is no longer the link's are ignored. */
 interface Attempt {
-  client: Client;
-  stream: ClientDuplexStream<Buffer, Buffer>;
+  stream: PeerStream;
   /** Of the handshake. */
   timer: Timer;
   remote: Remote | undefined;
@@ -49,7 +48,7 @@ interface Attempt {
 
 /**
  * The one outgoing stream to a peer for one service, on a connection of its own. It reconnects for as long as it is not
- * closed; grpc-js's own reconnect is not used, as each attempt must take the current certificates and our backoff.
+ * closed, each time with the current certificates.
  */
 export class Link {
   readonly service: Service;
@@ -102,30 +101,30 @@ export class Link {
 
   #connect(): void {
     assert(this.#attempt === undefined, "a link has one connection");
-    const { self, clock } = this.#needs;
-    let client: Client;
+    const { clock } = this.#needs;
+    let attempt: Attempt | undefined;
+    const events = {
+      frame: (frame: Buffer) => attempt !== undefined && this.#receive(attempt, frame),
+      over: (reason: string) => attempt !== undefined && this.#fail(attempt, reason),
+    };
+    let stream: PeerStream;
     try {
-      const target = { own: this.#needs.credentials(), federation: self.federation, box: this.#peer.box };
-      client = clientToBox(this.#peer.endpoint, target);
+      stream = dial(this.#target(), clock, events);
     } catch (error) {
       this.#handler.failed?.(this.#peer.box, messageOf(error));
       this.#retry();
       return;
     }
-    const method = streamMethods[this.service];
-    const stream = client.makeBidiStreamRequest(
-      method.path,
-      method.requestSerialize,
-      method.responseDeserialize,
-      new Metadata(),
-    );
     const timer = clock.after(this.#settings.handshakeTimeoutMs, () => this.#fail(attempt, "no handshake in time"));
-    const attempt: Attempt = { client, stream, timer, remote: undefined };
+    attempt = { stream, timer, remote: undefined };
     this.#attempt = attempt;
-    stream.on("data", (frame: Buffer) => this.#receive(attempt, frame));
-    stream.on("error", (error) => this.#fail(attempt, messageOf(error)));
-    stream.on("end", () => this.#fail(attempt, "closed by the peer"));
-    stream.write(handshakeFrame(handshakeOf(self, this.#peer)));
+  }
+
+  #target(): DialTarget {
+    const { self, credentials } = this.#needs;
+    const { box, endpoint } = this.#peer;
+    const greeting = handshakeFrame(handshakeOf(self, this.#peer));
+    return { own: credentials(), federation: self.federation, box, endpoint, service: this.service, greeting };
   }
 
   #receive(attempt: Attempt, frame: Buffer): void {
@@ -160,9 +159,7 @@ export class Link {
       this.#attempt = undefined;
       attempt.timer.cancel();
       this.writer.close();
-      attempt.stream.on("error", ignore);
-      attempt.stream.cancel();
-      attempt.client.close();
+      attempt.stream.destroy();
       if (attempt.remote !== undefined) this.#handler.down(this.#peer.box, reason);
       else if (!this.#closed) this.#handler.failed?.(this.#peer.box, reason);
     } else if (attempt !== undefined) return;
@@ -175,6 +172,3 @@ export class Link {
     this.#waiting = this.#needs.clock.after(this.#backoff.nextMs(), () => this.#connect());
   }
 }
-
-/** A cancelled call ends with an error event, which is no news. */
-function ignore(): void {}

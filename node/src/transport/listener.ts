@@ -1,6 +1,6 @@
 // One port of a box. grpc-js's own listener takes TLS 1.2, knows no revocation list and refuses certificates without a
-// host name, so the listener is ours (node:tls) and hands each accepted socket to grpc-js or to the HTTP server: by what
-// the TLS handshake agreed on (ALPN), and on a plain loopback listener by the first bytes.
+// host name, so the listener is ours (node:tls) and hands each accepted socket to grpc-js, to the HTTP server or to the
+// streams of frames between boxes: by what the TLS handshake agreed on (ALPN), and on a plain loopback listener by the first bytes.
 
 import { constants } from "node:crypto";
 import type { Server as HttpServer } from "node:http";
@@ -74,6 +74,8 @@ export class Listener {
   readonly #settings: ListenerSettings;
   readonly #needs: ListenerNeeds;
   readonly #injector: ConnectionInjector;
+  /** Takers of connections by the ALPN name that the TLS handshake agreed on. */
+  readonly #frames = new Map<string, (socket: tls.TLSSocket) => void>();
   readonly #sockets = new Set<net.Socket>();
   /** Below the TLS sockets. */
   readonly #raw = new Set<net.Socket>();
@@ -103,6 +105,11 @@ export class Listener {
     this.#listening.maxConnections = settings.connectionsMax;
     this.#listening.on("drop", () => needs.refused?.("too many connections"));
     if (needs.http !== undefined) limitHttp(needs.http);
+  }
+
+  /** Connections that ask for `protocol` by ALPN go to `take`. Before `start`. */
+  onFrames(protocol: string, take: (socket: tls.TLSSocket) => void): void {
+    this.#frames.set(protocol, take);
   }
 
   /** The port it listens on. Throws INVALID when it cannot. */
@@ -163,8 +170,11 @@ export class Listener {
       rejectUnauthorized: security.clientCertificate === "required",
       handshakeTimeout: this.#settings.handshakeTimeoutMs,
       // Who can do HTTP/1.1 (browsers, curl) wants the HTTP API; gRPC clients offer h2 alone.
-      ALPNCallback: ({ protocols }) =>
-        http && protocols.includes("http/1.1") ? "http/1.1" : protocols.includes("h2") ? "h2" : undefined,
+      ALPNCallback: ({ protocols }) => {
+        const frames = protocols.find((protocol) => this.#frames.has(protocol));
+        if (frames !== undefined) return frames;
+        return http && protocols.includes("http/1.1") ? "http/1.1" : protocols.includes("h2") ? "h2" : undefined;
+      },
     });
     // Before its handshake is done a socket is known only here; node does not close it when the handshake times out.
     server.on("connection", (socket: net.Socket) => {
@@ -174,8 +184,11 @@ export class Listener {
     server.on("tlsClientError", (error, socket) => this.#refuse(socket, messageOf(error)));
     server.on("secureConnection", (socket) => {
       this.#track(socket);
+      const take = this.#frames.get(socket.alpnProtocol || "");
       if (socket.getPeerX509Certificate() !== undefined && !socket.authorized) {
         this.#refuse(socket, `client certificate: ${messageOf(socket.authorizationError)}`);
+      } else if (take !== undefined) {
+        take(socket);
       } else if (socket.alpnProtocol === "h2") {
         this.#injector.injectConnection(socket);
       } else {

@@ -1,12 +1,12 @@
-import type { Server } from "@grpc/grpc-js";
 import { assert, must } from "../base/assert.ts";
 import { equalBytes } from "../base/bytes.ts";
 import { Link, type LinkNeeds, type LinkSettings, linkSettings } from "./link.ts";
+import type { Listener } from "./listener.ts";
 import type { LinkHandler, PeerAddress, PeerNetwork, ServeHandler, Service } from "./ports.ts";
 import { Traffic } from "./raw.ts";
 import { Sessions } from "./sessions.ts";
 
-/** The peer network over gRPC and mutual TLS. */
+/** The peer network over mutual TLS: frame sockets, and gRPC with boxes of earlier versions. */
 export class GrpcNetwork implements PeerNetwork {
   readonly #needs: LinkNeeds;
   readonly #settings: LinkSettings;
@@ -41,8 +41,8 @@ export class GrpcNetwork implements PeerNetwork {
   }
 
   /** Adds the served services to a peer listener, before it starts. */
-  serveOn(grpc: Server): void {
-    for (const sessions of this.#served.values()) sessions.serveOn(grpc);
+  serveOn(listener: Pick<Listener, "grpc" | "onFrames">): void {
+    for (const sessions of this.#served.values()) sessions.serveOn(listener);
   }
 
   setPeer(peer: PeerAddress): void {

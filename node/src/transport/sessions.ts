@@ -1,13 +1,16 @@
-import type { Server, ServerDuplexStream } from "@grpc/grpc-js";
+import type { TLSSocket } from "node:tls";
+import type { ServerDuplexStream } from "@grpc/grpc-js";
 import type { Identity } from "../auth/identities.ts";
-import type { Clock, Timer } from "../base/clock.ts";
+import type { Clock } from "../base/clock.ts";
 import { refuse } from "../base/errors.ts";
-import { identityOfCertificate } from "./credentials.ts";
+import { identityOfCertificate, peerIdentity } from "./credentials.ts";
+import { FrameSocket, protocolOf } from "./frame-socket.ts";
 import { batchFields, handshakeFrame, readField, readHandshake } from "./frames.ts";
 import { checkCaller, handshakeOf, remoteOf } from "./handshake.ts";
+import type { Listener } from "./listener.ts";
 import type { Remote, SelfAddress, ServeHandler, Service, Session } from "./ports.ts";
 import { FrameWriter, streamMethods, type Traffic } from "./raw.ts";
-import { statusOf } from "./refusals.ts";
+import { acceptedCall, type PeerStream, type StreamEvents } from "./streams.ts";
 
 /** The verified identity of a gRPC call's client certificate; undefined without one. */
 export function callIdentity(call: {
@@ -17,6 +20,12 @@ export function callIdentity(call: {
 }
 
 type Call = ServerDuplexStream<Buffer, Buffer>;
+
+/** Somebody who has not said yet who it is. */
+interface Unknown {
+  identity: Identity | undefined;
+  stream: PeerStream | undefined;
+}
 
 export interface SessionNeeds {
   clock: Clock;
@@ -40,10 +49,14 @@ export class Sessions {
     this.#handler = handler;
   }
 
-  serveOn(grpc: Server): void {
-    grpc.addService(
+  serveOn(listener: Pick<Listener, "grpc" | "onFrames">): void {
+    const { clock } = this.#needs;
+    listener.grpc.addService(
       { [this.#service]: streamMethods[this.#service] },
-      { [this.#service]: (c: Call) => this.#accept(c) },
+      { [this.#service]: (call: Call) => this.#accept(callIdentity(call), (events) => acceptedCall(call, events)) },
+    );
+    listener.onFrames(protocolOf(this.#service), (socket: TLSSocket) =>
+      this.#accept(peerIdentity(socket), (events) => new FrameSocket(socket, { clock, role: "server" }, events)),
     );
   }
 
@@ -55,49 +68,46 @@ export class Sessions {
     for (const session of [...this.#open.values()]) this.#close(session);
   }
 
-  #accept(call: Call): void {
+  #accept(identity: Identity | undefined, open: (events: StreamEvents) => PeerStream): void {
     let session: Accepted | undefined;
+    const caller: Unknown = { identity, stream: undefined };
     const timer = this.#needs.clock.after(this.#needs.handshakeTimeoutMs, () => {
-      call.emit("error", statusOf(refuse("DEADLINE", "no handshake in time")));
+      caller.stream?.refuse(refuse("DEADLINE", "no handshake in time"));
     });
-    const over = () => {
-      timer.cancel();
-      if (session !== undefined) this.#close(session);
-    };
-    call.on("data", (frame: Buffer) => {
-      if (session === undefined) session = this.#greet(call, frame, timer);
-      else this.#receive(session, frame);
-    });
-    call.on("error", over);
-    call.on("cancelled", over);
-    call.on("close", over);
-    call.on("end", () => {
-      over();
-      call.end();
+    caller.stream = open({
+      frame: (frame) => {
+        timer.cancel();
+        if (session === undefined) session = this.#greet(caller, frame);
+        else this.#receive(session, frame);
+      },
+      over: () => {
+        timer.cancel();
+        if (session !== undefined) this.#close(session);
+      },
     });
   }
 
-  #greet(call: Call, frame: Buffer, timer: Timer): Accepted | undefined {
-    timer.cancel();
+  #greet({ identity, stream }: Unknown, frame: Buffer): Accepted | undefined {
     const { self, clock } = this.#needs;
+    if (stream === undefined) return undefined;
     const handshake = readHandshake(frame);
-    const caller = { identity: callIdentity(call), handshake };
+    const caller = { identity, handshake };
     const remote = handshake === undefined ? undefined : remoteOf(handshake);
     const refusal =
       checkCaller(self, caller, { anyIncarnation: this.#service === "witness" }) ??
       (remote === undefined ? undefined : this.#handler.admit(remote));
     if (refusal !== undefined || remote === undefined) {
-      call.emit("error", statusOf(refusal ?? refuse("INVALID", "the first frame must be a handshake")));
+      stream.refuse(refusal ?? refuse("INVALID", "the first frame must be a handshake"));
       return undefined;
     }
-    call.write(handshakeFrame(handshakeOf(self, remote)));
+    stream.write(handshakeFrame(handshakeOf(self, remote)), () => {});
     const writer = new FrameWriter((fn) => clock.soon(fn), {
       field: batchFields[this.#service].reply,
       overflow: "refuse",
       traffic: this.#needs.traffic,
     });
-    writer.open({ write: (bytes, written) => call.write(bytes, written) });
-    const session = new Accepted(call, remote, writer);
+    writer.open(stream);
+    const session = new Accepted(stream, remote, writer);
     const older = this.#open.get(remote.box);
     if (older !== undefined) this.#close(older);
     this.#open.set(remote.box, session);
@@ -108,7 +118,7 @@ export class Sessions {
     if (session.over) return;
     this.#needs.traffic.receivedBytes += frame.length;
     const batch = readField(frame, batchFields[this.#service].request);
-    if (batch === undefined) session.call.emit("error", statusOf(refuse("INVALID", "a frame that is no batch")));
+    if (batch === undefined) session.stream.refuse(refuse("INVALID", "a frame that is no batch"));
     else this.#handler.frame(session, batch);
   }
 
@@ -117,19 +127,19 @@ export class Sessions {
     session.over = true;
     session.writer.close();
     if (this.#open.get(session.remote.box) === session) this.#open.delete(session.remote.box);
-    session.call.end();
+    session.stream.end();
     this.#handler.closed(session);
   }
 }
 
 class Accepted implements Session {
-  readonly call: Call;
+  readonly stream: PeerStream;
   readonly remote: Remote;
   readonly writer: FrameWriter;
   over = false;
 
-  constructor(call: Call, remote: Remote, writer: FrameWriter) {
-    this.call = call;
+  constructor(stream: PeerStream, remote: Remote, writer: FrameWriter) {
+    this.stream = stream;
     this.remote = remote;
     this.writer = writer;
   }
