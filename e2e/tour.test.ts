@@ -1,25 +1,16 @@
 import { spawn } from "node:child_process";
-import { mkdtempSync, readdirSync, readFileSync, rmSync, symlinkSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { readFileSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { callSupervisor } from "@nexus-federation/operator/backends/local/control.ts";
 import { Folder } from "@nexus-federation/operator/backends/local/folder.ts";
 import { expect, test } from "vitest";
+import { freshCheckout } from "./harness/fresh-checkout.ts";
 import { checkout, finish, isAlive, shell, until } from "./harness/run.ts";
 
 /** What the README tells its reader to paste. */
 function blocks(): string[] {
   const readme = readFileSync(join(checkout, "README.md"), "utf8");
   return [...readme.matchAll(/<!-- tour: .*?-->\s*```sh\n(.*?)```/gs)].map((match) => match[1]!);
-}
-
-/** A folder that looks like the checkout to its reader and holds no federation yet. */
-function freshCheckout(): string {
-  const folder = mkdtempSync(join(tmpdir(), "nexus-tour-"));
-  for (const name of readdirSync(checkout)) {
-    if (name !== ".nexus" && name !== ".git") symlinkSync(join(checkout, name), join(folder, name));
-  }
-  return folder;
 }
 
 test("the README's tour runs word for word, and Ctrl-C then stops every process within five seconds", async () => {

@@ -255,7 +255,8 @@ export class AdminCalls {
     const value = { zone: request.zone, log: record.log };
     const destroyed = await systemCommand(this.#needs.ask, { $case: "destroyZone", value });
     if (isRefusal(destroyed)) return refusedReply(destroyed);
-    const open = await this.#needs.destroyed.drop(record);
+    const { destroyed: drops } = this.#needs;
+    const [open] = await Promise.all([drops.drop(record), drops.dropLeftovers(record)]);
     return doneReply({ log: record.log, detail: open.join("; ") });
   }
 

@@ -31,6 +31,24 @@ test("a member that was down while its zone was destroyed drops its replica when
   await federation.cluster.until(() => !holds("c"), 30_000, "box c drops its replica");
 });
 
+test("a box that was a member once and kept its copy drops it when the zone is destroyed", async () => {
+  const federation = await Federation.start(["a", "b", "c", "w"], { system: 3 });
+  await federation.zone({ zone: "docs", pattern: "/docs/**" }, ["a", "b", "c"]);
+  await federation.write("a", "/docs/x", "gone soon");
+  const { admin } = federation.node("a").box;
+  const call = { zone: "docs", revision: 2, hash: "2", members: [federation.declared("a")], expectedConfigIndex: 0 };
+  await federation.admin(admin.transfer({ zone: "docs", box: "a" }, anyone));
+  await federation.admin(admin.proposeMembership(call, anyone));
+  const rule = () => federation.node("a").directory.map.rules.find(({ zone }) => zone === "docs");
+  await federation.cluster.until(() => rule()?.members.join() === "a", 20_000, "the map says that a is alone");
+  const log = rule()?.log ?? 0;
+  await withoutRule(federation, "docs");
+
+  await federation.admin(admin.destroyZone({ zone: "docs", confirm: "docs" }, anyone));
+
+  for (const box of ["a", "b", "c"]) expect(federation.cluster.box(box).view(log), box).toBeUndefined();
+});
+
 test("the number of a destroyed zone is never used again, its name is", async () => {
   const federation = await Federation.start(trio, { system: 3 });
   await federation.zone({ zone: "docs", pattern: "/docs/**" }, trio);

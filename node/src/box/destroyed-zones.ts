@@ -83,8 +83,17 @@ export class DestroyedZones {
     }
   }
 
+  /** Who was a member once may hold a copy still: told once, if it is up. */
+  async dropLeftovers(record: LogRecord): Promise<void> {
+    const { self, forward, source } = this.#needs;
+    const members = new Set(record.members.map(({ box }) => box));
+    const boxes = (source.system()?.boxes() ?? []).filter(({ name, role }) => role !== "Witness" && !members.has(name));
+    const others = boxes.filter(({ name }) => name === self || forward.isUp(name));
+    await Promise.all(others.map(({ name }) => this.#send(record, name)));
+  }
+
   #tell(record: LogRecord, box: string): Promise<Refusal | undefined> {
-    const { self, groups, source } = this.#needs;
+    const { source } = this.#needs;
     const member = record.members.find((one) => one.box === box);
     const registered = source
       .system()
@@ -93,7 +102,11 @@ export class DestroyedZones {
     // Another disk under that name, or none: the data is gone with the one that was a member.
     const isGone =
       registered === undefined || !equalBytes(registered.incarnation, member?.incarnation ?? new Uint8Array(0));
-    if (isGone) return Promise.resolve(undefined);
+    return isGone ? Promise.resolve(undefined) : this.#send(record, box);
+  }
+
+  #send(record: LogRecord, box: string): Promise<Refusal | undefined> {
+    const { self, groups } = this.#needs;
     if (box === self) return dropReplica(groups, record);
     return tellBox(this.#needs, box, { method: "dropZone", body: LogRecord.encode(record).finish() });
   }
