@@ -5,6 +5,7 @@ import { commandLine } from "./command-line.ts";
 import { backupVerbs } from "./verbs/backup.ts";
 import { batchVerbs } from "./verbs/batch.ts";
 import { benchVerbs } from "./verbs/bench.ts";
+import { boxVerbs } from "./verbs/box.ts";
 import { clusterVerbs } from "./verbs/cluster.ts";
 import { completionVerbs } from "./verbs/completion.ts";
 import { contextVerbs } from "./verbs/context.ts";
@@ -31,6 +32,7 @@ export function nexusProgram(): Command {
     batchVerbs,
     lockVerbs,
     clusterVerbs,
+    boxVerbs,
     backupVerbs,
     benchVerbs,
     doctorVerbs,

@@ -98,7 +98,9 @@ export class LocalRuntime {
     this.#store = store;
     this.#admin = admin;
     this.#renewal = new Renewal({ identities, admin, clock }, settings.leafLifeMs);
-    this.#executor = new Executor({ admin, clock, random, report: (line) => this.#report(line) });
+    const done = (action: Action, refusal: string | undefined) =>
+      refusal === undefined && this.#renewal.executed(action, this.#observed.registered);
+    this.#executor = new Executor({ admin, clock, random, done, report: (line) => this.#report(line) });
     const changed = (box: string, view: { running: boolean; pid: number; lastExit: string }) => {
       this.#report(view.running ? `${box} runs (pid ${view.pid})` : `${box} ${view.lastExit || "does not run"}`);
       this.#wake();
@@ -154,6 +156,7 @@ export class LocalRuntime {
       apply: (request) => this.apply(request.files),
       delete: (request) => this.delete(request.files),
       settle: (request) => this.settle(request.timeoutMs),
+      revoke: ({ box }) => this.#renewal.replace(box).then(() => ({ revoked: true })),
       down: async ({ deleteData }) => {
         await this.#halt();
         // The answer leaves before the door closes.
@@ -362,6 +365,7 @@ export class LocalRuntime {
 
   async #removeBox(box: string): Promise<void> {
     await this.#fleet.remove(box);
+    await this.#renewal.forget(box);
     this.#store.forget("Box", box);
   }
 

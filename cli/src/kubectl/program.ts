@@ -8,6 +8,7 @@ import { useContext } from "../context.ts";
 import { report as reportError, Tools } from "../tools.ts";
 import { backupVerbs } from "../verbs/backup.ts";
 import { batchVerbs } from "../verbs/batch.ts";
+import { boxVerbs } from "../verbs/box.ts";
 import { clusterVerbs } from "../verbs/cluster.ts";
 import { fileVerbs } from "../verbs/files.ts";
 import { lockVerbs } from "../verbs/locks.ts";
@@ -34,7 +35,8 @@ export function kubectlNexus(program: string): Command {
   commandLine(nexus, "kubectl nexus");
   const kubectl = () => new Kubectl(nexus.opts<KubeOptions>(), program);
   for (const register of [statusVerb, intentVerbs, recoverVerb, reportVerb]) register(nexus, kubectl);
-  for (const register of [clusterVerbs, fileVerbs, watchVerbs, batchVerbs, lockVerbs, backupVerbs]) register(nexus);
+  for (const register of [clusterVerbs, boxVerbs, fileVerbs, watchVerbs, batchVerbs, lockVerbs, backupVerbs])
+    register(nexus);
   nexus.hook("preAction", async (_nexus, command) => {
     if (withoutBoxes.includes(command.name())) return;
     try {

@@ -1,4 +1,4 @@
-// What on-call needs: status, leaders, members, zones, boxes, switchover.
+// What on-call needs: leaders, members, zones, boxes, switchover.
 import { hexOf } from "@nexus-federation/node/base/bytes.ts";
 import { type ErrorCode, messageOf, NexusError } from "@nexus-federation/node/base/errors.ts";
 import { NexusAdmin } from "@nexus-federation/node/client/admin.ts";
@@ -29,12 +29,6 @@ export function clusterVerbs(program: Command): void {
     .description("delete a retired zone's data for good")
     .requiredOption("--confirm <zone>", "the zone's name again")
     .action(verb(destroy));
-  program
-    .command("box")
-    .description("data nodes and witnesses")
-    .command("ls")
-    .description("boxes with region, role, incarnation, endpoints")
-    .action(verb(boxes));
 }
 
 interface Statuses {
@@ -231,7 +225,7 @@ async function destroy(tools: Tools, zone: string, flags: { confirm: string }): 
   tools.print(`${zone}: destroyed`, { zone, destroyed: true });
 }
 
-async function boxes(tools: Tools): Promise<void> {
+export async function boxes(tools: Tools): Promise<void> {
   const { replies } = await allStatuses(tools);
   const newest = replies.reduce((a, b) => (b.epoch > a.epoch ? b : a));
   const declared = await declaredHere(tools);

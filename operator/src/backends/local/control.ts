@@ -16,6 +16,8 @@ export type ControlRequest =
   | { verb: "delete"; files: SourceFile[] }
   /** Answers when nothing is left to do, or with what there is when the time is over. */
   | { verb: "settle"; timeoutMs: number }
+  /** Another certificate for the box; answers when the former one counts no more. */
+  | { verb: "revoke"; box: string }
   | { verb: "down"; deleteData: boolean };
 
 export interface ControlAnswers {
@@ -23,6 +25,7 @@ export interface ControlAnswers {
   apply: ApplyOutcome;
   delete: ApplyOutcome;
   settle: LocalStatus;
+  revoke: { revoked: true };
   down: { stopped: true };
 }
 type Verb = ControlRequest["verb"];
@@ -105,7 +108,7 @@ export function notUp(folder: Folder): string {
 export function callSupervisor<R extends ControlRequest>(
   folder: Folder,
   request: R,
-  timeoutMs = answerMs + (request.verb === "settle" ? request.timeoutMs : 0),
+  timeoutMs = answerMs + (request.verb === "settle" ? request.timeoutMs : request.verb === "revoke" ? answerMs : 0),
 ): Promise<ControlAnswers[R["verb"]]> {
   return new Promise((resolve, reject) => {
     const socket = connect(socketPath(folder));

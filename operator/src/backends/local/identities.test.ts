@@ -1,8 +1,10 @@
+import { X509Certificate } from "node:crypto";
 import { existsSync, mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { revocationListLifeMs } from "@nexus-federation/node/transport/authority.ts";
 import { expiresAtMs, readCredentials, secureContextOf } from "@nexus-federation/node/transport/credentials.ts";
+import { PemConverter, X509Crl } from "@peculiar/x509";
 import { afterEach, beforeEach, expect, test } from "vitest";
 import { Folder } from "./folder.ts";
 import { Identities } from "./identities.ts";
@@ -49,6 +51,30 @@ test("the revocation list is signed anew before it ends, kept, and given to ever
   await again.renew(late);
   expect(readCredentials(box).crl).toBe(renewed);
 });
+
+test("a certificate that is replaced is still good until it is revoked, and every box gets the list that says so", async () => {
+  const identities = await open(start);
+  const [a, b] = [await identities.box("a", start), await identities.box("b", start)];
+  const [first, listBefore] = [readCredentials(a), readCredentials(b).crl];
+
+  const former = await identities.reissue("a", start);
+
+  expect(former).toBe(first.certificate);
+  expect(readCredentials(a).certificate).not.toBe(first.certificate);
+  expect(readCredentials(a).crl).toBe(listBefore);
+  await identities.revoke(first.certificate, start);
+  expect(serialsOn(readCredentials(b).crl)).toEqual([serialOf(first.certificate)]);
+  expect(readCredentials(a).crl).toBe(readCredentials(b).crl);
+  await identities.forget("b", start);
+  expect(existsSync(b)).toBe(false);
+  expect(serialsOn(readCredentials(a).crl)).toHaveLength(2);
+  await identities.forget("b", start);
+  expect(await identities.reissue("nobody", start)).toBeUndefined();
+});
+
+const serialOf = (pem: string) => new X509Certificate(pem).serialNumber.toLowerCase();
+const serialsOn = (pem: string | undefined) =>
+  new X509Crl(PemConverter.decodeFirst(pem ?? "")).entries.map((entry) => entry.serialNumber.toLowerCase());
 
 test("a folder of another federation is refused", async () => {
   await open(start);

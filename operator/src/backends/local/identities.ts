@@ -1,7 +1,7 @@
 // Certificates and the owner's token of a local federation. The authority lives in the folder; leaves are issued for each
 // box and for the operator, and again when a third of their life is left.
 import { createHash } from "node:crypto";
-import { existsSync, readdirSync, readFileSync } from "node:fs";
+import { existsSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import type { Random } from "@nexus-federation/node/base/clock.ts";
 import { NexusError } from "@nexus-federation/node/base/errors.ts";
@@ -67,6 +67,31 @@ export class Identities {
     return this.#ensure("operator", operatorId, nowMs);
   }
 
+  /** Another certificate for the box, which takes it by itself. Answers the former one, still good; undefined: it had none. */
+  async reissue(name: string, nowMs: number): Promise<string | undefined> {
+    const folder = this.#folder.certificates(name);
+    if (!existsSync(join(folder, "tls.crt"))) return undefined;
+    const former = readCredentials(folder).certificate;
+    writeCredentials(folder, await this.#issue("box", name, nowMs));
+    return former;
+  }
+
+  /** From here on nobody who has the next list takes the certificate; every box gets that list. */
+  async revoke(certificatePem: string, nowMs: number): Promise<void> {
+    await this.#authority.revoke(certificatePem, nowMs);
+    await this.#authority.save(this.#folder.authority);
+    await this.renew(nowMs);
+  }
+
+  /** Of a box that is gone for good. */
+  async forget(name: string, nowMs: number): Promise<void> {
+    const folder = this.#folder.certificates(name);
+    if (!existsSync(join(folder, "tls.crt"))) return;
+    const { certificate } = readCredentials(folder);
+    rmSync(folder, { recursive: true });
+    await this.revoke(certificate, nowMs);
+  }
+
   /** Renews what will end soon: the revocation list and every leaf. Boxes look at their files by themselves. */
   async renew(nowMs: number): Promise<void> {
     if (this.#authority.listExpiresAtMs - nowMs < revocationListLifeMs * renewBelow) {
@@ -85,11 +110,13 @@ export class Identities {
     const lasts = kept !== undefined && expiresAtMs(kept) - nowMs > this.#leafLifeMs * renewBelow;
     const crl = this.#authority.crlPem;
     if (lasts && kept.crl === crl) return kept;
-    const next = lasts
-      ? { ...kept, crl }
-      : await this.#authority.issue({ kind, id }, { nowMs, lifeMs: this.#leafLifeMs, hosts: [id] });
+    const next = lasts ? { ...kept, crl } : await this.#issue(kind, id, nowMs);
     writeCredentials(folder, next);
     return next;
+  }
+
+  #issue(kind: "box" | "operator", id: string, nowMs: number): Promise<Credentials> {
+    return this.#authority.issue({ kind, id }, { nowMs, lifeMs: this.#leafLifeMs, hosts: [id] });
   }
 }
 

@@ -1,11 +1,17 @@
-import type { Clock } from "@nexus-federation/node/base/clock.ts";
+import { type Clock, delay } from "@nexus-federation/node/base/clock.ts";
+import { NexusError } from "@nexus-federation/node/base/errors.ts";
 import { leafLifeMs } from "@nexus-federation/node/transport/authority.ts";
+import type { Action } from "../../planner/actions.ts";
+import type { Observed } from "../../planner/observed.ts";
 import type { Admin } from "../shared/admin.ts";
 import type { Identities } from "./identities.ts";
 
 /** Certificates are looked at this many times in the life of a leaf, and at least once an hour. */
 const looksPerLife = 20;
 const lookEveryMsMax = 3_600_000;
+
+/** By then a box has taken certificates that were written for it: it looks every 10 s. */
+const takenMs = 11_000;
 
 /** Renews certificates while everything runs. Boxes look at their files by themselves. */
 export class Renewal {
@@ -18,6 +24,34 @@ export class Renewal {
     this.#needs = needs;
     this.#everyMs = Math.min(lookEveryMsMax, lifeMs / looksPerLife);
     this.#nextMs = needs.clock.now() + this.#everyMs;
+  }
+
+  /** For a key that others may have: the box gets another certificate, and when it has it the former one counts no more. */
+  async replace(box: string): Promise<void> {
+    const { identities, clock } = this.#needs;
+    const former = await identities.reissue(box, clock.wallMs());
+    if (former === undefined) throw new NexusError("NOT_FOUND", `no box "${box}" has a certificate of this federation`);
+    await delay(clock, takenMs);
+    await identities.revoke(former, clock.wallMs());
+  }
+
+  /** A recovery gives disks up: what still speaks with their boxes' certificates is not what comes in their place. */
+  executed(action: Action, registered: Observed["registered"]): void {
+    if (action.type !== "recover") return;
+    for (const [box, { incarnation }] of registered) {
+      if (action.abandoned.includes(incarnation)) this.#giveUp(box).catch(() => {});
+    }
+  }
+
+  async #giveUp(box: string): Promise<void> {
+    const { identities, clock } = this.#needs;
+    const former = await identities.reissue(box, clock.wallMs());
+    if (former !== undefined) await identities.revoke(former, clock.wallMs());
+  }
+
+  /** The box is gone for good. */
+  forget(box: string): Promise<void> {
+    return this.#needs.identities.forget(box, this.#needs.clock.wallMs());
   }
 
   /** Does nothing until it is due. */

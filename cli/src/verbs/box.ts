@@ -1,0 +1,43 @@
+// Boxes as such: which there are, one that goes for good, one whose certificate must count no more.
+import { NexusError } from "@nexus-federation/node/base/errors.ts";
+import { callSupervisor } from "@nexus-federation/operator/backends/local/control.ts";
+import { Folder } from "@nexus-federation/operator/backends/local/folder.ts";
+import type { Command } from "commander";
+import { findContext } from "../context.ts";
+import { UsageError } from "../durations.ts";
+import { type Tools, verb } from "../tools.ts";
+import { boxes } from "./cluster.ts";
+
+export function boxVerbs(program: Command): void {
+  const box = program.command("box").description("data nodes and witnesses");
+  box.command("ls").description("boxes with region, role, incarnation, endpoints").action(verb(boxes));
+  box
+    .command("remove <name>")
+    .description("take a box out of the federation for good; its disk never returns, a new one may under the same name")
+    .requiredOption("--confirm <name>", "the box's name again")
+    .action(verb(remove));
+  box
+    .command("revoke <name>")
+    .description(
+      "give the box of a folder's federation another certificate and let the former one count no more (12 s)",
+    )
+    .action(verb(revoke));
+}
+
+async function remove(tools: Tools, name: string, { confirm }: { confirm: string }): Promise<void> {
+  if (confirm !== name) throw new UsageError(`--confirm: expected the box's name "${name}", got "${confirm}"`);
+  const admin = await tools.admin();
+  const found = (await admin.status()).boxes.find((box) => box.name === name);
+  if (found === undefined) throw new NexusError("NOT_FOUND", `no box "${name}" is registered`);
+  await admin.change("removeBox", { box: name, incarnation: found.incarnation });
+  admin.close();
+  tools.print(`${name}: removed`, { box: name, removed: true });
+}
+
+async function revoke(tools: Tools, name: string): Promise<void> {
+  const { dir } = findContext(tools.options).context;
+  if (dir === undefined)
+    throw new UsageError("box revoke: only where nexus up runs; on Kubernetes see docs/runbooks/certificate.md");
+  await callSupervisor(new Folder(dir), { verb: "revoke", box: name });
+  tools.print(`${name}: has another certificate, the former one is revoked`, { box: name, revoked: true });
+}
