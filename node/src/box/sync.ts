@@ -107,8 +107,11 @@ export class DirectorySync {
     this.#timer = this.#needs.clock.after(pollMs, () => this.#tick());
   }
 
+  /** Reads the replica only when it has news. */
   #fromReplica(): void {
-    const state = replicaState(this.#needs.source, this.#needs.groups);
+    const { source, groups, directory } = this.#needs;
+    if (replicaRevision(source, groups) <= directory.revision) return;
+    const state = replicaState(source, groups);
     if (state !== undefined) this.#install(state);
   }
 
@@ -152,13 +155,19 @@ export function replicaState(source: SystemSource, groups: Groups): DirectorySta
   const system = source.system();
   const view = groups.view(systemLog);
   if (system === undefined || view === undefined) return undefined;
-  const revision = Math.max(source.systemRevision(), view.config.configIndex);
+  const revision = replicaRevision(source, groups);
   const map = system.ruleMap();
   const bound = new Set(map.rules.map((rule) => rule.zone));
   const unbound = system.logs().filter((log) => log.state !== "destroyed" && !bound.has(log.zone));
   const members = view.config.members.filter((member) => member.role !== "witness").map((member) => member.box);
   const rules = [...map.rules, ...unbound.map(ruleWithoutPattern), systemRule(members, view.generation)];
   return { revision, map: { epoch: map.epoch, rules }, boxes: system.boxes() };
+}
+
+/** Of the last change that the local replica of the system zone shows; 0 without one. */
+function replicaRevision(source: SystemSource, groups: Groups): number {
+  const view = groups.view(systemLog);
+  return view === undefined ? 0 : Math.max(source.systemRevision(), view.config.configIndex);
 }
 
 /** A zone that no rule binds: reached by name only, by hand-overs and admin calls. */

@@ -43,8 +43,10 @@ interface Append {
 const applyAtOnceMax = 8;
 /** Entries of one replica applied at a time. */
 const applySliceMax = 32;
-/** Applied state waits so long for more, to be written to the store together, ms. */
-const storeDelayMs = 2;
+/** Applied state waits so long for more, to be written to the store together, ms, ... */
+const storeDelayMs = 10;
+/** ... but no longer than until so many entries were applied. */
+const storeEntriesMax = 512;
 /** Pause before writes that found no room are given again, ms. */
 const retryMs = 200;
 
@@ -79,6 +81,8 @@ export class Turns implements TurnOutput {
   #applyScheduled = false;
   /** A write to the store is due. */
   #storing = false;
+  /** Entries applied since the last one. */
+  #unstored = 0;
   #scheduled = false;
   /** What a turn itself asks for is for the next round of the event loop, or turns would follow each other for ever. */
   #running = false;
@@ -303,6 +307,7 @@ export class Turns implements TurnOutput {
     const startedMs = clock.now();
     this.#applying = new Set();
     for (const replica of applying) {
+      this.#unstored += Math.min(replica.unapplied, applySliceMax);
       replica.applySome(this, applySliceMax);
       replica.answerAll(this);
       this.#again(replica);
@@ -315,17 +320,27 @@ export class Turns implements TurnOutput {
 
   /** The store follows behind the answers: what it does not have yet, the log has. */
   #storeLater(): void {
+    const { clock } = this.#needs;
+    if (this.#unstored >= storeEntriesMax) {
+      this.#unstored = 0;
+      clock.defer(() => this.#store());
+    }
     if (this.#storing) return;
     this.#storing = true;
-    this.#needs.clock.after(storeDelayMs, () => {
+    clock.after(storeDelayMs, () => {
       this.#storing = false;
-      if (this.#stopped) return;
-      try {
-        this.#needs.states.commit();
-      } catch (error) {
-        this.#hooks.fatal(error);
-      }
+      this.#store();
     });
+  }
+
+  #store(): void {
+    if (this.#stopped) return;
+    this.#unstored = 0;
+    try {
+      this.#needs.states.commit();
+    } catch (error) {
+      this.#hooks.fatal(error);
+    }
   }
 
   append(replica: Replica, message: Message, write: LogWrite | undefined): void {
