@@ -31,7 +31,7 @@ import type { Applier } from "../runtime/applier.ts";
 import type { KubeObject } from "../runtime/objects.ts";
 import { type Declarations, declarationsOf } from "./declared.ts";
 import { Finalizers } from "./finalizers.ts";
-import { type Keepsake, KeepsakeStore, nothingKept } from "./keepsake.ts";
+import { type Keepsake, KeepsakeStore, nothingKept, remembered } from "./keepsake.ts";
 import { aboutOf, noteOf } from "./notes.ts";
 import { obstaclesOf } from "./obstacles.ts";
 import { Reporter } from "./reporter.ts";
@@ -332,18 +332,16 @@ export class FederationController {
 
   async #remember(found: Declarations, observed: Observed): Promise<void> {
     const before = this.#keepsake;
-    const uids: Record<string, string> = { ...before.uids };
-    for (const [zone, log] of observed.logs) if (log.uid) uids[zone] = log.uid;
-    const retired = { ...found.retired };
-    const nowMs = this.#needs.clock.wallMs();
-    if (observed.systemServes)
-      for (const [name, { endedAtMs }] of Object.entries(retired)) {
-        const over = !observed.logs.has(name) && !observed.rules.some((rule) => rule.zone === name);
-        if (over && endedAtMs < nowMs && !found.objects.has(`ConsensusZone/${name}`)) delete retired[name];
-      }
-    const federation = before.federation || (observed.bootstrapped ? this.#name : "");
-    const { clusters } = found;
-    await this.#keepsakes.write({ federation, clusters, uids, retired }, { before, federation: this.#name });
+    const zones = [...found.objects.keys()].filter((key) => key.startsWith("ConsensusZone/"));
+    const next = remembered(before, {
+      observed,
+      declared: new Set(zones.map((key) => key.slice("ConsensusZone/".length))),
+      retired: found.retired,
+      clusters: found.clusters,
+      federation: this.#name,
+      nowMs: this.#needs.clock.wallMs(),
+    });
+    await this.#keepsakes.write(next, { before, federation: this.#name });
   }
 
   #pause(actions: readonly Action[]): number {
