@@ -126,10 +126,7 @@ test("nothing is settled before every box knows the rules in force", async () =>
 test("deeds that are refused at once do not make the rounds follow each other without a pause", async () => {
   let pauses = 0;
   const clock: Clock = {
-    now: () => systemClock.now(),
-    wallMs: () => systemClock.wallMs(),
-    defer: (fn) => systemClock.defer(fn),
-    soon: (fn) => systemClock.soon(fn),
+    ...systemClock,
     after(delayMs, fn) {
       if (delayMs === 100) pauses++;
       return systemClock.after(delayMs, fn);

@@ -1,6 +1,7 @@
 import { type Request, RequestFrame, type Response, ResponseFrame } from "@nexus-federation/proto/request.ts";
 import type { Clock, Timer } from "../base/clock.ts";
-import { messageOf, type Refusal, refuse } from "../base/errors.ts";
+import { type Refusal, refuse } from "../base/errors.ts";
+import { readable } from "../base/readable.ts";
 import { Silence } from "../base/silence.ts";
 import { messageBytesMax, type PeerNetwork, type Session } from "../transport/ports.ts";
 import { refusal } from "../zones/answers.ts";
@@ -128,7 +129,8 @@ export class ForwardLinks implements Forward {
     const owed = this.#owed.get(box);
     if (owed === undefined) return;
     owed.silence.heard();
-    for (const response of responsesIn(bytes)) {
+    // Of bytes that are no frame nothing is heard: what was asked runs into its time-out.
+    for (const response of readable(ResponseFrame, bytes)?.responses ?? []) {
       const waiting = owed.pending.get(response.id);
       if (waiting === undefined) continue;
       owed.pending.delete(response.id);
@@ -151,15 +153,8 @@ export class ForwardLinks implements Forward {
   }
 
   #requests(session: Session, bytes: Uint8Array): void {
-    let requests: Request[];
-    try {
-      requests = RequestFrame.decode(bytes).requests;
-    } catch (error) {
-      // The peer's certificate is good, its bytes are not: nothing can be answered without ids.
-      void messageOf(error);
-      return;
-    }
-    for (const request of requests) {
+    // Bytes that are no frame cannot be answered without ids.
+    for (const request of readable(RequestFrame, bytes)?.requests ?? []) {
       const caller: Caller = {
         principal: request.options?.principal ?? "",
         kind: "box",
@@ -179,14 +174,5 @@ export class ForwardLinks implements Forward {
       bytes = ResponseFrame.encode({ responses: [{ ...tooLarge, id }] }).finish();
     }
     session.reply(bytes);
-  }
-}
-
-/** None when the bytes are no frame: the peer's certificate is good, and what was asked of it runs into its time-out. */
-function responsesIn(bytes: Uint8Array): Response[] {
-  try {
-    return ResponseFrame.decode(bytes).responses;
-  } catch {
-    return [];
   }
 }

@@ -6,6 +6,7 @@ import {
 } from "@nexus-federation/proto/raft.ts";
 import type { LogMember } from "@nexus-federation/proto/records.ts";
 import { type Refusal, refuse } from "../base/errors.ts";
+import { readable } from "../base/readable.ts";
 import type { Message } from "../raft/messages.ts";
 import { witnessResponse } from "../raft/witness-vote.ts";
 import type { Remote } from "../transport/ports.ts";
@@ -135,7 +136,8 @@ export class WitnessClient {
   }
 
   frame(from: Remote, bytes: Uint8Array): void {
-    for (const reply of repliesIn(bytes)) {
+    // Of bytes that are no batch nothing is heard: what was asked stays without an answer.
+    for (const reply of readable(WitnessBatchReply, bytes)?.replies ?? []) {
       if (this.#asked.get(reply.sequence)?.box === from.box) this.#answer(reply.sequence, reply);
     }
   }
@@ -197,14 +199,5 @@ export class WitnessClient {
       default:
         return undefined;
     }
-  }
-}
-
-/** None when the bytes are no batch: the certificate behind them is good, and what was asked stays without an answer. */
-function repliesIn(bytes: Uint8Array): WitnessReply[] {
-  try {
-    return WitnessBatchReply.decode(bytes).replies;
-  } catch {
-    return [];
   }
 }

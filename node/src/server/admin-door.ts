@@ -1,16 +1,9 @@
-import {
-  type ServerReadableStream,
-  type ServerUnaryCall,
-  type ServerWritableStream,
-  type sendUnaryData,
-  status,
-} from "@grpc/grpc-js";
+import type { ServerReadableStream, ServerUnaryCall, ServerWritableStream, sendUnaryData } from "@grpc/grpc-js";
 import type { AdminReply, AdminServer, BackupFrame, BackupRequest } from "@nexus-federation/proto/admin.ts";
-import { isRefusal, messageOf } from "../base/errors.ts";
 import { failureOf } from "../base/failure.ts";
 import type { AdminApi, BoxApi, Caller } from "../box/api.ts";
 import { grpcError } from "./callers.ts";
-import { type FilesDoorNeeds, serverStream, withCaller } from "./files-door.ts";
+import { answer, type FilesDoorNeeds, serverStream, withCaller } from "./files-door.ts";
 
 /** Told of every admin call: who did what. */
 export type Audit = (principal: string, action: string, request: unknown) => void;
@@ -49,8 +42,7 @@ export function adminDoor(needs: Needs): AdminServer {
       return admin.backup(call.request, caller);
     }),
     restore(call: ServerReadableStream<BackupFrame, AdminReply>, done: sendUnaryData<AdminReply>) {
-      withCaller(needs, call, (caller) => {
-        if (isRefusal(caller)) return done(grpcError(caller));
+      withCaller(needs, call, done, (caller) => {
         const denied = caller.check("admin", "/");
         if (denied) return done(null, replyOf(denied));
         needs.audit(caller.principal, "restore", {});
@@ -78,8 +70,7 @@ type Change =
 function change<Method extends Change>(needs: Needs, method: Method): AdminServer[Method] {
   type In = Parameters<AdminApi[Method]>[0];
   const handler = (call: ServerUnaryCall<In, AdminReply>, done: sendUnaryData<AdminReply>) => {
-    withCaller(needs, call, (caller) => {
-      if (isRefusal(caller)) return done(grpcError(caller));
+    withCaller(needs, call, done, (caller) => {
       const denied = caller.check("admin", "/");
       if (denied) return done(null, replyOf(denied));
       needs.audit(caller.principal, method, call.request);
@@ -92,21 +83,13 @@ function change<Method extends Change>(needs: Needs, method: Method): AdminServe
 
 function unary<In, Out>(needs: Needs, action: string, act: (request: In, caller: Caller) => Out) {
   return (call: ServerUnaryCall<In, Out>, done: sendUnaryData<Out>) => {
-    withCaller(needs, call, (caller) => {
-      if (isRefusal(caller)) return done(grpcError(caller));
+    withCaller(needs, call, done, (caller) => {
       const denied = caller.check("admin", "/");
       if (denied) return done(grpcError(denied));
       if (action !== "status") needs.audit(caller.principal, action, call.request);
       done(null, act(call.request, caller));
     });
   };
-}
-
-function answer(reply: Promise<AdminReply>, done: sendUnaryData<AdminReply>): void {
-  reply.then(
-    (value) => done(null, value),
-    (error) => done({ code: status.INTERNAL, details: messageOf(error) }),
-  );
 }
 
 function replyOf(refusal: Parameters<typeof failureOf>[0]): AdminReply {

@@ -6,7 +6,7 @@ import { type Metadata, status } from "@grpc/grpc-js";
 import type { Receipt } from "@nexus-federation/proto/records.ts";
 import type { RequestOptions, Response } from "@nexus-federation/proto/request.ts";
 import type { Identity } from "../auth/identities.ts";
-import { errorKinds, isRefusal, type Refusal } from "../base/errors.ts";
+import { errorKinds, type Refusal } from "../base/errors.ts";
 import { failureOf } from "../base/failure.ts";
 import type { Caller } from "../box/api.ts";
 import { noOptions } from "../box/ask.ts";
@@ -50,5 +50,3 @@ export function grpcError(refusal: Refusal) {
   const code = status[errorKinds[refusal.code].grpc as keyof typeof status];
   return Object.assign(new Error(refusal.message), { code, details: `${refusal.code}: ${refusal.message}` });
 }
-
-export { isRefusal };

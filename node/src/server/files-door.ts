@@ -3,6 +3,7 @@ import {
   type Metadata,
   type ServerReadableStream,
   type ServerWritableStream,
+  type sendUnaryData,
   status,
 } from "@grpc/grpc-js";
 import type {
@@ -38,26 +39,20 @@ export function filesDoor(needs: FilesDoorNeeds): FilesServer {
   const { box } = needs;
   return {
     session(stream) {
-      withCaller(needs, stream, (caller) => {
-        if (isRefusal(caller)) return void stream.emit("error", grpcError(caller));
+      withCaller(needs, stream, breakOff(stream), (caller) => {
         new SessionDoor({ box, caller, stream, defer: needs.defer, lockWaiters: needs.lockWaiters }).start();
       });
     },
     call(call, done) {
-      withCaller(needs, call, (caller) => {
-        if (isRefusal(caller)) return done(grpcError(caller));
+      withCaller(needs, call, done, (caller) => {
         const request = call.request;
         request.options = ownOptions(request.options, caller);
         ask(needs, call, { request, caller }, (response) => done(null, response));
       });
     },
     upload(call, done) {
-      withCaller(needs, call, (caller) => {
-        if (isRefusal(caller)) return done(grpcError(caller));
-        receiveUpload(box, caller, call).then(
-          (response) => done(null, response),
-          (error) => done({ code: status.INTERNAL, message: messageOf(error) }),
-        );
+      withCaller(needs, call, done, (caller) => {
+        answer(receiveUpload(box, caller, call), done);
       });
     },
     download: serverStream(needs, (caller, call: ServerWritableStream<DownloadRequest, DownloadFrame>, signal) => {
@@ -89,8 +84,7 @@ export function locksDoor(needs: FilesDoorNeeds): LocksServer {
   const method =
     (op: (request: LockRequest) => Request["op"]): LocksServer["acquire"] =>
     (call, done) => {
-      withCaller(needs, call, (caller) => {
-        if (isRefusal(caller)) return done(grpcError(caller));
+      withCaller(needs, call, done, (caller) => {
         const options = ownOptions(call.request.options, caller);
         const request: Request = { id: 0, options, zone: call.request.zone, op: op(call.request) };
         if (request.op === undefined)
@@ -110,17 +104,30 @@ export function locksDoor(needs: FilesDoorNeeds): LocksServer {
   };
 }
 
-/** Goes on with who calls: at once unless somebody else must be asked. */
+/** Goes on with who calls: at once unless somebody else must be asked. Who may not call is told it by `refused`. */
 export function withCaller(
   needs: Pick<FilesDoorNeeds, "authenticator" | "identityOf">,
   call: Call,
-  go: (caller: Caller | Refusal) => void,
+  refused: (error: ReturnType<typeof grpcError>) => void,
+  go: (caller: Caller) => void,
 ): void {
   const caller = needs.authenticator.authenticate(bearerOfMetadata(call.metadata), needs.identityOf(call));
-  if (!(caller instanceof Promise)) return go(caller);
+  const found = (it: Caller | Refusal) => (isRefusal(it) ? refused(grpcError(it)) : go(it));
+  if (!(caller instanceof Promise)) return found(caller);
   // A stream that breaks meanwhile has nobody else who listens yet.
   call.on("error", () => {});
-  void caller.then(go);
+  void caller.then(found);
+}
+
+/** A refusal of a stream. */
+const breakOff = (call: { emit(event: "error", error: Error): unknown }) => (error: Error) =>
+  void call.emit("error", error);
+
+export function answer<T>(reply: Promise<T>, done: sendUnaryData<T>): void {
+  reply.then(
+    (value) => done(null, value),
+    (error) => done({ code: status.INTERNAL, details: messageOf(error) }),
+  );
 }
 
 async function receiveUpload(
@@ -157,8 +164,7 @@ export function serverStream<In, Out>(
     const gone = new AbortController();
     call.on("cancelled", () => gone.abort());
     call.on("error", () => gone.abort());
-    withCaller(needs, call, (caller) => {
-      if (isRefusal(caller)) return void call.emit("error", grpcError(caller));
+    withCaller(needs, call, breakOff(call), (caller) => {
       void pump(call, open(caller, call, gone.signal), { signal: gone.signal, caller });
     });
   };

@@ -6,6 +6,7 @@ import { afterAll, describe, expect, test } from "vitest";
 import { equalBytes, utf8 } from "../base/bytes.ts";
 import type { Clock } from "../base/clock.ts";
 import { seededRandom } from "../base/seeded-random.ts";
+import { stillClock } from "../base/testing/still-clock.ts";
 import { BoxDatabase } from "./database.ts";
 import { type DurableStore, MemoryDurableStore } from "./durable-store.ts";
 import { joinFederation, openIdentity } from "./identity.ts";
@@ -19,8 +20,7 @@ afterAll(() => rmSync(folder, { recursive: true, force: true }));
 function manualClock() {
   const due: (() => void)[] = [];
   const clock: Clock = {
-    now: () => 0,
-    wallMs: () => 0,
+    ...stillClock,
     defer: (fn) => due.push(fn),
     soon: (fn) => due.push(fn),
     after: (_ms, fn) => {

@@ -3,8 +3,8 @@ import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSy
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, expect, test } from "vitest";
-import type { Clock } from "../base/clock.ts";
 import { seededRandom } from "../base/seeded-random.ts";
+import { stillClock as clock } from "../base/testing/still-clock.ts";
 import { BoxDatabase } from "./database.ts";
 import { openIdentity } from "./identity.ts";
 import { openChecked, suspect } from "./repair.ts";
@@ -12,13 +12,6 @@ import { RocksStore } from "./rocks.ts";
 
 const folder = mkdtempSync(join(tmpdir(), "nexus-repair-"));
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
-const clock: Clock = {
-  now: () => 0,
-  wallMs: () => 0,
-  defer: () => {},
-  soon: () => {},
-  after: () => ({ cancel: () => {} }),
-};
 const onFatal = () => {};
 const never = () => {
   throw new Error("no log was to be given up");

@@ -1,5 +1,6 @@
 import { describe, expect, test } from "vitest";
 import type { Clock } from "../base/clock.ts";
+import { stillClock } from "../base/testing/still-clock.ts";
 import { createLogger, roomLog } from "./log.ts";
 import { LoopDelay } from "./loop-delay.ts";
 import { createMetrics, type MetricDefinition, metricList } from "./metrics.ts";
@@ -74,10 +75,7 @@ describe("the delay of the event loop", () => {
   function bench() {
     const timers: (() => void)[] = [];
     const clock: Clock = {
-      now: () => 0,
-      wallMs: () => 0,
-      defer: () => {},
-      soon: () => {},
+      ...stillClock,
       after: (_delayMs, fn) => {
         timers.push(fn);
         return { cancel: () => timers.splice(timers.indexOf(fn), 1) };

@@ -11,6 +11,7 @@ import type { Failure } from "@nexus-federation/proto/records.ts";
 import { asBuffer } from "../base/bytes.ts";
 import { messageOf, NexusError, type Refusal, refuse } from "../base/errors.ts";
 import { failureOf } from "../base/failure.ts";
+import { readable } from "../base/readable.ts";
 import { ChunkReader, chunkFrames, snapshotData } from "./bulk-frames.ts";
 import { bulkMethods, handshakeKey } from "./bulk-methods.ts";
 import { checkCaller, remoteOf } from "./handshake.ts";
@@ -81,11 +82,7 @@ function checkCall(needs: BulkServerNeeds, call: Call): Refusal | undefined {
 
 function readCaller(call: Call): Handshake | undefined {
   const [value] = call.metadata.get(handshakeKey);
-  try {
-    return Buffer.isBuffer(value) ? Handshake.decode(value) : undefined;
-  } catch {
-    return undefined;
-  }
+  return Buffer.isBuffer(value) ? readable(Handshake, value) : undefined;
 }
 
 /** Of a call that passed checkCall. */

@@ -3,7 +3,7 @@ import { mkdtempSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, expect, test } from "vitest";
-import type { Clock } from "../base/clock.ts";
+import { stillClock } from "../base/testing/still-clock.ts";
 import { Authority } from "./authority.ts";
 import {
   expiresAtMs,
@@ -17,13 +17,6 @@ import { WatchedCredentials } from "./credentials-watch.ts";
 const nowMs = Date.now();
 const folder = mkdtempSync(join(tmpdir(), "nexus-ca-"));
 afterAll(() => rmSync(folder, { recursive: true }));
-const stillClock: Clock = {
-  now: () => 0,
-  wallMs: () => 0,
-  defer: () => {},
-  soon: () => {},
-  after: () => ({ cancel: () => {} }),
-};
 
 test("an authority that was saved and loaded issues for the same federation and keeps its revocations", async () => {
   const authority = await Authority.create("acme", nowMs);

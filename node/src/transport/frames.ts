@@ -3,6 +3,7 @@
 // written and read here by hand, so that batches pass as bytes.
 
 import { Handshake } from "@nexus-federation/proto/peer.ts";
+import { readable } from "../base/readable.ts";
 import type { Service } from "./ports.ts";
 import { varintBytes } from "./wire-codec.ts";
 
@@ -24,12 +25,7 @@ export function handshakeFrame(handshake: Handshake): Buffer {
 /** Undefined when the frame is anything but one handshake. */
 export function readHandshake(frame: Uint8Array): Handshake | undefined {
   const body = readField(frame, 1);
-  if (body === undefined) return undefined;
-  try {
-    return Handshake.decode(body);
-  } catch {
-    return undefined;
-  }
+  return body && readable(Handshake, body);
 }
 
 /** One frame whose batch is the messages one after the other (`bytes` is their length together). */

@@ -1,4 +1,5 @@
-import { WitnessBatch, WitnessBatchReply, type WitnessRequest } from "@nexus-federation/proto/raft.ts";
+import { WitnessBatch, WitnessBatchReply } from "@nexus-federation/proto/raft.ts";
+import { readable } from "../base/readable.ts";
 import type { ServeHandler } from "../transport/ports.ts";
 import type { WitnessServer } from "./server.ts";
 
@@ -7,19 +8,12 @@ export function serveWitness(server: WitnessServer): ServeHandler {
   return {
     admit: () => undefined,
     frame: (session, bytes) => {
-      server.handle(session.remote.incarnation, requestsIn(bytes), (replies) => {
+      // One box whose bytes are no batch must not end the witness of all.
+      const requests = readable(WitnessBatch, bytes)?.requests ?? [];
+      server.handle(session.remote.incarnation, requests, (replies) => {
         session.reply(WitnessBatchReply.encode({ replies }).finish());
       });
     },
     closed: () => {},
   };
-}
-
-/** None when the bytes are no batch, although they come from a box: one that is broken must not end the witness of all. */
-function requestsIn(bytes: Uint8Array): WitnessRequest[] {
-  try {
-    return WitnessBatch.decode(bytes).requests;
-  } catch {
-    return [];
-  }
 }
