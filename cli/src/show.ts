@@ -1,38 +1,5 @@
-// How records look to people and as JSON. One form for every verb.
-import { hexOf } from "@nexus-federation/node/base/bytes.ts";
-import type { FileInfo, Receipt } from "@nexus-federation/proto/records.ts";
-
-export function jsonFile(info: FileInfo) {
-  return {
-    name: info.name,
-    path: info.path,
-    type: info.type,
-    revision: `${info.generation}.${info.revision}`,
-    etag: hexOf(info.etag),
-    size: info.size,
-    created: new Date(info.createdMs).toISOString(),
-    modified: new Date(info.modifiedMs).toISOString(),
-    contentType: info.contentType,
-    metadata: info.metadata,
-    ...(info.unavailable ? { unavailable: true } : {}),
-  };
-}
-
-export function jsonReceipt(receipt: Receipt) {
-  return {
-    zone: receipt.zone,
-    mode: receipt.mode,
-    epoch: receipt.epoch,
-    revision: `${receipt.generation}.${receipt.index}`,
-    stalenessMs: receipt.stalenessMs,
-    copies: receipt.copies,
-    regions: receipt.regions,
-    degraded: receipt.degraded,
-    ...(receipt.fence ? { fence: receipt.fence } : {}),
-    logTimeMs: receipt.logTimeMs,
-    token: Buffer.from(receipt.token).toString("base64url"),
-  };
-}
+// How things look to people. One form for every verb.
+import type { FileInfo } from "@nexus-federation/proto/records.ts";
 
 export function fileTable(entries: FileInfo[], withPath: boolean): string {
   return table(

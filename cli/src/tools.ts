@@ -1,6 +1,7 @@
 // What every verb shares: finding the federation, printing for people or as JSON, exit codes.
 import { existsSync } from "node:fs";
 import { type ErrorCode, errorKinds, messageOf, NexusError, type Refusal } from "@nexus-federation/node/base/errors.ts";
+import { revisionText } from "@nexus-federation/node/base/json.ts";
 import { NexusAdmin } from "@nexus-federation/node/client/admin.ts";
 import { NexusClient } from "@nexus-federation/node/client/client.ts";
 import type { ClientSettings } from "@nexus-federation/node/client/types.ts";
@@ -190,7 +191,7 @@ export function receiptLine(receipt: Receipt): string {
   const parts = [
     `zone ${receipt.zone}`,
     receipt.mode,
-    `revision ${receipt.generation}.${receipt.index}`,
+    `revision ${revisionText(receipt.generation, receipt.index)}`,
     `${receipt.copies} ${receipt.copies === 1 ? "copy" : "copies"}${receipt.degraded ? " (DEGRADED)" : ""}`,
     receipt.stalenessMs === 0 ? "linearizable" : `at most ${receipt.stalenessMs} ms old`,
   ];

@@ -3,6 +3,7 @@ import { once } from "node:events";
 import { createReadStream, existsSync, statSync } from "node:fs";
 import type { Writable } from "node:stream";
 import { messageOf, NexusError } from "@nexus-federation/node/base/errors.ts";
+import { revisionText } from "@nexus-federation/node/base/json.ts";
 import { NexusAdmin } from "@nexus-federation/node/client/admin.ts";
 import { LocalError } from "@nexus-federation/operator/backends/local/local-error.ts";
 import { BackupFrame, type DeclaredMember } from "@nexus-federation/proto/admin.ts";
@@ -67,7 +68,7 @@ async function backup(tools: Tools, zone: string, file: string): Promise<void> {
       await write(out, Buffer.concat([length, encoded]));
       bytes += frame.data.length;
       progress.at(bytes);
-      if (frame.header) revision = `${frame.header.generation}.${frame.header.index}`;
+      if (frame.header) revision = revisionText(frame.header.generation, frame.header.index);
       if (frame.last) {
         digest = Buffer.from(frame.digest).toString("hex");
         complete = true;

@@ -1,13 +1,15 @@
 // nexus batch: operations of one zone, all or none, from a JSON list or one JSON object a line.
+
 import { readFileSync } from "node:fs";
 import { messageOf, NexusError } from "@nexus-federation/node/base/errors.ts";
+import { jsonFile, jsonReceipt } from "@nexus-federation/node/base/json.ts";
 import * as operations from "@nexus-federation/node/client/operations.ts";
 import type { Operation } from "@nexus-federation/proto/command.ts";
 import type { Command } from "commander";
 import { z } from "zod";
 import { UsageError } from "../durations.ts";
 import { readStdin } from "../input.ts";
-import { countOf, jsonFile, jsonReceipt } from "../show.ts";
+import { countOf } from "../show.ts";
 import { receiptLine, systemSentence, type Tools, verb } from "../tools.ts";
 
 /** As the state machine takes them; more are refused before anything is sent. */

@@ -1,13 +1,15 @@
 // put, get, ls, stat, rm, mkdir, mv, cp: files as people expect them, stdin and stdout included.
+
 import { once } from "node:events";
 import { createReadStream, statSync } from "node:fs";
 import { basename, join, resolve } from "node:path";
 import { parseFence } from "@nexus-federation/node/base/fence.ts";
+import { jsonFile, jsonReceipt } from "@nexus-federation/node/base/json.ts";
 import type { FileInfo } from "@nexus-federation/proto/records.ts";
 import { type Command, Option } from "commander";
 import { parseCount, parseDuration, UsageError } from "../durations.ts";
 import { Progress } from "../progress.ts";
-import { fileTable, jsonFile, jsonReceipt, oneLine } from "../show.ts";
+import { fileTable, oneLine } from "../show.ts";
 import { receiptLine, type Tools, verb } from "../tools.ts";
 import { folderPath, intoFolder } from "../tree-path.ts";
 import { getFolder, putFile, putFolder, saveAs } from "./trees.ts";

@@ -1,5 +1,6 @@
+import { jsonFile } from "@nexus-federation/node/base/json.ts";
 import type { Command } from "commander";
-import { jsonFile, oneLine } from "../show.ts";
+import { oneLine } from "../show.ts";
 import { type Tools, verb } from "../tools.ts";
 import { folderPath } from "../tree-path.ts";
 

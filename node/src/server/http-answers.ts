@@ -1,6 +1,6 @@
 // How answers and refusals look over HTTP: receipt and revision headers, problem+json.
 
-import type { FileInfo, Receipt } from "@nexus-federation/proto/records.ts";
+import type { Receipt } from "@nexus-federation/proto/records.ts";
 import type { Response } from "@nexus-federation/proto/request.ts";
 import type { FastifyReply } from "fastify";
 import { serializeDictionary, Token } from "structured-headers";
@@ -8,6 +8,7 @@ import { hexOf } from "../base/bytes.ts";
 import { errorKinds, type Refusal } from "../base/errors.ts";
 import { refusalOfFailure } from "../base/failure.ts";
 import { printFence } from "../base/fence.ts";
+import { jsonReceipt, revisionText } from "../base/json.ts";
 
 export const problemType = "application/problem+json";
 
@@ -17,7 +18,7 @@ export function receiptHeader(receipt: Receipt): string {
     ["zone", receipt.zone],
     ["mode", new Token(receipt.mode || "none")],
     ["epoch", receipt.epoch],
-    ["revision", revisionOf(receipt.generation, receipt.index)],
+    ["revision", revisionText(receipt.generation, receipt.index)],
     ["staleness-ms", receipt.stalenessMs],
     ["copies", receipt.copies],
     ["regions", receipt.regions.join(" ")],
@@ -27,58 +28,6 @@ export function receiptHeader(receipt: Receipt): string {
   ]);
   if (receipt.fence) fields.set("fence", receipt.fence);
   return serializeDictionary(fields as Parameters<typeof serializeDictionary>[0]);
-}
-
-export function revisionOf(generation: number, index: number): string {
-  return `${generation}.${index}`;
-}
-
-export interface JsonFile {
-  name: string;
-  path: string;
-  type: string;
-  revision: string;
-  etag: string;
-  size: number;
-  created: string;
-  modified: string;
-  contentType: string;
-  metadata: Record<string, string>;
-  unavailable?: true;
-}
-
-export function jsonFile(info: FileInfo): JsonFile {
-  return {
-    name: info.name,
-    path: info.path,
-    type: info.type,
-    revision: revisionOf(info.generation, info.revision),
-    etag: hexOf(info.etag),
-    size: info.size,
-    created: new Date(info.createdMs).toISOString(),
-    modified: new Date(info.modifiedMs).toISOString(),
-    contentType: info.contentType,
-    metadata: info.metadata,
-    ...(info.unavailable ? { unavailable: true as const } : {}),
-  };
-}
-
-/** The receipt as JSON, for bodies. */
-export function jsonReceipt(receipt: Receipt | undefined) {
-  if (!receipt) return undefined;
-  return {
-    zone: receipt.zone,
-    mode: receipt.mode,
-    epoch: receipt.epoch,
-    revision: revisionOf(receipt.generation, receipt.index),
-    stalenessMs: receipt.stalenessMs,
-    copies: receipt.copies,
-    regions: receipt.regions,
-    degraded: receipt.degraded,
-    ...(receipt.fence ? { fence: receipt.fence } : {}),
-    logTimeMs: receipt.logTimeMs,
-    token: Buffer.from(receipt.token).toString("base64url"),
-  };
 }
 
 export function setReceipt(reply: FastifyReply, response: Response): void {
@@ -128,6 +77,6 @@ export function jsonGrant(response: Response) {
     generation: grant.generation,
     ttlMs: grant.ttlMs,
     path: grant.path,
-    receipt: jsonReceipt(response.receipt),
+    receipt: response.receipt && jsonReceipt(response.receipt),
   };
 }

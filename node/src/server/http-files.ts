@@ -7,9 +7,10 @@ import type { FastifyInstance, FastifyReply, FastifyRequest } from "fastify";
 import { equalBytes, hexOf, noBytes } from "../base/bytes.ts";
 import { isRefusal, NexusError, refuse } from "../base/errors.ts";
 import { refusalOfFailure } from "../base/failure.ts";
+import { jsonFile, jsonReceipt, revisionText } from "../base/json.ts";
 import { defaultBoxLimits } from "../box/limits.ts";
 import type { Address } from "../tree/path.ts";
-import { jsonFile, jsonReceipt, refusalOf, revisionOf, sendProblem, setReceipt } from "./http-answers.ts";
+import { refusalOf, sendProblem, setReceipt } from "./http-answers.ts";
 import type { Door } from "./http-context.ts";
 import {
   addressBehind,
@@ -110,7 +111,7 @@ function sendWritten(reply: FastifyReply, response: Parameters<typeof refusalOf>
   if (info) setValidators(reply, info);
   return reply
     .status(existed ? 200 : 201)
-    .send({ file: info && jsonFile(info), receipt: jsonReceipt(response.receipt) });
+    .send({ file: info && jsonFile(info), receipt: response.receipt && jsonReceipt(response.receipt) });
 }
 
 async function get(door: Door, request: FastifyRequest, reply: FastifyReply): Promise<FastifyReply> {
@@ -208,7 +209,7 @@ async function remove(door: Door, request: FastifyRequest, reply: FastifyReply):
 function setValidators(reply: FastifyReply, info: FileInfo): void {
   if (info.etag.length > 0) reply.header("etag", `"${hexOf(info.etag)}"`);
   reply.header("last-modified", new Date(info.modifiedMs).toUTCString());
-  reply.header("nexus-revision", revisionOf(info.generation, info.revision));
+  reply.header("nexus-revision", revisionText(info.generation, info.revision));
 }
 
 function setEntity(reply: FastifyReply, info: FileInfo): void {

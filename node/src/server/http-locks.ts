@@ -5,8 +5,9 @@ import { z } from "zod";
 import { fromHex, hexOf } from "../base/bytes.ts";
 import { isRefusal, refuse } from "../base/errors.ts";
 import { printFence } from "../base/fence.ts";
+import { jsonReceipt } from "../base/json.ts";
 import { defaultLimits } from "../machine/limits.ts";
-import { jsonGrant, jsonReceipt, sendProblem } from "./http-answers.ts";
+import { jsonGrant, sendProblem } from "./http-answers.ts";
 import type { Door } from "./http-context.ts";
 import { addressBehind, queryText } from "./http-requests.ts";
 
@@ -90,7 +91,13 @@ async function inspect(door: Door, request: FastifyRequest, reply: FastifyReply)
   if (response?.result?.$case !== "lock") return reply;
   const { kind, slots, holders, owners, waiters } = response.result.value;
   const named = holders.map((grant, at) => ({ ...jsonHolder(grant), owner: owners[at] ?? "" }));
-  return reply.send({ kind, slots, holders: named, waiters, receipt: jsonReceipt(response.receipt) });
+  return reply.send({
+    kind,
+    slots,
+    holders: named,
+    waiters,
+    receipt: response.receipt && jsonReceipt(response.receipt),
+  });
 }
 
 function jsonHolder(grant: LockGrant) {

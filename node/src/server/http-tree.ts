@@ -5,8 +5,9 @@ import type { FastifyInstance, FastifyReply, FastifyRequest } from "fastify";
 import { z } from "zod";
 import { fromHex, noBytes } from "../base/bytes.ts";
 import { isRefusal, type Refusal, refuse } from "../base/errors.ts";
+import { jsonFile, jsonReceipt } from "../base/json.ts";
 import { parseAddress } from "../tree/path.ts";
-import { jsonFile, jsonReceipt, sendProblem } from "./http-answers.ts";
+import { sendProblem } from "./http-answers.ts";
 import type { Door } from "./http-context.ts";
 import { addressBehind, conditionOf } from "./http-requests.ts";
 
@@ -111,7 +112,11 @@ async function list(door: Door, request: FastifyRequest, reply: FastifyReply) {
   const response = await door.ask(request, reply, { op: { $case: "list", value }, zone: address.zone });
   if (response?.result?.$case !== "listing") return reply;
   const { entries, nextPage } = response.result.value;
-  return reply.send({ entries: entries.map(jsonFile), nextPage, receipt: jsonReceipt(response.receipt) });
+  return reply.send({
+    entries: entries.map(jsonFile),
+    nextPage,
+    receipt: response.receipt && jsonReceipt(response.receipt),
+  });
 }
 
 async function stat(door: Door, request: FastifyRequest, reply: FastifyReply) {
@@ -122,7 +127,10 @@ async function stat(door: Door, request: FastifyRequest, reply: FastifyReply) {
     zone: address.zone,
   });
   if (response?.result?.$case !== "info") return reply;
-  return reply.send({ file: jsonFile(response.result.value), receipt: jsonReceipt(response.receipt) });
+  return reply.send({
+    file: jsonFile(response.result.value),
+    receipt: response.receipt && jsonReceipt(response.receipt),
+  });
 }
 
 async function setMetadata(door: Door, request: FastifyRequest, reply: FastifyReply) {
@@ -153,7 +161,7 @@ async function change(
   });
   if (response?.result?.$case !== "operation") return at.reply;
   const { info } = response.result.value;
-  return at.reply.send({ file: info && jsonFile(info), receipt: jsonReceipt(response.receipt) });
+  return at.reply.send({ file: info && jsonFile(info), receipt: response.receipt && jsonReceipt(response.receipt) });
 }
 
 async function batch(door: Door, request: FastifyRequest, reply: FastifyReply) {
@@ -169,7 +177,7 @@ async function batch(door: Door, request: FastifyRequest, reply: FastifyReply) {
   const response = await door.ask(request, reply, { op: { $case: "mutate", value: { op } }, zone });
   if (response?.result?.$case !== "batch") return reply;
   const results = response.result.value.results.map(({ info, existed }) => ({ file: info && jsonFile(info), existed }));
-  return reply.send({ results, receipt: jsonReceipt(response.receipt) });
+  return reply.send({ results, receipt: response.receipt && jsonReceipt(response.receipt) });
 }
 
 /** The operation with its paths taken out of zone addresses. */

@@ -5,8 +5,9 @@ import type { WatchFrame } from "@nexus-federation/proto/files.ts";
 import type { FastifyInstance, FastifyReply, FastifyRequest } from "fastify";
 import { isRefusal } from "../base/errors.ts";
 import { refusalOfFailure } from "../base/failure.ts";
+import { jsonFile } from "../base/json.ts";
 import type { Caller } from "../box/api.ts";
-import { jsonFile, sendProblem } from "./http-answers.ts";
+import { sendProblem } from "./http-answers.ts";
 import type { Door } from "./http-context.ts";
 import { addressBehind, optionsOf, queryText } from "./http-requests.ts";
 
