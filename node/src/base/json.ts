@@ -22,7 +22,8 @@ export function jsonFile(info: FileInfo) {
   };
 }
 
-export function jsonReceipt(receipt: Receipt) {
+export function jsonReceipt(receipt: Receipt | undefined) {
+  if (!receipt) return undefined;
   return {
     zone: receipt.zone,
     mode: receipt.mode,

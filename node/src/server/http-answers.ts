@@ -77,6 +77,6 @@ export function jsonGrant(response: Response) {
     generation: grant.generation,
     ttlMs: grant.ttlMs,
     path: grant.path,
-    receipt: response.receipt && jsonReceipt(response.receipt),
+    receipt: jsonReceipt(response.receipt),
   };
 }

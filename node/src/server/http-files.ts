@@ -111,7 +111,7 @@ function sendWritten(reply: FastifyReply, response: Parameters<typeof refusalOf>
   if (info) setValidators(reply, info);
   return reply
     .status(existed ? 200 : 201)
-    .send({ file: info && jsonFile(info), receipt: response.receipt && jsonReceipt(response.receipt) });
+    .send({ file: info && jsonFile(info), receipt: jsonReceipt(response.receipt) });
 }
 
 async function get(door: Door, request: FastifyRequest, reply: FastifyReply): Promise<FastifyReply> {

@@ -96,7 +96,7 @@ async function inspect(door: Door, request: FastifyRequest, reply: FastifyReply)
     slots,
     holders: named,
     waiters,
-    receipt: response.receipt && jsonReceipt(response.receipt),
+    receipt: jsonReceipt(response.receipt),
   });
 }
 

@@ -115,7 +115,7 @@ async function list(door: Door, request: FastifyRequest, reply: FastifyReply) {
   return reply.send({
     entries: entries.map(jsonFile),
     nextPage,
-    receipt: response.receipt && jsonReceipt(response.receipt),
+    receipt: jsonReceipt(response.receipt),
   });
 }
 
@@ -129,7 +129,7 @@ async function stat(door: Door, request: FastifyRequest, reply: FastifyReply) {
   if (response?.result?.$case !== "info") return reply;
   return reply.send({
     file: jsonFile(response.result.value),
-    receipt: response.receipt && jsonReceipt(response.receipt),
+    receipt: jsonReceipt(response.receipt),
   });
 }
 
@@ -161,7 +161,7 @@ async function change(
   });
   if (response?.result?.$case !== "operation") return at.reply;
   const { info } = response.result.value;
-  return at.reply.send({ file: info && jsonFile(info), receipt: response.receipt && jsonReceipt(response.receipt) });
+  return at.reply.send({ file: info && jsonFile(info), receipt: jsonReceipt(response.receipt) });
 }
 
 async function batch(door: Door, request: FastifyRequest, reply: FastifyReply) {
@@ -177,7 +177,7 @@ async function batch(door: Door, request: FastifyRequest, reply: FastifyReply) {
   const response = await door.ask(request, reply, { op: { $case: "mutate", value: { op } }, zone });
   if (response?.result?.$case !== "batch") return reply;
   const results = response.result.value.results.map(({ info, existed }) => ({ file: info && jsonFile(info), existed }));
-  return reply.send({ results, receipt: response.receipt && jsonReceipt(response.receipt) });
+  return reply.send({ results, receipt: jsonReceipt(response.receipt) });
 }
 
 /** The operation with its paths taken out of zone addresses. */
