@@ -173,6 +173,8 @@ export class Box {
   loopDelayMs = 0;
   /** Callbacks that wait until its event loop turns again; undefined while it does. */
   #blocked: (() => void)[] | undefined;
+  /** Since the start. */
+  diskWrites = 0;
   /** Chunks that are durable here, by their bytes in hex. */
   readonly chunks = new Set<string>();
   readonly #cluster: Cluster;
@@ -190,7 +192,12 @@ export class Box {
 
   #newDisk(): MemoryDisk {
     const { clock, settings } = this.#cluster;
-    return new MemoryDisk({ schedule: (done) => clock.after(settings.diskMs ?? 0.1, done) });
+    return new MemoryDisk({
+      schedule: (done, { kind }) => {
+        if (kind === "write") this.diskWrites++;
+        clock.after(settings.diskMs ?? 0.1, done);
+      },
+    });
   }
 
   async start(): Promise<void> {
