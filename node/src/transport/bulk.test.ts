@@ -187,6 +187,31 @@ describeBulk("bulk in memory", async () => {
   return { client: new MemoryBulk(network, () => undefined), shelf };
 });
 
+test("a snapshot is read from its source no faster than the receiver takes it", async () => {
+  const [total, pieceBytes, leadMax] = [64 << 20, 256 << 10, 16 << 20];
+  const { client, shelf } = await grpcBench();
+  let [read, lead] = [0, 0];
+  async function* source() {
+    for (; read < total; read += pieceBytes) yield Buffer.alloc(pieceBytes, 7);
+  }
+  shelf.snapshot = async (_from, _start, data) => {
+    let taken = 0;
+    for await (const piece of data) {
+      taken += piece.length;
+      lead = Math.max(lead, read - taken);
+      for (let turn = 0; turn < 5; turn++) await new Promise((resolve) => setImmediate(resolve));
+    }
+    shelf.pulled = taken;
+    return undefined;
+  };
+
+  expect(await client.sendSnapshot("b", { log: 7, message }, { source: source() })).toBeUndefined();
+
+  expect(shelf.pulled).toBe(total);
+  expect(lead).toBeGreaterThan(0);
+  expect(lead).toBeLessThanOrEqual(leadMax);
+});
+
 test("the connection to a box that was removed is closed, and one that comes back gets another", async () => {
   const { client, shelf } = await grpcBench();
   const bulk = client as GrpcBulk;
