@@ -6,9 +6,10 @@ import { join, relative } from "node:path";
 import { readFlags } from "./flags.ts";
 
 interface Step {
-  suite: "check" | "unit" | "kube-api" | "e2e";
+  suite: "check" | "unit" | "kube-api" | "e2e" | "pods";
   name: string;
   command: string[];
+  environment?: Record<string, string>;
   /** The command writes a vitest JSON report to the path put in place of REPORT; absent: the exit code is one result. */
   report?: boolean;
   /** Left out of `make test`, which stays under a quarter of an hour; in with NEXUS_TEST_ALL=1 (.ci/run) or by name. */
@@ -28,15 +29,23 @@ const steps: Step[] = [
     apart: true,
   },
   { suite: "e2e", name: "real processes", command: vitest("vitest.e2e.config.ts"), report: true },
+  {
+    suite: "pods",
+    name: "pods on a cluster of one node",
+    command: [...vitest("vitest.kube.config.ts"), "e2e/kube/lifecycle.kube.ts", "e2e/kube/compose.kube.ts"],
+    environment: { NEXUS_E2E_OPTIONAL: "1", NEXUS_E2E_NODES: "1", NEXUS_E2E_CLUSTER: "own" },
+    report: true,
+    apart: true,
+  },
 ];
 
 function vitest(config: string): string[] {
   return ["vitest", "run", "--config", config, "--reporter=dot", "--reporter=json", "--outputFile.json=REPORT"];
 }
 
-function run(command: string[]): Promise<number> {
+function run(command: string[], environment: Record<string, string> = {}): Promise<number> {
   return new Promise((resolve) => {
-    const child = spawn(command[0]!, command.slice(1), { stdio: "inherit", env: process.env });
+    const child = spawn(command[0]!, command.slice(1), { stdio: "inherit", env: { ...process.env, ...environment } });
     child.on("error", () => resolve(127));
     child.on("exit", (code) => resolve(code ?? 1));
   });
@@ -51,6 +60,7 @@ const { word: wanted } = readFlags({
     unit: "unit and property tests",
     e2e: "federations of real processes",
     "kube-api": "the operator against a real API server; only by its name or with NEXUS_TEST_ALL=1",
+    pods: "a core of the scenarios of make e2e, where a cluster can be had; only by its name or with NEXUS_TEST_ALL=1",
   },
 });
 const all = process.env["NEXUS_TEST_ALL"] === "1";
@@ -64,7 +74,8 @@ for (const step of steps.filter(isWanted)) {
   const started = performance.now();
   console.log(`\n== ${step.name}`);
   const reportPath = join(folder, `${step.suite}.json`);
-  const code = await run(step.command.map((word) => word.replace("REPORT", reportPath)));
+  const command = step.command.map((word) => word.replace("REPORT", reportPath));
+  const code = await run(command, step.environment);
   const counts = step.report ? readReport(reportPath) : undefined;
   if (counts) {
     passed += counts.passed;

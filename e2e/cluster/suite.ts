@@ -1,7 +1,9 @@
 // Set-up of `make e2e`, once for all scenario files: a cluster with the product's images in it.
+
+import { messageOf } from "@nexus-federation/node/base/errors.ts";
 import type { TestProject } from "vitest/node";
 import { type ImageName, makeImages } from "../../images/make.ts";
-import type { ClusterFacts } from "./cluster.ts";
+import type { Cluster, ClusterFacts } from "./cluster.ts";
 import { chooseProvider } from "./provider.ts";
 
 export interface ClusterContext extends ClusterFacts {
@@ -19,18 +21,33 @@ declare module "vitest" {
 const tag = "e2e";
 const images = { node: `nexus-node:${tag}`, witness: `nexus-witness:${tag}`, operator: `nexus-operator:${tag}` };
 
-export default async function setup(project: TestProject): Promise<() => Promise<void>> {
+/** A cluster that is up, or `none` is told why there is none. */
+async function clusterOr(none: (why: string) => void): Promise<Cluster | undefined> {
   const provider = await chooseProvider();
   if (typeof provider === "string") {
-    if (!process.env["NEXUS_E2E_OPTIONAL"]) throw new Error(`no cluster can be had here: ${provider}`);
-    console.log(`scenarios on a cluster are skipped: ${provider}`);
+    none(provider);
+    return undefined;
+  }
+  try {
+    return await provider.up({ name: "suite", nodes: Number(process.env["NEXUS_E2E_NODES"] ?? 3) });
+  } catch (error) {
+    none(messageOf(error));
+    return undefined;
+  }
+}
+
+export default async function setup(project: TestProject): Promise<() => Promise<void>> {
+  const started = performance.now();
+  const say = (what: string) => console.log(`${what} after ${((performance.now() - started) / 1000).toFixed(0)} s`);
+  const cluster = await clusterOr((why) => {
+    if (!process.env["NEXUS_E2E_OPTIONAL"]) throw new Error(`no cluster can be had here: ${why}`);
+    console.warn(`SKIPPED: scenarios on a cluster: ${why}`);
+  });
+  if (cluster === undefined) {
     project.provide("cluster", undefined);
     return async () => undefined;
   }
-  const started = performance.now();
-  const say = (what: string) => console.log(`${what} after ${((performance.now() - started) / 1000).toFixed(0)} s`);
-  const cluster = await provider.up({ name: "suite", nodes: Number(process.env["NEXUS_E2E_NODES"] ?? 3) });
-  say(`${provider.name} cluster ready`);
+  say(`${cluster.facts.provider} cluster ready`);
   try {
     if (!process.env["NEXUS_E2E_IMAGES_LOADED"]) await cluster.loadImages(await makeImages({ tag }));
     say("images built and loaded");

@@ -1,22 +1,29 @@
 // compose.yaml as a person with Docker uses it: up, write, lose a box, read, up once more, down.
-import { cpSync, mkdirSync, mkdtempSync, rmSync } from "node:fs";
+import { cpSync, existsSync, mkdirSync, mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { afterAll, describe, expect, inject, test } from "vitest";
+import { ensureDebianPackages } from "../cluster/docker.ts";
 import { must, run, until } from "../cluster/programs.ts";
 
 const context = inject("cluster");
 const root = resolve(import.meta.dirname, "../..");
 const [firstPort, secondPort] = [32_026, 33_026];
 
-/** The command that there is: the plugin of Docker's, or the program that Debian packs. */
+/** The command that there is: the plugin of Docker's, or the program that Debian packs, which root may install. */
 async function composeCommand(): Promise<string[] | undefined> {
-  for (const command of [["docker", "compose"], ["docker-compose"]])
-    if ((await run([...command, "version"])).code === 0) return command;
-  return undefined;
+  const found = async () => {
+    for (const command of [["docker", "compose"], ["docker-compose"]])
+      if ((await run([...command, "version"])).code === 0) return command;
+    return undefined;
+  };
+  const there = await found();
+  if (there !== undefined || process.getuid?.() !== 0 || !existsSync("/usr/bin/apt-get")) return there;
+  await ensureDebianPackages([["/usr/bin/docker-compose", "docker-compose"]]).catch(() => undefined);
+  return found();
 }
 
-const command = await composeCommand();
+const command = context === undefined ? undefined : await composeCommand();
 const tag = context?.images.node.split(":").at(-1) ?? "";
 const hasImage = context !== undefined && (await run(["docker", "image", "inspect", context.images.node])).code === 0;
 if (command === undefined) console.warn("SKIPPED: compose.yaml needs docker compose (apt-get install docker-compose)");

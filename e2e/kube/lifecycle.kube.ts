@@ -56,7 +56,7 @@ describe.skipIf(context === undefined)("a federation of two boxes and a witness"
       });
     const before = await restarts();
     const loads = [1, 2, 3].map(() =>
-      loaded(world.federation, world.use, async (load) => void (await furtherWrites(load, 1_000))),
+      loaded(world.federation, world.use, async (load) => void (await furtherWrites(load, 200))),
     );
     await Promise.all(loads);
 

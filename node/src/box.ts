@@ -28,9 +28,8 @@ import { adminOnPeerPort, clientDoors, type DoorsNeeds } from "./server/doors.ts
 import { type ReviewOutcome, ServiceAccountAuthenticator } from "./server/service-account-authenticator.ts";
 import { BoxDatabase } from "./storage/database.ts";
 import { joinFederation, openIdentity } from "./storage/identity.ts";
-import { claimFor } from "./storage/owner.ts";
+import { claimDisk } from "./storage/owner.ts";
 import { openChecked, suspect } from "./storage/repair.ts";
-import { claimVolume } from "./storage/volume.ts";
 import { createLogger, type Logger, roomLog } from "./telemetry/log.ts";
 import { LoopDelay } from "./telemetry/loop-delay.ts";
 import { createMetrics, type Metrics } from "./telemetry/metrics.ts";
@@ -337,9 +336,9 @@ async function main(): Promise<void> {
   const settings = readBoxSettings(JSON.parse(readFileSync(path, "utf8")), process.env);
   const logger = createLogger({ level: settings.log, fields: { federation: settings.federation, box: settings.box } });
   // Chunks are checked against their address, whatever volume they come from.
-  if (settings.volumeUid !== "" && claimVolume(settings.dir, settings.volumeUid, ["chunks"]) === "other")
-    logger.warn({ volumeUid: settings.volumeUid }, "this is another volume than before: the box starts empty");
-  claimFor(settings.dir, settings);
+  const { dir, volumeUid } = settings;
+  if (claimDisk(dir, settings, { volumeUid, kept: ["chunks"] }) === "other")
+    logger.warn({ volumeUid }, "this is another volume than before: the box starts empty");
   const onFatal = (error: unknown) => {
     logger.error({ reason: messageOf(error) }, "the disk or the log can no longer be trusted; the box ends");
     setImmediate(() => process.exit(1));

@@ -6,8 +6,7 @@ import { dirname, join } from "node:path";
 import { messageOf } from "./base/errors.ts";
 import { featureLevel, version } from "./base/version.ts";
 import { NodeDisk } from "./log/disk-node.ts";
-import { claimFor } from "./storage/owner.ts";
-import { claimVolume } from "./storage/volume.ts";
+import { claimDisk } from "./storage/owner.ts";
 import { WatchedCredentials } from "./transport/credentials-watch.ts";
 import { Listener, peerListenerLimits } from "./transport/listener.ts";
 import { GrpcNetwork } from "./transport/network.ts";
@@ -67,10 +66,9 @@ function readConfig(): WitnessConfig {
 
 async function main(): Promise<void> {
   const config = readConfig();
-  const volumeUid = process.env["NEXUS_VOLUME_UID"];
-  if (volumeUid && claimVolume(config.dir, volumeUid) === "other")
+  const volumeUid = process.env["NEXUS_VOLUME_UID"] ?? "";
+  if (claimDisk(config.dir, config, { volumeUid }) === "other")
     say("info", "this is another volume than before: the witness starts without records", { volumeUid });
-  claimFor(config.dir, config);
   const disk = new NodeDisk(join(config.dir, "witness"));
   const store = await RecordStore.open(disk, { recordsMax });
   const server = new WitnessServer({

@@ -2,7 +2,7 @@ import { existsSync, mkdtempSync, renameSync, rmSync, writeFileSync } from "node
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, expect, test } from "vitest";
-import { claimFor } from "./owner.ts";
+import { claimDisk, claimFor } from "./owner.ts";
 
 let root: string;
 beforeEach(() => {
@@ -35,4 +35,23 @@ test("content from before owners were written is taken as the box's", () => {
 
   expect(existsSync(join(root, "a", "owner"))).toBe(true);
   expect(() => claim("a", "b")).toThrow(/box a/);
+});
+
+test("a disk that was exchanged for another box's is refused and left as it is, whatever volume it is on", () => {
+  const folder = join(root, "disk");
+  claimDisk(folder, { federation: "f", box: "a" }, { volumeUid: "1" });
+  writeFileSync(join(folder, "log"), "of a");
+
+  expect(() => claimDisk(folder, { federation: "f", box: "b" }, { volumeUid: "2" })).toThrow(/data of box a/);
+  expect(() => claimDisk(folder, { federation: "f", box: "b" }, { volumeUid: "" })).toThrow(/data of box a/);
+
+  expect(claimDisk(folder, { federation: "f", box: "a" }, { volumeUid: "1" })).toBe("known");
+  expect(existsSync(join(folder, "log"))).toBe(true);
+  expect(claimDisk(folder, { federation: "f", box: "a" }, { volumeUid: "3" })).toBe("other");
+  expect(existsSync(join(folder, "log"))).toBe(false);
+  expect(() => claimFor(folder, { federation: "f", box: "b" })).toThrow(/data of box a/);
+});
+
+test("an empty disk is new", () => {
+  expect(claimDisk(join(root, "empty"), { federation: "f", box: "a" }, { volumeUid: "1" })).toBe("new");
 });

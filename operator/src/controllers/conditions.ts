@@ -83,13 +83,26 @@ function podTrouble(view: NamespaceView, box: string): string | undefined {
   const statuses = at(pod, "status", "containerStatuses");
   for (const status of Array.isArray(statuses) ? statuses : []) {
     const waiting = at(status, "state", "waiting");
-    if (waiting) return `${String(at(waiting, "reason"))}: ${String(at(waiting, "message") ?? "").slice(0, 300)}`;
+    const ended = at(status, "state", "terminated") ?? at(status, "lastState", "terminated");
+    const words = lastWords(String(at(ended, "message") ?? ""));
+    const reason = at(waiting ?? ended, "reason");
+    if (words !== "") return `${String(reason)}: ${words}`;
+    if (waiting) return `${String(reason)}: ${String(at(waiting, "message") ?? "").slice(0, troubleMax)}`;
   }
   const conditions = at(pod, "status", "conditions");
   for (const each of Array.isArray(conditions) ? conditions : [])
     if (each.type === "PodScheduled" && each.status === "False")
-      return `${String(each.reason)}: ${String(each.message ?? "").slice(0, 300)}`;
+      return `${String(each.reason)}: ${String(each.message ?? "").slice(0, troubleMax)}`;
   return undefined;
+}
+
+/** Characters of a pod's trouble that a condition tells. */
+const troubleMax = 400;
+
+/** The last line of a process's end that is neither a JSON record nor a stack's. */
+function lastWords(message: string): string {
+  const lines = message.split("\n").filter((line) => line.trim() !== "" && !/^(\{|\s|Node\.js v)/.test(line));
+  return (lines.at(-1) ?? "").trim().slice(0, troubleMax);
 }
 
 function caughtUp(box: DesiredBox, observed: Observed): Condition {
