@@ -5,10 +5,9 @@ import { chmodSync, copyFileSync, cpSync, mkdirSync, mkdtempSync, rmSync, writeF
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { must, pipe, run } from "../e2e/cluster/programs.ts";
+import { imageUser } from "../operator/src/backends/shared/container.ts";
 import { root } from "./bundle.ts";
 
-/** The user that every image runs as; distroless' `nonroot` has the same number. */
-export const userId = 65532;
 const nodePath = "/nodejs/bin/node";
 
 /** Makes the image unless docker has it; answers its tag. Throws a sentence when this machine's Node cannot be used. */
@@ -23,7 +22,7 @@ export async function baseImage(): Promise<string> {
     const tar = ["tar", "--sort=name", "--mtime=@0", "--owner=0", "--group=0", "--numeric-owner"];
     await pipe(
       [...tar, "-C", folder, "-c", "."],
-      ["docker", "import", "--change", "ENV PATH=/nodejs/bin", "--change", `USER ${userId}`, "-", tag],
+      ["docker", "import", "--change", "ENV PATH=/nodejs/bin", "--change", `USER ${imageUser}`, "-", tag],
     );
   } finally {
     rmSync(folder, { recursive: true, force: true });
@@ -48,8 +47,11 @@ async function fill(folder: string, node: string): Promise<void> {
   for (const path of ["/etc/ssl/certs", "/usr/share/zoneinfo/UTC"])
     cpSync(path, join(folder, path), { recursive: true, dereference: true, force: true });
   const text = (path: string, lines: string[]) => writeFileSync(join(folder, path), `${lines.join("\n")}\n`);
-  text("/etc/passwd", ["root:x:0:0:root:/:/sbin/nologin", `nonroot:x:${userId}:${userId}:nonroot:/:/sbin/nologin`]);
-  text("/etc/group", ["root:x:0:", `nonroot:x:${userId}:`]);
+  text("/etc/passwd", [
+    "root:x:0:0:root:/:/sbin/nologin",
+    `nonroot:x:${imageUser}:${imageUser}:nonroot:/:/sbin/nologin`,
+  ]);
+  text("/etc/group", ["root:x:0:", `nonroot:x:${imageUser}:`]);
   text("/etc/nsswitch.conf", ["hosts: files dns"]);
   mkdirSync(join(folder, "tmp"));
   chmodSync(join(folder, "tmp"), 0o1777);

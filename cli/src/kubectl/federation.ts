@@ -2,7 +2,6 @@
 // nexus-token, connections go through port-forwards.
 import { apiGroup, type Kind, kindNames, kinds } from "@nexus-federation/operator/api/kinds.ts";
 import {
-  boxPorts,
   clientServiceName,
   managedSelector,
   podName,
@@ -10,6 +9,7 @@ import {
   tokenName,
 } from "@nexus-federation/operator/backends/kubernetes/names.ts";
 import { LocalError } from "@nexus-federation/operator/backends/local/local-error.ts";
+import { boxPorts } from "@nexus-federation/operator/backends/shared/container.ts";
 import type { FoundContext } from "../context.ts";
 import { Forwards, type Target } from "./forwards.ts";
 import type { Kubectl, KubeObject } from "./kube.ts";

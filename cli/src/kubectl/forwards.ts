@@ -1,6 +1,6 @@
 import type { ChildProcess } from "node:child_process";
-import { boxPorts } from "@nexus-federation/operator/backends/kubernetes/names.ts";
 import { LocalError } from "@nexus-federation/operator/backends/local/local-error.ts";
+import { boxPorts } from "@nexus-federation/operator/backends/shared/container.ts";
 import type { Kubectl } from "./kube.ts";
 
 export interface Target {

@@ -1,11 +1,12 @@
 // The Dockerfiles, so that the flags of Node stand in one place (backends/local/node-flags.ts).
 import { type NodeOptions, nodeOptions } from "../backends/local/node-flags.ts";
+import { boxPorts, imageUser } from "../backends/shared/container.ts";
 
 interface Image {
   what: string;
   /** Name of the bundle in dist/. */
   program: string;
-  ports: string;
+  ports: readonly number[];
   options: NodeOptions;
   /** Why the options are what they are. */
   because?: string;
@@ -17,7 +18,7 @@ const images: Record<string, Image> = {
   node: {
     what: "A data box",
     program: "box",
-    ports: "2026 2027 2028 2029",
+    ports: Object.values(boxPorts),
     options: nodeOptions.data,
     because: "A hung disk holds the threads that write to it; the rest still serve names, chunks and certificates.",
     more: "COPY dist/node_modules /app/node_modules",
@@ -25,14 +26,14 @@ const images: Record<string, Image> = {
   witness: {
     what: "A witness: votes and records, no data, within 64 MiB",
     program: "witness",
-    ports: "2027 2028 2029",
+    ports: [boxPorts.peer, boxPorts.health, boxPorts.metrics],
     options: nodeOptions.witness,
     because: "One arena and one thread of the pool: memory, not speed, is what a witness must spare.",
   },
   operator: {
     what: "The operator, the one-shot services of compose.yaml, and the command line for jobs in a cluster",
     program: "operator",
-    ports: "8080",
+    ports: [8080],
     options: nodeOptions.operator,
     more: "COPY dist/compose.mjs dist/compose.mjs.LEGAL.txt dist/nexus.mjs dist/nexus.mjs.LEGAL.txt /app/",
   },
@@ -56,8 +57,8 @@ function textOf({ what, program, ports, options, because, more }: Image): string
     more,
     `COPY dist/${program}.mjs /app/`,
     environment.length > 0 ? `# ${because}\nENV ${environment.join(" ")}` : undefined,
-    "USER 65532:65532",
-    `EXPOSE ${ports}`,
+    `USER ${imageUser}:${imageUser}`,
+    `EXPOSE ${ports.join(" ")}`,
     `ENTRYPOINT [${entry.map((word) => JSON.stringify(word)).join(", ")}]`,
   ];
   return `${lines.filter((line) => line !== undefined).join("\n")}\n`;

@@ -2,11 +2,11 @@
 // foreground (the default of Argo CD) would take the pod of a voter away before its group let it go. The operator removes
 // them itself once nothing names the box; the volume stays always.
 import type { KubeObject } from "../../runtime/objects.ts";
+import { boxPorts } from "../shared/container.ts";
 import { configOf } from "./config.ts";
 import type { BoxModel } from "./model.ts";
 import {
   boxLabel,
-  boxPorts,
   boxUidAnnotation,
   budgetName,
   clientServiceName,

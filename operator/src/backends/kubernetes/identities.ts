@@ -11,12 +11,12 @@ import type { Applier } from "../../runtime/applier.ts";
 import { isKubeError } from "../../runtime/kube-error.ts";
 import type { KubeObject } from "../../runtime/objects.ts";
 import { resourceTypes } from "../../runtime/resource-types.ts";
+import { boxPorts } from "../shared/container.ts";
 import { ownerPrincipal, ownerTokenBytes, renewBelow } from "../shared/credentials.ts";
 import { AuthorityStore, type Trust } from "./authority-store.ts";
 import { GivenSecrets } from "./given-secrets.ts";
 import {
   accessName,
-  boxPorts,
   boxUidAnnotation,
   certificateName,
   clientServiceName,

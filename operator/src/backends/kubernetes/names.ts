@@ -3,9 +3,6 @@
 import { apiGroup } from "../../api/kinds.ts";
 import type { ObjectName } from "../../runtime/objects.ts";
 
-/** Listeners of a box. `health` is plain HTTP for the kubelet, `metrics` for Prometheus. */
-export const boxPorts = { client: 2026, peer: 2027, health: 2028, metrics: 2029 } as const;
-
 export const boxLabel = `${apiGroup}/box`;
 export const federationLabel = `${apiGroup}/federation`;
 /** Uid of the Box that an object was made for. */

@@ -1,12 +1,12 @@
 // The pod of a box: restricted Pod Security, read-only root, no token of a service account unless it checks those of others.
 import { createHash } from "node:crypto";
 import { apiGroup } from "../../api/kinds.ts";
+import { boxPorts, imageUser } from "../shared/container.ts";
 import { podPaths } from "./config.ts";
 import type { BoxModel } from "./model.ts";
 import {
   accessName,
   boxAccountName,
-  boxPorts,
   certificateName,
   configName,
   federationLabel,
@@ -38,8 +38,6 @@ export function askedOf(box: BoxModel): string {
   return createHash("sha256").update(JSON.stringify(asked)).digest("hex").slice(0, 16);
 }
 
-/** User and group of the images. */
-const nonRoot = 65_532;
 /** A box ends within 5 s; the rest is for a disk that is slow to close. */
 const graceSeconds = 30;
 
@@ -79,9 +77,9 @@ function podSpecOf(box: BoxModel): Json {
     enableServiceLinks: false,
     securityContext: {
       runAsNonRoot: true,
-      runAsUser: nonRoot,
-      runAsGroup: nonRoot,
-      fsGroup: nonRoot,
+      runAsUser: imageUser,
+      runAsGroup: imageUser,
+      fsGroup: imageUser,
       fsGroupChangePolicy: "OnRootMismatch",
       seccompProfile: { type: "RuntimeDefault" },
     },
@@ -137,8 +135,6 @@ function containerOf(box: BoxModel): Json {
     livenessProbe: { ...probe("/healthz", 20, 9), timeoutSeconds: 20 },
     readinessProbe: probe("/readyz", 2, 2),
     resources: witness ? witnessResources : dataResources,
-    // What it said last stands in the pod's status then, and from there in the Box's.
-    terminationMessagePolicy: "FallbackToLogsOnError",
     securityContext: {
       allowPrivilegeEscalation: false,
       readOnlyRootFilesystem: true,

@@ -3,7 +3,8 @@
 import type { BoxSpec } from "../../api/box.ts";
 import type { ObservedWorkload } from "../../planner/observed.ts";
 import type { KubeObject } from "../../runtime/objects.ts";
-import { boxPorts, clientServiceName, peerServiceName, podName, serviceHost, statefulSetName } from "./names.ts";
+import { boxPorts } from "../shared/container.ts";
+import { clientServiceName, peerServiceName, podName, serviceHost, statefulSetName } from "./names.ts";
 import { askedAnnotation } from "./pod.ts";
 import { at, hasCondition, type NamespaceView } from "./view.ts";
 

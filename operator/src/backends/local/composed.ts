@@ -6,17 +6,14 @@ import { join } from "node:path";
 import type { Clock, Random } from "@nexus-federation/node/base/clock.ts";
 import type { Resource } from "../../api/kinds.ts";
 import type { ObservedWorkload } from "../../planner/observed.ts";
-import { boxPorts } from "../kubernetes/names.ts";
+import { boxPorts, configInContainer, imageUser } from "../shared/container.ts";
 import type { ChildView } from "./child.ts";
 import type { Boxes } from "./fleet.ts";
 import { Folder, writePrivate } from "./folder.ts";
 import { ensureToken, Identities, readContext, writeContext } from "./identities.ts";
 
-/** User and group of the images. */
-const imageUser = 65_532;
-const anywhere = "0.0.0.0";
 /** Inside a box's container. */
-const inside = { config: "/etc/nexus", data: "/var/lib/nexus" } as const;
+const inside = { access: "/etc/nexus", tls: "/etc/nexus/tls", data: "/var/lib/nexus" };
 
 type Box = Extract<Resource, { kind: "Box" }>;
 
@@ -60,35 +57,14 @@ export async function prepare(
     mkdirSync(tls, { recursive: true });
     for (const file of readdirSync(certificates)) copyFileSync(join(certificates, file), join(tls, file));
     copyFileSync(folder.tokens, join(config, "tokens.json"));
-    writePrivate(join(config, "config.json"), `${JSON.stringify(configOf(federation, name, spec), null, 2)}\n`);
+    const settingsOfBox = configInContainer({ name, federation, spec }, inside);
+    writePrivate(join(config, "config.json"), `${JSON.stringify(settingsOfBox, null, 2)}\n`);
     giveAll(config, { user: imageUser, group: imageUser });
     const data = join(volumes, `${name}-data`);
     mkdirSync(data, { recursive: true });
     give(data, { user: imageUser, group: imageUser });
   }
   giveAll(folder.root, settings.owner);
-}
-
-/** The configuration file of the process (node/src/box/settings.ts, node/src/witness.ts). */
-function configOf(federation: string, box: string, { role, region, cluster }: Box["spec"]): object {
-  const tls = { ca: "ca.crt", cert: "tls.crt", key: "tls.key" };
-  const common = {
-    federation,
-    box,
-    role,
-    region,
-    cluster,
-    dir: `${inside.data}/box`,
-    peer: { host: anywhere, port: boxPorts.peer },
-    tls: Object.fromEntries(Object.entries(tls).map(([part, file]) => [part, `${inside.config}/tls/${file}`])),
-    health: { host: anywhere, port: boxPorts.health },
-  };
-  if (role === "Witness") return common;
-  return {
-    ...common,
-    client: { host: anywhere, port: boxPorts.client },
-    tokensFile: `${inside.config}/tokens.json`,
-  };
 }
 
 /** Only root can, and has to: volumes begin as root's. */
