@@ -157,7 +157,11 @@ async function runningFindings(tools: Tools, { context }: FoundContext): Promise
   const askedMs = Date.now();
   const { replies, silent } = await allStatuses(tools);
   const tookMs = Date.now() - askedMs;
-  const findings = [fine(`federation ${context.federation}: ${replies.length} boxes answer`)];
+  const findings = [
+    fine(
+      `federation ${context.federation}: ${replies.length === 1 ? "1 box answers" : `${replies.length} boxes answer`}`,
+    ),
+  ];
   for (const one of silent)
     findings.push(
       wrong(`box at ${one.endpoint} does not answer: ${one.problem}`, "see `nexus status` and `nexus logs NAME`"),
@@ -184,10 +188,11 @@ async function supervisedFindings(dir: string | undefined): Promise<Finding[]> {
     wrong(`${object}: ${reason}: ${message}`, "change it with `nexus apply`, or take it out with `nexus delete`"),
   );
   const refused = status.problems.map((problem) => wrong(problemText(problem), "see `nexus status`"));
+  // One that ends again and again runs now and then.
   const down = status.boxes.flatMap((box) =>
-    box.running
+    box.running && (box.state !== "starting" || box.problems.length === 0)
       ? []
-      : [wrong(`${box.name} does not run: ${box.problems.join("; ")}`, `see \`nexus logs ${box.name}\``)],
+      : [wrong(`${box.name} does not serve: ${box.problems.join("; ")}`, `see \`nexus logs ${box.name}\``)],
   );
   const restarted = status.boxes
     .filter(({ restarts }) => restarts > 0)

@@ -2,9 +2,9 @@
 import { existsSync, mkdirSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { Federation } from "./harness/federation.ts";
-import { finish, isAlive, shell, spawnNexus, until } from "./harness/run.ts";
-import { box, documents, zone } from "./harness/yaml.ts";
+import { Federation } from "../harness/federation.ts";
+import { finish, isAlive, shell, spawnNexus, until } from "../harness/run.ts";
+import { box, documents, zone } from "../harness/yaml.ts";
 
 let federation: Federation;
 beforeAll(async () => {

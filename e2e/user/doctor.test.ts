@@ -3,9 +3,9 @@ import { mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node
 import { createServer } from "node:net";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { Federation } from "./harness/federation.ts";
-import { type Ran, shell, until } from "./harness/run.ts";
-import { box, zone } from "./harness/yaml.ts";
+import { Federation } from "../harness/federation.ts";
+import { type Ran, shell, until } from "../harness/run.ts";
+import { box, zone } from "../harness/yaml.ts";
 
 let federation: Federation;
 beforeAll(async () => {
@@ -33,7 +33,7 @@ async function says(what: RegExp, code: number): Promise<Ran> {
   expect(ran.stderr).toBe("");
   return ran;
 }
-const well = () => says(/boxes answer(?![^]*WRONG)/, 0);
+const well = () => says(/boxes answer(?![\s\S]*WRONG)/, 0);
 
 test("a witness that ended, a box that hangs and a log on one copy are named, and well is said again afterwards", async () => {
   await well();
@@ -53,7 +53,7 @@ test("a rule that is refused and a name that does not exist are named with the o
   await federation.apply(zone("team", "/team/**", "mode: strong, authorityBox: nexus-1"));
   await federation.apply(zone("lost", "/lost/**", "mode: strong, authorityBox: nexus-7"));
 
-  const ran = await says(/ConsensusZone\/team: RuleRefused: [^]*-> /, 1);
+  const ran = await says(/ConsensusZone\/team: RuleRefused: [\s\S]*-> /, 1);
   expect(ran.stdout).toMatch(/WRONG {2}ConsensusZone\/lost: BoxMissing: There is no Box nexus-7/);
 
   for (const name of ["team", "lost"])
@@ -93,9 +93,9 @@ test("a wrong token, a damaged authority and a context that nobody knows are tol
   const damaged = await of({ ca: "nonsense" });
   expect(damaged).toMatchObject({ code: 1, stdout: expect.stringContaining("the ca of the context is no") });
   const silent = await of({ endpoints: ["127.0.0.1:1"], dir: undefined });
-  expect(silent).toMatchObject({ code: 1, stdout: expect.stringMatching(/does not answer[^]*check the endpoints/) });
+  expect(silent).toMatchObject({ code: 1, stdout: expect.stringMatching(/does not answer[\s\S]*check the endpoints/) });
   const unknown = await shell("./nexus doctor --context nobody", { env });
-  expect(unknown).toMatchObject({ code: 1, stdout: expect.stringMatching(/context nobody[^]*nexus context ls/) });
+  expect(unknown).toMatchObject({ code: 1, stdout: expect.stringMatching(/context nobody[\s\S]*nexus context ls/) });
   await well();
 });
 

@@ -2,8 +2,8 @@
 import { readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { freshCheckout } from "./harness/fresh-checkout.ts";
-import { checkout, type Ran, shell } from "./harness/run.ts";
+import { freshCheckout } from "../harness/fresh-checkout.ts";
+import { checkout, type Ran, shell } from "../harness/run.ts";
 
 const pagesFolder = join(checkout, "docs/how-to");
 const pageMs = 170_000;
