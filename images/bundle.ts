@@ -4,6 +4,7 @@
 import { chmodSync, cpSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync } from "node:fs";
 import { dirname, join, resolve } from "node:path";
 import { build } from "esbuild";
+import { readFlags } from "../test/flags.ts";
 import { billOf, packageOf, wholeBill, writeBill } from "./sbom.ts";
 
 export const root = resolve(import.meta.dirname, "..");
@@ -105,6 +106,11 @@ export function sizeBytesOf(path: string): number {
 }
 
 if (import.meta.main) {
+  readFlags({
+    command: "npm run build --",
+    about: "Bundles each program into one file of JavaScript in dist/ and prints their sizes.",
+    flags: {},
+  });
   for (const file of await bundle())
     console.log(`${file.slice(dirname(dist).length + 1).padEnd(20)} ${(sizeBytesOf(file) / 1e6).toFixed(2)} MB`);
   console.log(`${"dist/node_modules".padEnd(20)} ${(sizeBytesOf(join(dist, "node_modules")) / 1e6).toFixed(2)} MB`);

@@ -6,6 +6,7 @@ import { join } from "node:path";
 import { pipeline } from "node:stream/promises";
 import { createGzip } from "node:zlib";
 import { must, run } from "../e2e/cluster/programs.ts";
+import { readFlags } from "../test/flags.ts";
 import { baseImage } from "./base.ts";
 import { bundle, root } from "./bundle.ts";
 
@@ -68,6 +69,12 @@ async function hasBuildkit(): Promise<boolean> {
 }
 
 if (import.meta.main) {
+  readFlags({
+    command: "node images/make.ts",
+    about: "Builds nexus-node, nexus-witness and nexus-operator with docker and prints their sizes.",
+    flags: {},
+    more: "Environment: BASE names the base image (else made from this machine's Node), TAG the images' tag (dev), ONLY one image.",
+  });
   const only = process.env["ONLY"]?.split(",") as ImageName[] | undefined;
   const megabytes = (count: number) => `${(count / 1e6).toFixed(1)} MB`.padStart(10);
   for (const tag of await makeImages({ only })) {

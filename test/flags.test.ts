@@ -53,6 +53,10 @@ const scripts = [
   "bench/profile.ts",
   "e2e/faults/main.ts",
   "test/run.ts",
+  "images/make.ts",
+  "images/bundle.ts",
+  "e2e/cluster/main.ts",
+  "e2e/scale/main.ts",
 ];
 
 describe.each(scripts)("%s", (name) => {

@@ -1,7 +1,14 @@
 // `make cluster`: a cluster for trying things by hand; it prints how to use it and ends with Ctrl-C.
 import { makeImages } from "../../images/make.ts";
+import { readFlags } from "../../test/flags.ts";
 import { chooseProvider } from "./provider.ts";
 
+readFlags({
+  command: "node e2e/cluster/main.ts",
+  about: "A Kubernetes to try things on, with the images in it; Ctrl-C removes it.",
+  flags: {},
+  more: "Environment: NODES is how many nodes it has (1).",
+});
 const started = performance.now();
 const provider = await chooseProvider();
 if (typeof provider === "string") {

@@ -8,11 +8,20 @@ import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { bundle } from "../../images/bundle.ts";
 import { nodeOptions } from "../../operator/src/backends/local/node-flags.ts";
+import { readFlags } from "../../test/flags.ts";
 import { startControlPlane } from "../cluster/control-plane.ts";
 import { must, until } from "../cluster/programs.ts";
 import { memoryBytes, processorMs } from "../harness/process-figures.ts";
 import { pause } from "../harness/run.ts";
 
+readFlags({
+  command: "node e2e/scale/main.ts",
+  about:
+    "The operator with 1,000 boxes, 300 groups and zones on a real API server: memory, processor, requests; the last line\n" +
+    "is JSON. Five minutes.",
+  flags: {},
+  more: "Environment: PROFILE is a folder for a profile of the operator's processor time.",
+});
 const root = resolve(import.meta.dirname, "../..");
 const apiVersion = "federation.nexus.io/v1alpha1";
 const namespaces = Array.from({ length: 25 }, (_, index) => `scale-${index + 1}`);

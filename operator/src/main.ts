@@ -9,7 +9,7 @@ import { pino } from "pino";
 import { collectDefaultMetrics, Registry } from "prom-client";
 import { letGo } from "./controllers/let-go.ts";
 import { Manager } from "./controllers/manager.ts";
-import { type OperatorSettings, readOperatorSettings } from "./controllers/settings.ts";
+import { type OperatorSettings, operatorHelp, readOperatorSettings } from "./controllers/settings.ts";
 import { Applier } from "./runtime/applier.ts";
 import { RawClient } from "./runtime/client.ts";
 import { Connection } from "./runtime/connection.ts";
@@ -89,8 +89,24 @@ async function run(settings: OperatorSettings): Promise<void> {
   log.info({}, "caches are filled");
 }
 
+/** Undefined when the help was asked for. Ends with 2 when the flags cannot be meant. */
+function settingsOfProcess(): OperatorSettings | undefined {
+  const argv = process.argv.slice(2);
+  if (argv.includes("--help")) {
+    process.stdout.write(operatorHelp());
+    return undefined;
+  }
+  try {
+    return readOperatorSettings(argv, process.env);
+  } catch (error) {
+    process.stderr.write(`nexus operator: ${messageOf(error)}\n`);
+    process.exit(2);
+  }
+}
+
 try {
-  await run(readOperatorSettings(process.argv.slice(2), process.env));
+  const settings = settingsOfProcess();
+  if (settings !== undefined) await run(settings);
 } catch (error) {
   process.stderr.write(`nexus operator: ${messageOf(error)}\n`);
   process.exit(1);

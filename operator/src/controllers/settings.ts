@@ -1,5 +1,5 @@
 import { parseArgs } from "node:util";
-import { NexusError } from "@nexus-federation/node/base/errors.ts";
+import { messageOf, NexusError } from "@nexus-federation/node/base/errors.ts";
 import { z } from "zod";
 
 const name = z.string().regex(/^[a-z0-9]([-a-z0-9]*[a-z0-9])?$/, "a DNS label is expected");
@@ -35,12 +35,26 @@ const flags = {
   "let-go": { type: "boolean" },
 } as const;
 
+/** What `--help` says. */
+export function operatorHelp(): string {
+  const rows = Object.entries(operatorSettings.shape).map(([key, field]): [string, string] => {
+    const name = kebab(key);
+    const takesValue = !(name in flags) || flags[name as keyof typeof flags].type === "string";
+    return [`--${name}${takesValue ? " VALUE" : ""}`, field.description ?? ""];
+  });
+  const width = Math.max(...rows.map(([left]) => left.length)) + 2;
+  const lines = rows.map(([left, right]) => `  ${left.padEnd(width)}${right}`);
+  return ["operator [OPTIONS]", "Runs the federations of its namespaces on Kubernetes.", "", ...lines, ""].join("\n");
+}
+
+const kebab = (key: string) => key.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`);
+
 /** Throws INVALID with a message that names the flag. */
 export function readOperatorSettings(
   argv: readonly string[],
   environment: Record<string, string | undefined>,
 ): OperatorSettings {
-  const { values } = parseArgs({ args: [...argv], options: flags, allowPositionals: false });
+  const { values } = valuesIn(argv);
   const parsed = operatorSettings.safeParse({
     namespace: split(values.namespace),
     cluster: values.cluster,
@@ -54,8 +68,16 @@ export function readOperatorSettings(
   });
   if (parsed.success) return Object.freeze(parsed.data);
   const issue = parsed.error.issues[0];
-  const flag = String(issue?.path[0] ?? "flags").replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`);
-  throw new NexusError("INVALID", `--${flag}: ${issue?.message ?? "unreadable"}`);
+  throw new NexusError("INVALID", `--${kebab(String(issue?.path[0] ?? "flags"))}: ${issue?.message ?? "unreadable"}`);
+}
+
+function valuesIn(argv: readonly string[]) {
+  try {
+    return parseArgs({ args: [...argv], options: flags, allowPositionals: false });
+  } catch (cause) {
+    const text = messageOf(cause).split(". ")[0];
+    throw new NexusError("INVALID", `${text}; --help lists what there is`, { cause });
+  }
 }
 
 function split(values: readonly string[] | undefined): string[] | undefined {
