@@ -148,7 +148,7 @@ describe.skipIf(context === undefined)("a federation whose members and modes cha
     const apply = () =>
       world.federation.run(["apply", "--server-side", "--force-conflicts", "-f", "-"], JSON.stringify(once));
     await apply();
-    let before = await versions();
+    let before: string[] | undefined;
     const rests = async () => {
       const earlier = before;
       before = await versions();
