@@ -41,7 +41,7 @@ export async function putFolder(
 ): Promise<void> {
   const { path, source, options } = what;
   const { files, empty, skipped } = filesBelow(source);
-  const progress = new Progress(`${files.length} files`, files.length, "files");
+  const progress = new Progress(path, files.length, "files");
   const at = (name: string) => `${path === "/" ? "" : path}/${name.split(sep).join("/")}`;
   let done = 0;
   const outcome = await eachOf(files, async (name) => {
