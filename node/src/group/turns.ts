@@ -42,7 +42,7 @@ interface Append {
 /** Entries that a turn applies by itself; more are applied in slices of their own. */
 const applyAtOnceMax = 8;
 /** Entries of one replica applied at a time. */
-const applySliceMax = 32;
+const applySliceMax = 128;
 /** Applied state waits so long for more, to be written to the store together, ms, ... */
 const storeDelayMs = 10;
 /** ... but no longer than until so many entries were applied. */
