@@ -44,7 +44,7 @@ export class RequestModel {
         reply: digest,
         isLock: kind === "grant" || kind === "waiting",
       });
-      return false;
+      return reply.executedAt !== undefined;
     }
     if (known.isLock || code === "EXPIRED" || code === "INVALID") return true;
     require(known.reply === digest && reply.executedAt === known.index, () => {
