@@ -4,7 +4,7 @@ import { once } from "node:events";
 import { mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { GrpcNetwork } from "@nexus-federation/node/transport/network.ts";
+import { TlsNetwork } from "@nexus-federation/node/transport/network.ts";
 import { systemClock, systemRandom } from "@nexus-federation/node/transport/system-clock.ts";
 import { FrameKind, frameBytes, readFrame } from "@nexus-federation/node/witness/format.ts";
 import { Folder } from "@nexus-federation/operator/backends/local/folder.ts";
@@ -36,7 +36,7 @@ let folder: Folder;
 let group: MemoryGroup | string;
 let node: ColdProgram | string;
 let child: ChildProcess | undefined;
-let network: GrpcNetwork | undefined;
+let network: TlsNetwork | undefined;
 
 beforeEach(() => {
   folder = new Folder(mkdtempSync(join(tmpdir(), "nexus-witness-")));
@@ -82,11 +82,11 @@ interface Answer {
 
 /** Sends batches on one link and pairs replies with requests. */
 class Voter {
-  readonly #network: GrpcNetwork;
+  readonly #network: TlsNetwork;
   readonly #open = new Map<number, (reply: WitnessReply) => void>();
   #sequence = 1;
 
-  constructor(peers: GrpcNetwork) {
+  constructor(peers: TlsNetwork) {
     this.#network = peers;
     peers.onLink("witness", {
       up: () => {},
@@ -137,7 +137,7 @@ class Voter {
 async function connect(identities: Identities, port: number, incarnation = first): Promise<Voter> {
   const credentials = await identities.box("a", Date.now()).then(() => identities.credentials("a"));
   const self = { federation: "acme", box: "a", incarnation, featureLevel: 1, version: "test" };
-  network = new GrpcNetwork({ clock: systemClock, random: systemRandom, self, credentials: () => credentials });
+  network = new TlsNetwork({ clock: systemClock, random: systemRandom, self, credentials: () => credentials });
   const voter = new Voter(network);
   network.setPeer({ box: "w", endpoint: `127.0.0.1:${port}`, incarnation: none, services: ["witness"] });
   await voter.connected();

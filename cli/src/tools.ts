@@ -186,6 +186,11 @@ export function printError(code: ErrorCode | "USAGE", message: string, more: Par
   process.stdout.write(`${JSON.stringify({ error: { ...more, code, message } })}\n`);
 }
 
+/** What cannot be undone takes the name twice. */
+export function checkConfirmed(what: "box" | "zone", name: string, given: string): void {
+  if (given !== name) throw new UsageError(`--confirm: expected the ${what}'s name "${name}", got "${given}"`);
+}
+
 /** "zone root, strong_ha, revision 1.42, 2 copies, linearizable" */
 export function receiptLine(receipt: Receipt): string {
   const parts = [

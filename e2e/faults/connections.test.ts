@@ -5,7 +5,7 @@ import { FrameWriter } from "@nexus-federation/node/group/wire.ts";
 import { message } from "@nexus-federation/node/raft/messages.ts";
 import { Authority } from "@nexus-federation/node/transport/authority.ts";
 import type { Credentials } from "@nexus-federation/node/transport/credentials.ts";
-import { GrpcNetwork } from "@nexus-federation/node/transport/network.ts";
+import { TlsNetwork } from "@nexus-federation/node/transport/network.ts";
 import { systemClock, systemRandom } from "@nexus-federation/node/transport/system-clock.ts";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { Federation } from "../harness/federation.ts";
@@ -101,9 +101,9 @@ describe("the port of peers", () => {
   });
 });
 
-function networkOf(credentials: Credentials, says: string): GrpcNetwork {
+function networkOf(credentials: Credentials, says: string): TlsNetwork {
   const self = { federation: name, box: says, incarnation: Buffer.alloc(16, 9), featureLevel: 1, version: "0" };
-  return new GrpcNetwork({ clock: systemClock, random: systemRandom, self, credentials: () => credentials });
+  return new TlsNetwork({ clock: systemClock, random: systemRandom, self, credentials: () => credentials });
 }
 
 describe("the port of clients", () => {

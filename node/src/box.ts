@@ -39,7 +39,7 @@ import { serveBulk } from "./transport/bulk-server.ts";
 import { WatchedCredentials } from "./transport/credentials-watch.ts";
 import { countBuffersAsHeap } from "./transport/garbage.ts";
 import { clientListenerLimits, Listener, peerListenerLimits } from "./transport/listener.ts";
-import { GrpcNetwork } from "./transport/network.ts";
+import { TlsNetwork } from "./transport/network.ts";
 import type { BulkServer, SelfAddress } from "./transport/ports.ts";
 import { systemClock as clock, systemRandom as random } from "./transport/system-clock.ts";
 
@@ -85,7 +85,7 @@ interface Parts {
   surroundings: Surroundings;
   self: SelfAddress;
   credentials: WatchedCredentials;
-  network: GrpcNetwork;
+  network: TlsNetwork;
   bulk: GrpcBulk;
 }
 
@@ -249,7 +249,7 @@ async function run(settings: BoxSettings, logger: Logger, onFatal: (error: unkno
     failed: (reason) => logger.warn({ reason }, "renewed certificates are not usable; the former ones stay"),
   });
   const current = () => credentials.current;
-  const network = new GrpcNetwork({ clock, random, self, credentials: current });
+  const network = new TlsNetwork({ clock, random, self, credentials: current });
   const bulk = new GrpcBulk({ clock, self, credentials: current, address: (name) => network.address(name) });
   network.onRemoved((name) => bulk.forget(name));
   const loop = new LoopDelay(clock);

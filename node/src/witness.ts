@@ -9,7 +9,7 @@ import { NodeDisk } from "./log/disk-node.ts";
 import { claimDisk } from "./storage/owner.ts";
 import { WatchedCredentials } from "./transport/credentials-watch.ts";
 import { Listener, peerListenerLimits } from "./transport/listener.ts";
-import { GrpcNetwork } from "./transport/network.ts";
+import { TlsNetwork } from "./transport/network.ts";
 import { systemClock, systemRandom } from "./transport/system-clock.ts";
 import { metricsPage } from "./witness/metrics.ts";
 import { RecordStore } from "./witness/records.ts";
@@ -87,7 +87,7 @@ async function main(): Promise<void> {
     featureLevel,
     version,
   };
-  const network = new GrpcNetwork({
+  const network = new TlsNetwork({
     clock: systemClock,
     random: systemRandom,
     self,

@@ -5,7 +5,7 @@ import { Folder } from "@nexus-federation/operator/backends/local/folder.ts";
 import type { Command } from "commander";
 import { findContext } from "../context.ts";
 import { UsageError } from "../durations.ts";
-import { type Tools, verb } from "../tools.ts";
+import { checkConfirmed, type Tools, verb } from "../tools.ts";
 import { boxes } from "./cluster.ts";
 
 export function boxVerbs(program: Command): void {
@@ -25,7 +25,7 @@ export function boxVerbs(program: Command): void {
 }
 
 async function remove(tools: Tools, name: string, { confirm }: { confirm: string }): Promise<void> {
-  if (confirm !== name) throw new UsageError(`--confirm: expected the box's name "${name}", got "${confirm}"`);
+  checkConfirmed("box", name, confirm);
   const admin = await tools.admin();
   const found = (await admin.status()).boxes.find((box) => box.name === name);
   if (found === undefined) throw new NexusError("NOT_FOUND", `no box "${name}" is registered`);

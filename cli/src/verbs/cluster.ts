@@ -10,9 +10,8 @@ import type { GroupStatus, StatusReply } from "@nexus-federation/proto/admin.ts"
 import type { RuleMap, ZoneRule } from "@nexus-federation/proto/records.ts";
 import type { Command } from "commander";
 import { findContext } from "../context.ts";
-import { UsageError } from "../durations.ts";
 import { table } from "../show.ts";
-import { type Tools, verb } from "../tools.ts";
+import { checkConfirmed, type Tools, verb } from "../tools.ts";
 
 export function clusterVerbs(program: Command): void {
   program
@@ -217,8 +216,7 @@ export function readyOf(rule: ZoneRule, at: { group: GroupStatus | undefined; pe
 }
 
 async function destroy(tools: Tools, zone: string, flags: { confirm: string }): Promise<void> {
-  if (flags.confirm !== zone)
-    throw new UsageError(`--confirm: expected the zone's name "${zone}", got "${flags.confirm}"`);
+  checkConfirmed("zone", zone, flags.confirm);
   const admin = await tools.admin();
   await admin.change("destroyZone", { zone, confirm: flags.confirm });
   admin.close();

@@ -6,7 +6,7 @@ import type { GroupView } from "../group/api.ts";
 import type { HostStats } from "../group/stats.ts";
 import type { LoopDelay } from "../telemetry/loop-delay.ts";
 import type { Metrics } from "../telemetry/metrics.ts";
-import type { GrpcNetwork } from "../transport/network.ts";
+import type { TlsNetwork } from "../transport/network.ts";
 import { services } from "../transport/ports.ts";
 import type { Load } from "./admission.ts";
 import type { BoxApi } from "./api.ts";
@@ -24,7 +24,7 @@ export interface GaugeNeeds {
   version: string;
   freeBytes: Readonly<Record<DiskUse, number>>;
   connections: () => { client: number; peer: number };
-  network: Pick<GrpcNetwork, "connections" | "waitingBytes" | "traffic" | "isUp">;
+  network: Pick<TlsNetwork, "connections" | "waitingBytes" | "traffic" | "isUp">;
   stats: () => HostStats;
   /** Bytes that wait for the log's disk. */
   logBacklogBytes: () => number;

@@ -151,8 +151,12 @@ export class GrpcBulk implements BulkClient {
     const known = peer.channel;
     if (known !== undefined && known.credentials === credentials && known.endpoint === endpoint) return known.client;
     known?.client.close();
-    const target = { own: credentials, federation: this.#needs.self.federation, box: address.box };
-    const client = clientToBox(endpoint, target);
+    const client = clientToBox({
+      own: credentials,
+      federation: this.#needs.self.federation,
+      box: address.box,
+      endpoint,
+    });
     peer.channel = { client, credentials, endpoint };
     return client;
   }

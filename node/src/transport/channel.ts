@@ -1,7 +1,8 @@
-// The calling side: grpc-js channels that speak TLS 1.3 only and accept exactly one process at the other end, the one
+// The calling side: connections and grpc-js channels that speak TLS 1.3 only and accept exactly one process at the other end, the one
 // whose certificate carries the expected name. Host names play no part: loopback works by address, and moving a box to
 // another address needs no new certificate.
 
+import tls from "node:tls";
 import { type ChannelCredentials, type ChannelOptions, Client, credentials as grpcCredentials } from "@grpc/grpc-js";
 import { identityUri } from "../auth/identities.ts";
 import { type Credentials, identityOfCertificate, secureContextOf } from "./credentials.ts";
@@ -14,7 +15,7 @@ export function credentialsToBox(own: Credentials, federation: string, box: stri
 }
 
 /** Accepts the certificate of that box alone. */
-export function checkBox(federation: string, box: string) {
+function checkBox(federation: string, box: string) {
   const expected = identityUri({ federation, kind: "box", id: box });
   return (_host: string, certificate: { subjectaltname?: string | undefined }): Error | undefined => {
     const identity = identityOfCertificate(certificate.subjectaltname);
@@ -24,7 +25,7 @@ export function checkBox(federation: string, box: string) {
 }
 
 /** Sent as server name in TLS handshakes: an address is forbidden there, and nobody looks at it. */
-export const nameInHandshake = "box.nexus.internal";
+const nameInHandshake = "box.nexus.internal";
 
 /** Credentials for the client port of any box of `federation`; with certificate and key a client shows who it is. */
 export function credentialsToFederation(trust: Partial<Credentials>, federation: string): ChannelCredentials {
@@ -55,7 +56,29 @@ export const channelOptions: ChannelOptions = {
   "grpc.default_authority": nameInHandshake,
 };
 
-/** A channel to `endpoint` ("host:port"); close it when done. */
-export function clientToBox(endpoint: string, target: { own: Credentials; federation: string; box: string }): Client {
-  return new Client(endpoint, credentialsToBox(target.own, target.federation, target.box), channelOptions);
+/** One box, and who asks. */
+export interface BoxTarget {
+  own: Credentials;
+  federation: string;
+  box: string;
+  /** "host:port", the host of an IPv6 address in brackets. */
+  endpoint: string;
+}
+
+/** A connection without gRPC. */
+export function socketToBox({ own, federation, box, endpoint }: BoxTarget, protocols: string[]): tls.TLSSocket {
+  const at = endpoint.lastIndexOf(":");
+  return tls.connect({
+    host: endpoint.slice(0, at).replace(/^\[(.*)\]$/, "$1"),
+    port: Number(endpoint.slice(at + 1)),
+    servername: nameInHandshake,
+    secureContext: secureContextOf(own),
+    checkServerIdentity: checkBox(federation, box),
+    ALPNProtocols: protocols,
+  });
+}
+
+/** A channel; close it when done. */
+export function clientToBox(target: BoxTarget): Client {
+  return new Client(target.endpoint, credentialsToBox(target.own, target.federation, target.box), channelOptions);
 }

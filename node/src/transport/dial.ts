@@ -1,26 +1,16 @@
 // Calls one service of a peer. Every box of this version takes frame sockets; a box of an earlier one answers the TLS
 // handshake with h2, and is called by gRPC then, so that a federation is upgraded box by box.
 
-import tls from "node:tls";
 import type { Clock } from "../base/clock.ts";
 import { messageOf } from "../base/errors.ts";
-import { checkBox, nameInHandshake } from "./channel.ts";
-import { secureContextOf } from "./credentials.ts";
+import { socketToBox } from "./channel.ts";
 import { FrameSocket, protocolOf } from "./frame-socket.ts";
 import { type DialTarget, dialCall, type PeerStream, type StreamEvents } from "./streams.ts";
 
 /** Sends the greeting as soon as the peer is there. Throws INVALID when the own credentials do not fit. */
 export function dial(target: DialTarget, clock: Clock, events: StreamEvents): PeerStream {
   const protocol = protocolOf(target.service);
-  const { host, port } = addressOf(target.endpoint);
-  const socket = tls.connect({
-    host,
-    port,
-    servername: nameInHandshake,
-    secureContext: secureContextOf(target.own),
-    checkServerIdentity: checkBox(target.federation, target.box),
-    ALPNProtocols: [protocol, "h2"],
-  });
+  const socket = socketToBox(target, [protocol, "h2"]);
   const frames = new FrameSocket(socket, { clock, role: "caller" }, events);
   let stream: PeerStream = frames;
   socket.once("secureConnect", () => {
@@ -38,10 +28,4 @@ export function dial(target: DialTarget, clock: Clock, events: StreamEvents): Pe
     refuse: (refusal) => stream.refuse(refusal),
     destroy: () => stream.destroy(),
   };
-}
-
-/** "host:port", the host of an IPv6 address in brackets. */
-function addressOf(endpoint: string): { host: string; port: number } {
-  const at = endpoint.lastIndexOf(":");
-  return { host: endpoint.slice(0, at).replace(/^\[(.*)\]$/, "$1"), port: Number(endpoint.slice(at + 1)) };
 }

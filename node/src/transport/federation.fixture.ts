@@ -1,7 +1,7 @@
 import type { Authority } from "./authority.ts";
 import type { Credentials } from "./credentials.ts";
 import { Listener, type ListenerSettings, peerListenerLimits } from "./listener.ts";
-import { GrpcNetwork } from "./network.ts";
+import { TlsNetwork } from "./network.ts";
 import type { SelfAddress, ServeHandler, Service } from "./ports.ts";
 import { systemClock, systemRandom } from "./system-clock.ts";
 
@@ -22,7 +22,7 @@ export async function boxCredentials(authority: Authority, box: string): Promise
 }
 
 export interface Started {
-  network: GrpcNetwork;
+  network: TlsNetwork;
   listener: Listener;
   port: number;
   credentials: Credentials;
@@ -37,7 +37,7 @@ export async function startBox(
 ): Promise<Started> {
   const credentials = await boxCredentials(authority, self.box);
   const needs = { clock: systemClock, random: systemRandom, self, credentials: () => credentials };
-  const network = new GrpcNetwork(needs);
+  const network = new TlsNetwork(needs);
   for (const [service, handler] of Object.entries(init.serve)) network.onServe(service as Service, handler);
   const listener = new Listener(peerSettings(credentials, init.port));
   network.serveOn(listener);

@@ -1,16 +1,14 @@
-import tls from "node:tls";
 import { afterAll, expect, test } from "vitest";
 import { Authority } from "./authority.ts";
-import { checkBox } from "./channel.ts";
+import { socketToBox } from "./channel.ts";
 import { LinkLog, ServeLog } from "./compliance.fixture.ts";
-import { secureContextOf } from "./credentials.ts";
 import { dial } from "./dial.ts";
 import { boxCredentials, peerSettings, selfOf, startBox, until } from "./federation.fixture.ts";
 import { protocolOf } from "./frame-socket.ts";
 import { batchFrame, handshakeFrame, readHandshake } from "./frames.ts";
 import { handshakeOf } from "./handshake.ts";
 import { Listener } from "./listener.ts";
-import { GrpcNetwork } from "./network.ts";
+import { TlsNetwork } from "./network.ts";
 import { systemClock, systemRandom } from "./system-clock.ts";
 
 // Streams between boxes that travel without gRPC, and a box that knows gRPC alone.
@@ -44,14 +42,11 @@ test("who is refused is told why, and the stream ends", async () => {
   expect(await call(batchFrame(2, [Buffer.from("x")], 1))).toBe("INVALID: the first frame must be a handshake");
 });
 
+const socketToB = () =>
+  socketToBox({ own, federation: "acme", box: "b", endpoint: `127.0.0.1:${b.port}` }, [protocolOf("forward")]);
+
 test("bytes that are no frames end the connection and nothing else", async () => {
-  const socket = tls.connect({
-    port: b.port,
-    host: "127.0.0.1",
-    secureContext: secureContextOf(own),
-    checkServerIdentity: checkBox("acme", "b"),
-    ALPNProtocols: [protocolOf("forward")],
-  });
+  const socket = socketToB();
   const closed = new Promise((resolve) => socket.once("close", resolve));
   socket.on("error", () => {});
   socket.write("GET / HTTP/1.1\r\n\r\n");
@@ -63,13 +58,7 @@ test("bytes that are no frames end the connection and nothing else", async () =>
 
 test("a box that is asked whether it is there says so", async () => {
   const life = batchFrame(14, [], 0);
-  const socket = tls.connect({
-    port: b.port,
-    host: "127.0.0.1",
-    secureContext: secureContextOf(own),
-    checkServerIdentity: checkBox("acme", "b"),
-    ALPNProtocols: [protocolOf("forward")],
-  });
+  const socket = socketToB();
   const { promise, resolve } = Promise.withResolvers<Buffer>();
   let heard = Buffer.alloc(0);
   socket.on("data", (bytes: Buffer) => {
@@ -87,7 +76,7 @@ test("a box that is asked whether it is there says so", async () => {
 test("a box that knows gRPC alone is called by gRPC", async () => {
   const credentials = await boxCredentials(authority, "d");
   const needs = { clock: systemClock, random: systemRandom, self: selfOf("d"), credentials: () => credentials };
-  const earlier = new GrpcNetwork(needs);
+  const earlier = new TlsNetwork(needs);
   earlier.onServe("forward", new ServeLog({ echo: true }));
   const listener = new Listener(peerSettings(credentials));
   earlier.serveOn({ grpc: listener.grpc, onFrames: () => {} });

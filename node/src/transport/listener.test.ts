@@ -65,7 +65,7 @@ function call(client: Client, bytes = Buffer.from("hi")): Promise<string> {
 }
 
 const toB = (port: number, own: Credentials, box = "b") =>
-  clientToBox(`127.0.0.1:${port}`, { own, federation: "acme", box });
+  clientToBox({ own, federation: "acme", box, endpoint: `127.0.0.1:${port}` });
 
 /** What a bare TLS client sees: "open" when the server lets it stay. */
 function dial(port: number, options: tls.ConnectionOptions): Promise<string> {

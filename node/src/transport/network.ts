@@ -7,7 +7,7 @@ import { Traffic } from "./raw.ts";
 import { Sessions } from "./sessions.ts";
 
 /** The peer network over mutual TLS: frame sockets, and gRPC with boxes of earlier versions. */
-export class GrpcNetwork implements PeerNetwork {
+export class TlsNetwork implements PeerNetwork {
   readonly #needs: LinkNeeds;
   readonly #settings: LinkSettings;
   readonly #linkHandlers = new Map<Service, LinkHandler>();

@@ -21,7 +21,7 @@ const toB = { box: "b", incarnation: selfOf("b").incarnation };
 
 /** Opens a raft stream, writes the frames, and tells how it ended. */
 function knock(own: Credentials, frames: Buffer[]): Promise<string> {
-  const client = clientToBox(`127.0.0.1:${b.port}`, { own, federation: "acme", box: "b" });
+  const client = clientToBox({ own, federation: "acme", box: "b", endpoint: `127.0.0.1:${b.port}` });
   const { path, requestSerialize, responseDeserialize } = streamMethods.raft;
   const stream: ClientDuplexStream<Buffer, Buffer> = client.makeBidiStreamRequest(
     path,

@@ -4,8 +4,7 @@
 import type { ClientDuplexStream, ServerDuplexStream } from "@grpc/grpc-js";
 import { Metadata } from "@grpc/grpc-js";
 import { messageOf, type Refusal } from "../base/errors.ts";
-import { clientToBox } from "./channel.ts";
-import type { Credentials } from "./credentials.ts";
+import { type BoxTarget, clientToBox } from "./channel.ts";
 import type { Service } from "./ports.ts";
 import { type ByteSink, streamMethods } from "./raw.ts";
 import { statusOf } from "./refusals.ts";
@@ -27,12 +26,7 @@ export interface StreamEvents {
 }
 
 /** What is needed to call one service of one peer. */
-export interface DialTarget {
-  own: Credentials;
-  federation: string;
-  box: string;
-  /** "host:port". */
-  endpoint: string;
+export interface DialTarget extends BoxTarget {
   service: Service;
   /** The first frame. */
   greeting: Buffer;
@@ -60,7 +54,7 @@ export function acceptedCall(call: ServerCall, events: StreamEvents): PeerStream
 
 /** The calling side by gRPC. Throws INVALID when the own credentials do not fit. */
 export function dialCall(target: DialTarget, events: StreamEvents): PeerStream {
-  const client = clientToBox(target.endpoint, target);
+  const client = clientToBox(target);
   const method = streamMethods[target.service];
   const stream: ClientDuplexStream<Buffer, Buffer> = client.makeBidiStreamRequest(
     method.path,

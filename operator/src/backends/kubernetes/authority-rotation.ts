@@ -70,7 +70,7 @@ export class AuthorityRotation {
         if (!identities.isCurrent(view.secrets.get(certificateName(box)), trust)) return box;
         // Who is stopped on purpose reads its Secret when it starts.
         if (stopped) return undefined;
-        return (await probe(adminEndpoint ?? peerEndpoint, own, { federation, box })) ? undefined : box;
+        return (await probe({ own, federation, box, endpoint: adminEndpoint ?? peerEndpoint })) ? undefined : box;
       }),
     );
     return judged.filter((box) => box !== undefined);
