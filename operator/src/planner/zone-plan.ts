@@ -28,7 +28,7 @@ export function planZone(zone: DesiredZone, desired: Desired, observed: Observed
   const installed = observed.rules.find((rule) => rule.zone === zone.name);
   if (log === undefined) {
     if (installed !== undefined && installed.log > 0) return { waiting: "no member of its log answers" };
-    if (missing.length > 0) return { waiting: `box ${missing.join(", ")} has not come up yet` };
+    if (missing.length > 0) return { waiting: notUp(missing) };
     const timing = desired.groups.get(zone.group)?.timing ?? "region";
     const rule = ruleOf(zone, desired, 0);
     const members = entriesOf(target);
@@ -87,7 +87,7 @@ function planMembers(goal: MemberGoal, log: ObservedLog, observed: Observed): Lo
     return { waiting: reached ? "" : changing(log.acceptedWaits) };
   if (log.joint) return { waiting: "a change of its members is under way" };
   const absent = goal.missing.filter((box) => !log.members.has(box));
-  if (absent.length > 0) return { waiting: `box ${absent.join(", ")} has not come up yet` };
+  if (absent.length > 0) return { waiting: notUp(absent) };
   const action: Action = {
     type: "proposeMembership",
     zone: goal.zone,
@@ -110,4 +110,8 @@ function unregistered(members: MemberSet, observed: Observed): string[] {
 
 export function entriesOf(members: MemberSet): MemberEntry[] {
   return [...members].map(([box, role]) => ({ box, role })).sort((a, b) => (a.box < b.box ? -1 : 1));
+}
+
+function notUp(boxes: readonly string[]): string {
+  return boxes.length === 1 ? `box ${boxes[0]} has not come up yet` : `boxes ${boxes.join(", ")} have not come up yet`;
 }
