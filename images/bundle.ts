@@ -63,7 +63,10 @@ export async function bundle(
   return files;
 }
 
-/** What `@nxtedition/rocksdb` loads when it runs, its prebuilt code for Linux among it; not its C++ sources. Answers the names. */
+/**
+ * What `@nxtedition/rocksdb` loads when it runs, its prebuilt code for Linux among it; not its C++ sources. Answers the
+ * names.
+ */
 function copyRocksdb(target: string): Set<string> {
   rmSync(target, { recursive: true, force: true });
   const names = runtimePackages("@nxtedition/rocksdb");

@@ -1,7 +1,7 @@
-// What `npm run faults` runs: scenarios, each with a federation of its own, figures, and a verdict. Why not tests of a test
-// runner: they take hours, are run in parts, go on where they were stopped, and their figures matter as much as their
-// verdicts. The sketch: loads (loads/) keep clients busy and write histories, strikes (strikes/) do harm and mend it,
-// scenarios (scenarios/) bring both together; main.ts runs them one after the other and keeps a line for each.
+// What `npm run faults` runs: scenarios, each with a federation of its own, figures, and a verdict. Why not tests of a
+// test runner: they take hours, are run in parts, go on where they were stopped, and their figures matter as much as
+// their verdicts. The sketch: loads (loads/) keep clients busy and write histories, strikes (strikes/) do harm and mend
+// it, scenarios (scenarios/) bring both together; main.ts runs them one after the other and keeps a line for each.
 import type { Random } from "@nexus-federation/node/base/clock.ts";
 import type { Federation } from "../harness/federation.ts";
 import type { Network } from "../harness/network.ts";

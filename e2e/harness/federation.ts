@@ -1,6 +1,6 @@
 // One federation of real processes in a folder of its own. Why not the runtime in this process: then kill -9 of the
-// supervisor, exit codes and detached children would not be what users get. The sketch: `nexus up --detach` from YAML, the
-// supervisor's socket for status, signals by pid, and `nexus down` at the end whatever happened.
+// supervisor, exit codes and detached children would not be what users get. The sketch: `nexus up --detach` from YAML,
+// the supervisor's socket for status, signals by pid, and `nexus down` at the end whatever happened.
 import { spawn } from "node:child_process";
 import {
   closeSync,
@@ -280,7 +280,10 @@ export class Federation {
     for (const client of this.#clients.splice(0)) client.close();
   }
 
-  /** Stops everything and deletes the folder (NEXUS_E2E_LOGS names one that keeps the logs); answers pids that had to be killed (none, when all is well). */
+  /**
+   * Stops everything and deletes the folder (NEXUS_E2E_LOGS names one that keeps the logs); answers pids that had to be
+   * killed (none, when all is well).
+   */
   async down(): Promise<number[]> {
     this.closeClients();
     for (const pid of this.#paused) if (isAlive(pid)) process.kill(pid, "SIGCONT");

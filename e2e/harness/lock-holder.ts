@@ -1,5 +1,5 @@
-// A lock holder in a process of its own, so that it can be stopped in the middle: argv context.json, lock path, TTL in ms.
-// Prints its fence, then for each line on stdin (a path) writes there under the fence and prints what came of it.
+// A lock holder in a process of its own, so that it can be stopped in the middle: argv context.json, lock path, TTL in
+// ms. Prints its fence, then for each line on stdin (a path) writes there under the fence and prints what came of it.
 import { readFileSync } from "node:fs";
 import { createInterface } from "node:readline";
 import type { NexusError } from "@nexus-federation/node/base/errors.ts";

@@ -1,7 +1,8 @@
 // A network of our own for the boxes of one federation. Why not firewall rules on loopback: all boxes would share one
 // address, and one-way loss could not be told. The sketch: each box in its own network namespace, a veth pair each, one
-// bridge that leads nowhere else (in a namespace too, where no firewall of the machine sees it); who is cut off from whom gets a wrong hardware address for it, so that packets leave
-// and arrive nowhere, in that direction only, connections in use included. Needs root and iproute2, nothing else.
+// bridge that leads nowhere else (in a namespace too, where no firewall of the machine sees it); who is cut off from
+// whom gets a wrong hardware address for it, so that packets leave and arrive nowhere, in that direction only,
+// connections in use included. Needs root and iproute2, nothing else.
 import { execFileSync } from "node:child_process";
 import { readdirSync } from "node:fs";
 import { isAlive } from "./run.ts";

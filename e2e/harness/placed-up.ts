@@ -1,6 +1,6 @@
-// `nexus up` whose boxes run where the harness says: argv folder, places.json, YAML files. The same runtime, supervisor and
-// programs; only the command lines and addresses of the boxes differ. It ends with its stdin, so that a harness that dies
-// leaves nothing running.
+// `nexus up` whose boxes run where the harness says: argv folder, places.json, YAML files. The same runtime, supervisor
+// and programs; only the command lines and addresses of the boxes differ. It ends with its stdin, so that a harness
+// that dies leaves nothing running.
 import { existsSync, readFileSync } from "node:fs";
 import type { Place } from "@nexus-federation/operator/backends/local/programs.ts";
 import { federationOf } from "@nexus-federation/operator/federation-name.ts";

@@ -1,5 +1,5 @@
-// Clients that keep writing and reading while faults happen, and what must hold of what they saw: every acknowledged write
-// is read back, and every register is linearizable.
+// Clients that keep writing and reading while faults happen, and what must hold of what they saw: every acknowledged
+// write is read back, and every register is linearizable.
 import { createHash, randomBytes } from "node:crypto";
 import type { NexusError } from "@nexus-federation/node/base/errors.ts";
 import type { NexusClient } from "@nexus-federation/node/client/client.ts";

@@ -1,5 +1,5 @@
-// The operator's controller against a real API server: killed after every single write of a federation's first rounds, each
-// time the next life must bring it to the very objects that an undisturbed one makes, with nothing made twice.
+// The operator's controller against a real API server: killed after every single write of a federation's first rounds,
+// each time the next life must bring it to the very objects that an undisturbed one makes, with nothing made twice.
 import { readFileSync } from "node:fs";
 import { resolve } from "node:path";
 import { Authority } from "@nexus-federation/node/transport/authority.ts";

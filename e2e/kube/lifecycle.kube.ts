@@ -1,5 +1,5 @@
-// One federation through its life on a real cluster, with clients that write and read all the while: what was acknowledged
-// must be read back at the end of each scenario, and every register must be linearizable.
+// One federation through its life on a real cluster, with clients that write and read all the while: what was
+// acknowledged must be read back at the end of each scenario, and every register must be linearizable.
 import { describe, expect, inject, test } from "vitest";
 import { until } from "../cluster/programs.ts";
 import type { LoadResult } from "./harness/load.ts";

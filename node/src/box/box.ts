@@ -1,9 +1,9 @@
 // One data node, seen from its doors. The problem: any box must serve any path, although each zone is served by some
 // boxes only, leaders move, maps change under way and peers vanish. Why not proxy by the first rule found: the caller
-// would have to know who leads, whether its retry is safe and what the answer was worth. The sketch: a request is admitted
-// (admission.ts), given an id, bound to its zone (routing.ts) and flown (flight.ts) to the local engine or over one hop to
-// the box that can serve it, again until its deadline; only this first box retries. The map comes from the system zone
-// (directory.ts, sync.ts); rule changes are hand-overs driven from there (handover.ts).
+// would have to know who leads, whether its retry is safe and what the answer was worth. The sketch: a request is
+// admitted (admission.ts), given an id, bound to its zone (routing.ts) and flown (flight.ts) to the local engine or
+// over one hop to the box that can serve it, again until its deadline; only this first box retries. The map comes from
+// the system zone (directory.ts, sync.ts); rule changes are hand-overs driven from there (handover.ts).
 import type {
   DownloadFrame,
   DownloadRequest,

@@ -1,10 +1,10 @@
-// Rule changes. The problem: two boxes with different maps must never let two zones serve one path. Why not send the new
-// map to all: the one that did not hear of it goes on serving. The sketch: what a zone owns stands in its own state
-// machine, which refuses everything else; a change is a chain of commands in the logs concerned (pending map in the system
-// zone, losers give up, gainers take over, map active). Every step is idempotent and the pending map says what remains, so
-// whoever leads the system zone goes on after a crash. A refusal that will not pass gives everything back and aborts. That
-// it will be given back is committed first, and under a fresh epoch: a former driver whose steps are still under way finds
-// them too old in every zone, and no epoch is ever used again.
+// Rule changes. The problem: two boxes with different maps must never let two zones serve one path. Why not send the
+// new map to all: the one that did not hear of it goes on serving. The sketch: what a zone owns stands in its own state
+// machine, which refuses everything else; a change is a chain of commands in the logs concerned (pending map in the
+// system zone, losers give up, gainers take over, map active). Every step is idempotent and the pending map says what
+// remains, so whoever leads the system zone goes on after a crash. A refusal that will not pass gives everything back
+// and aborts. That it will be given back is committed first, and under a fresh epoch: a former driver whose steps are
+// still under way finds them too old in every zone, and no epoch is ever used again.
 import type { RuleMap, ZoneRule } from "@nexus-federation/proto/records.ts";
 import type { Clock, Timer } from "../base/clock.ts";
 import { type ErrorCode, errorKinds, isRefusal, type Refusal, refuse } from "../base/errors.ts";
@@ -144,8 +144,8 @@ export class Handover {
   }
 
   /**
-   * Who leads the system zone now may have brought the map to its other end meanwhile: a step that comes behind that, given
-   * back after the activation or taken after the abort, would make two zones serve one path, or none.
+   * Who leads the system zone now may have brought the map to its other end meanwhile: a step that comes behind that,
+   * given back after the activation or taken after the abort, would make two zones serve one path, or none.
    */
   #inOtherHands({ epoch }: RuleMap): Refusal | undefined {
     const { groups, source } = this.#needs;

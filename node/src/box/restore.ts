@@ -1,8 +1,8 @@
 // Restores. The problem: a restore takes minutes and may stop anywhere; what is half there must never be taken for the
-// zone. Why not fill a zone under its rule: clients read and write it from the first second. The sketch: the zone's log is
-// made with a mark (LogRecord.restoring) under which only boxes reach it and no rule may bind it; it is filled, walked, and
-// bound by its rule, which takes the mark away, only when its digest is that of the backup. What a restore leaves behind is
-// marked, so the next one under the same name deletes it and begins anew.
+// zone. Why not fill a zone under its rule: clients read and write it from the first second. The sketch: the zone's log
+// is made with a mark (LogRecord.restoring) under which only boxes reach it and no rule may bind it; it is filled,
+// walked, and bound by its rule, which takes the mark away, only when its digest is that of the backup. What a restore
+// leaves behind is marked, so the next one under the same name deletes it and begins anew.
 import {
   type AdminReply,
   type BackupFrame,

@@ -69,8 +69,8 @@ type Environment = Record<string, string | undefined>;
 
 /**
  * The file's JSON with what the environment sets (docs/reference/environment.md): NEXUS_BOX_ID, or NEXUS_RAFT_NODE_ID,
- * names the box, NEXUS_RAFT_PEERS lists other boxes, NEXUS_VOLUME_UID names the volume, NEXUS_METRICS_PORT opens a port for
- * metrics. Throws INVALID naming the field.
+ * names the box, NEXUS_RAFT_PEERS lists other boxes, NEXUS_VOLUME_UID names the volume, NEXUS_METRICS_PORT opens a port
+ * for metrics. Throws INVALID naming the field.
  */
 export function readBoxSettings(json: unknown, environment: Environment): BoxSettings {
   const given = typeof json === "object" && json !== null ? { ...json } : {};

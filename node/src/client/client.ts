@@ -1,7 +1,8 @@
 // The TypeScript client: one call, and routing, forwarding, retries and leader changes are invisible; the receipt and
-// typed errors say what happened. Why not thin wrappers over the RPCs: every caller would write the same retry loop, and
-// most would write it without a request id. The sketch: client.ts turns methods into waist requests (proto request.proto),
-// caller.ts retries one request inside its deadline, pool.ts knows which box serves which zone, session.ts is one stream.
+// typed errors say what happened. Why not thin wrappers over the RPCs: every caller would write the same retry loop,
+// and most would write it without a request id. The sketch: client.ts turns methods into waist requests (proto
+// request.proto), caller.ts retries one request inside its deadline, pool.ts knows which box serves which zone,
+// session.ts is one stream.
 import type { Operation } from "@nexus-federation/proto/command.ts";
 import type { LockState, Receipt, RuleMap } from "@nexus-federation/proto/records.ts";
 import type { HelloReply, Request, RequestOptions, Response } from "@nexus-federation/proto/request.ts";

@@ -17,8 +17,8 @@ import { decodeMessage, encodeMessage } from "../transport/wire-codec.ts";
 import { plainText } from "./problems.ts";
 
 /**
- * Exactly one of response and broken is given; ZONE_UNAVAILABLE may pass, other codes are the box's last word. `sent` says
- * whether the box may have seen the request.
+ * Exactly one of response and broken is given; ZONE_UNAVAILABLE may pass, other codes are the box's last word. `sent`
+ * says whether the box may have seen the request.
  */
 export type Done = (response: Response | undefined, broken: NexusError | undefined, sent: boolean) => void;
 

@@ -52,7 +52,10 @@ export interface Groups {
   membershipWaits(log: number): string;
   /** Creates the first replicas of a log from its record (bootstrap, once: raft-and-witness.md). */
   bootstrap(call: BootstrapCall): Promise<Refusal | undefined>;
-  /** Goes on without the log's quorum from the copy of this very box (lost-quorum.ts); the same epoch again is the same answer. */
+  /**
+   * Goes on without the log's quorum from the copy of this very box (lost-quorum.ts); the same epoch again is the same
+   * answer.
+   */
   recover(call: RecoveryCall): Promise<RecoveryRecord | Refusal>;
   /** Removes the local replica and its data (zone destroyed, or this box was removed from the members). */
   remove(log: number): Promise<void>;

@@ -5,8 +5,8 @@ import { chunksOf, chunksOfCommand, EntryKind } from "./entry.ts";
 import type { Replica } from "./replica.ts";
 
 /**
- * True when something that is here but not yet applied may refer to the chunk: a proposal, an entry above the applied index,
- * or a snapshot on its way in, whose chunks were found to be here already.
+ * True when something that is here but not yet applied may refer to the chunk: a proposal, an entry above the applied
+ * index, or a snapshot on its way in, whose chunks were found to be here already.
  */
 export function mayRefer(core: HostCore, address: Uint8Array, isReceiving: (log: number) => boolean): boolean {
   for (const replica of core.replicas.values()) {

@@ -6,8 +6,8 @@ export interface Disk {
   /**
    * Opens an existing file, or with `createBytes` makes one of exactly that many zero bytes that replaces any file of
    * the name; its name and size are durable when this resolves. So is what an existing file holds, also what a process
-   * that was killed had not yet synced: what a start has read must not vanish at a later power cut. NOT_FOUND when absent; DISK_FULL leaves no file behind
-   * (after a crash a shorter one may be there).
+   * that was killed had not yet synced: what a start has read must not vanish at a later power cut. NOT_FOUND when
+   * absent; DISK_FULL leaves no file behind (after a crash a shorter one may be there).
    */
   open(name: string, options?: { createBytes?: number }): Promise<DiskFile>;
   /** Durable when resolved. An absent file is no error. */

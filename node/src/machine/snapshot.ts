@@ -12,8 +12,8 @@ const format = 2;
 const batchPairs = 1024;
 
 /**
- * The whole state at the time of the call, in key order, in pieces that each hold whole pairs. The same state gives the same bytes, whichever
- * replica makes them; the caller adds the digest. Drain the machine first.
+ * The whole state at the time of the call, in key order, in pieces that each hold whole pairs. The same state gives the
+ * same bytes, whichever replica makes them; the caller adds the digest. Drain the machine first.
  */
 export function snapshot(store: StateStore): Iterable<Uint8Array> {
   return pieces(livePairs(store));

@@ -84,8 +84,8 @@ function attach(state: MachineState, log: LogRecord, bound: boolean): void {
 }
 
 /**
- * From here on the pending map is only given back. It takes a fresh epoch: what is under way of the steps towards it comes
- * too late in every zone that has given back, and it cannot be activated by one who has not heard of this.
+ * From here on the pending map is only given back. It takes a fresh epoch: what is under way of the steps towards it
+ * comes too late in every zone that has given back, and it cannot be activated by one who has not heard of this.
  */
 export function returnRules(state: MachineState, operation: ReturnRules): SystemReply | Refusal {
   const reads = new SystemReads(state);

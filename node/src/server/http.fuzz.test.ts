@@ -1,5 +1,5 @@
-// What no client of ours would send, to every route over real sockets: odd paths, encodings, headers, bodies, and bytes that
-// are no HTTP at all. Every answer is a typed refusal or a true one, and the box goes on.
+// What no client of ours would send, to every route over real sockets: odd paths, encodings, headers, bodies, and bytes
+// that are no HTTP at all. Every answer is a typed refusal or a true one, and the box goes on.
 import net from "node:net";
 import fc from "fast-check";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";

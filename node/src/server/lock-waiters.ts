@@ -39,8 +39,8 @@ export class LockWaiters {
   }
 
   /**
-   * `door.handle` for a request that waitsForLock; one without a request id is given one. What is returned is to be called
-   * when the connection closed; after the answer it does nothing.
+   * `door.handle` for a request that waitsForLock; one without a request id is given one. What is returned is to be
+   * called when the connection closed; after the answer it does nothing.
    */
   handle(door: BoxApi, asked: { request: Request; caller: Caller }, done: (response: Response) => void): () => void {
     const options = { ...(asked.request.options ?? noOptions) };

@@ -29,7 +29,10 @@ export type Fault =
   /** All clocks run ahead in steps: a log lives through so much time in a moment, as if it had been used all the while. */
   | { kind: "rush"; byMs: number; everyMs: number; steps: number }
   | { kind: "drain"; box: string; ms: number }
-  /** A full member of the main zone and what the witness knew are lost; `witness`: with its disk; `ghost`: the lost disk appears again. */
+  /**
+   * A full member of the main zone and what the witness knew are lost; `witness`: with its disk; `ghost`: the lost disk
+   * appears again.
+   */
   | { kind: "loseQuorum"; box: string; witness: boolean; ghost: boolean }
   | { kind: "transfer"; zone: string; to: string }
   | { kind: "members"; zone: string; members: string[]; via: string }

@@ -178,8 +178,8 @@ export class BoxDatabase {
   }
 
   /**
-   * A state that cannot be read is served no more: the next start finds an empty one in its place, which the log's replica
-   * fills from its log or, when that no longer reaches back, from another member.
+   * A state that cannot be read is served no more: the next start finds an empty one in its place, which the log's
+   * replica fills from its log or, when that no longer reaches back, from another member.
    */
   readonly #giveUp = (id: StateId, error: NexusError): void => {
     const live = unlessCorrupt(() => this.live(id.log, id.generation));

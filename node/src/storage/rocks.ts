@@ -228,7 +228,8 @@ export class RocksStore implements DurableStore {
   }
 
   /**
-   * RocksDB syncs on the JS thread only, so the files of its write-ahead log are synced here, by the thread pool; one that is gone meanwhile went into synced tables.
+   * RocksDB syncs on the JS thread only, so the files of its write-ahead log are synced here, by the thread pool; one
+   * that is gone meanwhile went into synced tables.
    */
   async flush(): Promise<void> {
     for (const name of await readdir(this.#folder)) if (name.endsWith(".log")) await syncFile(join(this.#folder, name));

@@ -6,9 +6,10 @@ type Values = Map<StateKey, Uint8Array>;
 export const absent = new Uint8Array(0);
 
 /**
- * Values read or written lately, and keys that were looked for in vain, bounded by bytes. Two generations: what is used moves to the young one; when that holds
- * half of the bytes it becomes the old one and the former old one is dropped. No list to keep, a hit costs two lookups.
- * Keys come as prefix and rest: their owner keeps both as they are, so that neither is joined or hashed again.
+ * Values read or written lately, and keys that were looked for in vain, bounded by bytes. Two generations: what is used
+ * moves to the young one; when that holds half of the bytes it becomes the old one and the former old one is dropped.
+ * No list to keep, a hit costs two lookups. Keys come as prefix and rest: their owner keeps both as they are, so that
+ * neither is joined or hashed again.
  */
 export class ValueCache {
   #young = new Map<StateKey, Values>();

@@ -1,6 +1,6 @@
-// The calling side: connections and grpc-js channels that speak TLS 1.3 only and accept exactly one process at the other end, the one
-// whose certificate carries the expected name. Host names play no part: loopback works by address, and moving a box to
-// another address needs no new certificate.
+// The calling side: connections and grpc-js channels that speak TLS 1.3 only and accept exactly one process at the
+// other end, the one whose certificate carries the expected name. Host names play no part: loopback works by address,
+// and moving a box to another address needs no new certificate.
 
 import tls from "node:tls";
 import { type ChannelCredentials, type ChannelOptions, Client, credentials as grpcCredentials } from "@grpc/grpc-js";

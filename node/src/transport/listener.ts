@@ -1,6 +1,7 @@
 // One port of a box. grpc-js's own listener takes TLS 1.2, knows no revocation list and refuses certificates without a
 // host name, so the listener is ours (node:tls) and hands each accepted socket to grpc-js, to the HTTP server or to the
-// streams of frames between boxes: by what the TLS handshake agreed on (ALPN), and on a plain loopback listener by the first bytes.
+// streams of frames between boxes: by what the TLS handshake agreed on (ALPN), and on a plain loopback listener by the
+// first bytes.
 
 import { constants } from "node:crypto";
 import type { Server as HttpServer } from "node:http";

@@ -1,6 +1,6 @@
-// Writer and reader for generated messages on hot paths. The package's own writer makes an array a message level and copies
-// at each of them, and its reader makes a BigInt of every 64-bit field and then a string of that: together more than the
-// rest of a small put. Here a message is written once into one buffer that is kept, and numbers stay numbers.
+// Writer and reader for generated messages on hot paths. The package's own writer makes an array a message level and
+// copies at each of them, and its reader makes a BigInt of every 64-bit field and then a string of that: together more
+// than the rest of a small put. Here a message is written once into one buffer that is kept, and numbers stay numbers.
 import { BinaryReader, BinaryWriter } from "@bufbuild/protobuf/wire";
 
 const firstBytes = 64 * 1024;

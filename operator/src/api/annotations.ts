@@ -15,8 +15,8 @@ export const replaceVolumeAnnotation = `${apiGroup}/replace-volume`;
 /** On a Box that is to be deleted: its own name. */
 export const confirmDeleteAnnotation = `${apiGroup}/confirm-delete`;
 /**
- * On the Secret of the authority: another one takes its place, step by step. `introduce`: both are trusted and it stays so;
- * any other value: to the end, where the annotation is taken off.
+ * On the Secret of the authority: another one takes its place, step by step. `introduce`: both are trusted and it stays
+ * so; any other value: to the end, where the annotation is taken off.
  */
 export const rotateAuthorityAnnotation = `${apiGroup}/rotate-authority`;
 

@@ -32,7 +32,10 @@ const metadataSchema = z.looseObject({
 
 const topKeys = new Set(["apiVersion", "kind", "metadata", "spec", "status"]);
 
-/** The resource with its defaults, or every fault of schema and single-object rules. `earlier` is the same object as it is in force now. */
+/**
+ * The resource with its defaults, or every fault of schema and single-object rules. `earlier` is the same object as it
+ * is in force now.
+ */
 export function checkObject(
   object: unknown,
   earlier?: (kind: Kind, name: string) => Resource | undefined,

@@ -1,9 +1,9 @@
-// One federation: the namespace it lives in. The problem: boxes, groups and zones depend on each other in both directions,
-// and half of the truth is in the boxes, not in Kubernetes. Why not a controller a kind: each would see a part, and two of
-// them could take two members of one log away at once. The sketch: one key, the namespace; every round reads all objects
-// from the caches and asks every box for its status, plans the whole with the pure planner that local processes use,
-// makes the objects that are asked for, executes the plan's deeds through the boxes, and reports; a round that was cut
-// short anywhere is simply done again.
+// One federation: the namespace it lives in. The problem: boxes, groups and zones depend on each other in both
+// directions, and half of the truth is in the boxes, not in Kubernetes. Why not a controller a kind: each would see a
+// part, and two of them could take two members of one log away at once. The sketch: one key, the namespace; every round
+// reads all objects from the caches and asks every box for its status, plans the whole with the pure planner that local
+// processes use, makes the objects that are asked for, executes the plan's deeds through the boxes, and reports; a
+// round that was cut short anywhere is simply done again.
 import type { Clock, Random } from "@nexus-federation/node/base/clock.ts";
 import { systemZone } from "@nexus-federation/node/tree/system-zone.ts";
 import type { StatusReply } from "@nexus-federation/proto/admin.ts";

@@ -1,5 +1,5 @@
-// Who holds objects that are being deleted, and until when: a Box until nothing names it and its pod is gone, a zone until
-// its rule is out of the map. Everything is let go when the namespace ends.
+// Who holds objects that are being deleted, and until when: a Box until nothing names it and its pod is gone, a zone
+// until its rule is out of the map. Everything is let go when the namespace ends.
 import { finalizer, podName, statefulSetName } from "../backends/kubernetes/names.ts";
 import type { NamespaceView } from "../backends/kubernetes/view.ts";
 import type { Desired } from "../planner/desired.ts";

@@ -1,7 +1,7 @@
 // What must be remembered although no object and no box says it any more: that a federation was started here (so that a
 // new, empty one is never made in its place), and zones that were deleted while their data is still kept. It lies in a
-// ConfigMap without an owner, which the operator never deletes. What it holds is bounded by what there is: a zone is in it
-// while it has a log or its retention runs, and is dropped with its data.
+// ConfigMap without an owner, which the operator never deletes. What it holds is bounded by what there is: a zone is in
+// it while it has a log or its retention runs, and is dropped with its data.
 import { NexusError } from "@nexus-federation/node/base/errors.ts";
 import { labelsOf, uidsName } from "../backends/kubernetes/names.ts";
 import type { Observed } from "../planner/observed.ts";

@@ -3,8 +3,8 @@ import { ruleText } from "../planner/rules-plan.ts";
 import type { KubeObject } from "../runtime/objects.ts";
 
 /**
- * In which rule map each zone's rule was installed last. The map has one epoch for all its rules, so this is what was seen:
- * the epoch at which the rule's text changed. What an earlier operator saw stands in the object's status.
+ * In which rule map each zone's rule was installed last. The map has one epoch for all its rules, so this is what was
+ * seen: the epoch at which the rule's text changed. What an earlier operator saw stands in the object's status.
  */
 export class RuleEpochs {
   readonly #seen = new Map<string, { text: string; epoch: number }>();

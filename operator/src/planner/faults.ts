@@ -1,6 +1,6 @@
-// What no single object can show: references to what is not there, roles that do not fit, patterns that tie, features that
-// come later. Each becomes a condition on the object that must change; the object's last good state keeps running and the
-// rest of the federation applies.
+// What no single object can show: references to what is not there, roles that do not fit, patterns that tie, features
+// that come later. Each becomes a condition on the object that must change; the object's last good state keeps running
+// and the rest of the federation applies.
 import { parsePattern } from "@nexus-federation/node/tree/pattern.ts";
 import {
   type Desired,
@@ -203,7 +203,10 @@ export function normalPattern(text: string): string {
   return "text" in pattern ? pattern.text : text;
 }
 
-/** Patterns tie exactly when their normal spellings are equal. Who is in force stays, else who was declared first, then by name. */
+/**
+ * Patterns tie exactly when their normal spellings are equal. Who is in force stays, else who was declared first, then
+ * by name.
+ */
 function patternFaults(desired: Desired, installed: readonly ObservedRule[]): Map<string, Fault> {
   const faults = new Map<string, Fault>();
   const owners = new Map<string, { zone: string; pattern: string }>();

@@ -146,7 +146,10 @@ function registerActions(desired: Desired, observed: Observed, waiting: Map<stri
   return actions;
 }
 
-/** Zones whose log has the box as a voter and no leader, or is not seen at all: the box's former disk may hold their last copy. */
+/**
+ * Zones whose log has the box as a voter and no leader, or is not seen at all: the box's former disk may hold their
+ * last copy.
+ */
 function logsNeeding(box: string, observed: Observed): string[] {
   const stopped = [...observed.logs].filter(([, log]) => log.leader === "" && log.members.get(box)?.role === "voter");
   const unseen = observed.rules.filter((rule) => rule.members.includes(box) && !observed.logs.has(rule.zone));

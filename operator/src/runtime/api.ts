@@ -147,7 +147,10 @@ export interface ExpectationLedger {
 export interface Leadership {
   /** Aborted when the lease is lost, at least 5 s before anybody else can hold it. Its reason says why. */
   readonly signal: AbortSignal;
-  /** Whether the lease is still ours by the monotonic clock; false at once after a pause of the process, before any timer fires. */
+  /**
+   * Whether the lease is still ours by the monotonic clock; false at once after a pause of the process, before any
+   * timer fires.
+   */
   held(): boolean;
 }
 

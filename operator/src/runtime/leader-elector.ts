@@ -10,7 +10,10 @@ import { resourceTypes } from "./resource-types.ts";
 export interface ElectorSettings {
   /** Others may take the lease when they have seen it unchanged for this long. Whole seconds. */
   leaseMs: number;
-  /** The holder stops this long after it sent its last successful renewal. Invariant: below leaseMs by more than any call takes to be cut. */
+  /**
+   * The holder stops this long after it sent its last successful renewal. Invariant: below leaseMs by more than any
+   * call takes to be cut.
+   */
   renewMs: number;
   /** Between two tries, and up to a fifth more at random. */
   retryMs: number;

@@ -12,7 +12,10 @@ export type WatchEvent =
   /** Only the revision is meant: everything before it has been sent. */
   | { type: "BOOKMARK"; object: KubeObject };
 
-/** The events of an answer to a watch, until it ends. Throws KubeError: of the answer's status, of an ERROR event, of the connection. */
+/**
+ * The events of an answer to a watch, until it ends. Throws KubeError: of the answer's status, of an ERROR event, of
+ * the connection.
+ */
 export async function* readWatch(message: IncomingMessage, shown: string): AsyncGenerator<WatchEvent> {
   let rest: Buffer[] = [];
   let restBytes = 0;

@@ -10,7 +10,10 @@ export interface QueueSettings {
   backoff: { firstMs: number; maxMs: number };
   /** One reconcile may take this long; then its signal aborts. */
   reconcileMsMax: number;
-  /** Keys that wait or are delayed. Beyond it new ones are refused and logged; the next change of their object brings them again. */
+  /**
+   * Keys that wait or are delayed. Beyond it new ones are refused and logged; the next change of their object brings
+   * them again.
+   */
   keysMax: number;
 }
 

@@ -1,5 +1,5 @@
-// From one certificate authority to the next while everything runs: a step is taken when every box that may run has shown,
-// in a handshake, that it has what the step before gave it. Nothing here waits: each round looks again.
+// From one certificate authority to the next while everything runs: a step is taken when every box that may run has
+// shown, in a handshake, that it has what the step before gave it. Nothing here waits: each round looks again.
 import { acceptsEachOther } from "@nexus-federation/node/transport/box-probe.ts";
 import { rotateAuthorityAnnotation } from "../../api/annotations.ts";
 import type { ObservedWorkload } from "../../planner/observed.ts";

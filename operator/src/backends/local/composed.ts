@@ -1,6 +1,6 @@
-// Boxes that docker compose runs, as services of their own names. What each reads is written beforehand, and the runtime of
-// `nexus up` finds them there instead of starting processes. The volumes stand below one folder: `setup` (authority, token:
-// what `nexus --dir` reads), and BOX-config and BOX-data of each box.
+// Boxes that docker compose runs, as services of their own names. What each reads is written beforehand, and the
+// runtime of `nexus up` finds them there instead of starting processes. The volumes stand below one folder: `setup`
+// (authority, token: what `nexus --dir` reads), and BOX-config and BOX-data of each box.
 import { chownSync, copyFileSync, mkdirSync, readdirSync } from "node:fs";
 import { join } from "node:path";
 import type { Clock, Random } from "@nexus-federation/node/base/clock.ts";

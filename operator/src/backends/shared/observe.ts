@@ -1,5 +1,5 @@
-// Status answers of many boxes to one picture. A log is described by its leader; without one, by the member of the highest
-// term, and its leader counts as unknown: nothing may be planned on a follower's word.
+// Status answers of many boxes to one picture. A log is described by its leader; without one, by the member of the
+// highest term, and its leader counts as unknown: nothing may be planned on a follower's word.
 import { hexOf } from "@nexus-federation/node/base/bytes.ts";
 import { systemZone } from "@nexus-federation/node/tree/system-zone.ts";
 import type { GroupStatus, StatusReply } from "@nexus-federation/proto/admin.ts";
