@@ -75,7 +75,7 @@ export async function placeOf(federation: Federation, claim: string): Promise<Pl
 export async function loseVolumes(federation: Federation, boxes: readonly string[]): Promise<void> {
   await federation.run(["delete", "pvc", ...boxes.map((box) => `${box}-data`), "--wait=false"]);
   await federation.run(["delete", "pod", ...boxes.map((box) => `${box}-0`), "--grace-period=0", "--force"]);
-  await federation.run(["wait", "--for=delete", ...boxes.map((box) => `pvc/${box}-data`), "--timeout=60s"]);
+  await federation.run(["wait", "--for=delete", ...boxes.map((box) => `pvc/${box}-data`), "--timeout=240s"]);
 }
 
 /** Number of the node, from 1, of a pod or of a volume's folder. */

@@ -135,6 +135,8 @@ function containerOf(box: BoxModel): Json {
     livenessProbe: { ...probe("/healthz", 20, 9), timeoutSeconds: 20 },
     readinessProbe: probe("/readyz", 2, 2),
     resources: witness ? witnessResources : dataResources,
+    // What it said last stands in the pod's status then, and from there in the Box's.
+    terminationMessagePolicy: "FallbackToLogsOnError",
     securityContext: {
       allowPrivilegeEscalation: false,
       readOnlyRootFilesystem: true,
