@@ -64,18 +64,8 @@ function readConfig(): WitnessConfig {
   return { ...config, federation, box, dir, peer, tls };
 }
 
-async function main(): Promise<void> {
-  const config = readConfig();
-  const volumeUid = process.env["NEXUS_VOLUME_UID"] ?? "";
-  if (claimDisk(config.dir, config, { volumeUid }) === "other")
-    say("info", "this is another volume than before: the witness starts without records", { volumeUid });
-  const disk = new NodeDisk(join(config.dir, "witness"));
-  const store = await RecordStore.open(disk, { recordsMax });
-  const server = new WitnessServer({
-    store,
-    newIncarnation: () => systemRandom.bytes(16),
-    onFatal: (error) => die(`the disk failed: ${messageOf(error)}`),
-  });
+/** Certificates, network and listener, serving. */
+async function connect(config: WitnessConfig, server: WitnessServer) {
   const credentials = new WatchedCredentials(systemClock, dirname(config.tls.cert), {
     changed: (next) => listener.reload(next),
     failed: (reason) => say("error", "certificates not reloaded", { reason }),
@@ -106,6 +96,22 @@ async function main(): Promise<void> {
   network.serveOn(listener);
   const port = await listener.start();
   credentials.start();
+  return { network, listener, credentials, port };
+}
+
+async function main(): Promise<void> {
+  const config = readConfig();
+  const volumeUid = process.env["NEXUS_VOLUME_UID"] ?? "";
+  if (claimDisk(config.dir, config, { volumeUid }) === "other")
+    say("info", "this is another volume than before: the witness starts without records", { volumeUid });
+  const disk = new NodeDisk(join(config.dir, "witness"));
+  const store = await RecordStore.open(disk, { recordsMax });
+  const server = new WitnessServer({
+    store,
+    newIncarnation: () => systemRandom.bytes(16),
+    onFatal: (error) => die(`the disk failed: ${messageOf(error)}`),
+  });
+  const { network, listener, credentials, port } = await connect(config, server);
   const metricsPort = Number(process.env["NEXUS_METRICS_PORT"] ?? 0);
   const plain = [
     ...(config.health ? [plainServer(server, config.health, { health: true, metrics: metricsPort === 0 })] : []),

@@ -4,6 +4,7 @@ import { readFileSync } from "node:fs";
 import { messageOf, NexusError } from "@nexus-federation/node/base/errors.ts";
 import { jsonFile, jsonReceipt } from "@nexus-federation/node/base/json.ts";
 import * as operations from "@nexus-federation/node/client/operations.ts";
+import { defaultLimits } from "@nexus-federation/node/machine/limits.ts";
 import type { Operation } from "@nexus-federation/proto/command.ts";
 import type { Command } from "commander";
 import { z } from "zod";
@@ -13,7 +14,7 @@ import { countOf } from "../show.ts";
 import { receiptLine, systemSentence, type Tools, verb } from "../tools.ts";
 
 /** As the state machine takes them; more are refused before anything is sent. */
-const operationsMax = 4096;
+const operationsMax = defaultLimits.batchOperationsMax;
 
 export const batchFormat = `One JSON object a line, or one JSON list of them; all of one zone, at most ${operationsMax} and 4 MiB:
   {"op":"write","path":"/a/x","content":"text"}       or "base64":"…", or "file":"local.bin"; "contentType", "metadata":{…}

@@ -158,3 +158,8 @@ export function decodeChunks(bytes: Uint8Array): ChunkRef[] {
   while (!reader.done) out.push({ address: asBuffer(reader.bytes()), size: reader.varint() });
   return out;
 }
+
+/** The file's content lies under a key of its own. */
+export function hasContentKey(entry: Entry): boolean {
+  return !entry.chunked && !entry.beside && entry.size > 0;
+}

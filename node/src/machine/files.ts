@@ -13,7 +13,15 @@ import {
   newEntry,
   notFound,
 } from "./directories.ts";
-import { besideBytesMax, contentIn, decodeEntry, type Entry, encodeChunks, noMetadata } from "./entry.ts";
+import {
+  besideBytesMax,
+  contentIn,
+  decodeEntry,
+  type Entry,
+  encodeChunks,
+  hasContentKey,
+  noMetadata,
+} from "./entry.ts";
 import { binaryText, chunkListKey, contentKey } from "./keys.ts";
 import { removeTree } from "./remove.ts";
 import type { MachineState } from "./state.ts";
@@ -75,11 +83,6 @@ function storeContent(
   if (operation.content.length > 0 && !beside) state.overlay.put(contentKey(id), operation.content);
   else if (before && hasContentKey(before)) state.overlay.delete(contentKey(id));
   return undefined;
-}
-
-/** The file's content lies under a key of its own. */
-export function hasContentKey(entry: Entry): boolean {
-  return !entry.chunked && !entry.beside && entry.size > 0;
 }
 
 function writeProblem(state: MachineState, operation: WriteFile): Refusal | undefined {

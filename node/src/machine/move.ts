@@ -12,8 +12,8 @@ import {
   notFound,
   type Place,
 } from "./directories.ts";
-import { contentIn, type Entry } from "./entry.ts";
-import { changed, type Done, hasContentKey, wrongType } from "./files.ts";
+import { contentIn, type Entry, hasContentKey } from "./entry.ts";
+import { changed, type Done, wrongType } from "./files.ts";
 import { binaryText, chunkListKey, contentKey } from "./keys.ts";
 import { removeTree } from "./remove.ts";
 import type { MachineState } from "./state.ts";

@@ -2,8 +2,7 @@ import type { Refusal } from "../base/errors.ts";
 import { joinPath } from "../tree/path.ts";
 import { releaseChunks } from "./chunks.ts";
 import { type Place, placeOf, tooMany } from "./directories.ts";
-import type { Entry } from "./entry.ts";
-import { hasContentKey } from "./files.ts";
+import { type Entry, hasContentKey } from "./entry.ts";
 import { after, contentKey, directoryPrefix, textOfBinary } from "./keys.ts";
 import type { MachineState } from "./state.ts";
 

@@ -6,6 +6,7 @@ import { z } from "zod";
 import { fromHex, noBytes } from "../base/bytes.ts";
 import { isRefusal, type Refusal, refuse } from "../base/errors.ts";
 import { jsonFile, jsonReceipt } from "../base/json.ts";
+import { defaultLimits } from "../machine/limits.ts";
 import { parseAddress } from "../tree/path.ts";
 import { sendProblem } from "./http-answers.ts";
 import type { Door } from "./http-context.ts";
@@ -59,7 +60,7 @@ const operation = z.discriminatedUnion("op", [
     condition,
   }),
 ]);
-const batchBody = z.object({ operations: z.array(operation).min(1).max(4096) });
+const batchBody = z.object({ operations: z.array(operation).min(1).max(defaultLimits.batchOperationsMax) });
 const metadataBody = z.object({
   set: z.record(z.string(), z.string()).optional(),
   remove: z.array(z.string()).max(64).optional(),
