@@ -2,7 +2,7 @@ import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { Federation } from "./harness/federation.ts";
-import { finish, isAlive, pause, until } from "./harness/run.ts";
+import { finish, isAlive, until } from "./harness/run.ts";
 
 let federation: Federation;
 beforeAll(async () => {
@@ -135,9 +135,11 @@ test("down leaves no process, up goes on with the data, and deleted data stays d
 test("up in the foreground stops every process within five seconds of Ctrl-C", async () => {
   const own = new Federation();
   const up = own.spawn(["up", "-f", "examples/quickstart.yaml"]);
-  const ended = finish(up, { timeoutMs: 90_000 });
-  const status = await until("it is up", async () => (await own.status()).settled && own.status(), 60_000);
-  await pause(300);
+  const ended = finish(up, { timeoutMs: 150_000 });
+  let said = "";
+  up.stdout!.on("data", (part) => (said += part));
+  await until("it says that it is up", () => said.includes("serves at https://"), 120_000);
+  const status = await own.status();
   const from = performance.now();
   up.kill("SIGINT");
   const ran = await ended;

@@ -82,6 +82,16 @@ describe("one reader goes through", () => {
     expect(first, first.stderr).toMatchObject({ code: 0, stdout: expect.stringContaining("PRECONDITION_FAILED") });
     expect(second, second.stderr).toMatchObject({ code: 0, stdout: "2\n" });
   });
+
+  test("grpc", async () => {
+    const [page] = blocksOf(textOf("grpc"), "ts");
+    const ran = await reader.typescript(page!);
+
+    expect(ran, ran.stderr).toMatchObject({
+      code: 0,
+      stdout: expect.stringMatching(/^2\nhello nexus-\d\nNOT_FOUND\n$/),
+    });
+  });
 });
 
 describe("from the quickstart", () => {
