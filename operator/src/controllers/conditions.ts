@@ -6,6 +6,7 @@ import { isNodeLost } from "../backends/kubernetes/workloads.ts";
 import type { Desired, DesiredBox, DesiredGroup } from "../planner/desired.ts";
 import { federationKey } from "../planner/faults.ts";
 import type { Observed } from "../planner/observed.ts";
+import { podTrouble } from "./pod-trouble.ts";
 
 export interface ConditionWorld {
   desired: Desired;
@@ -74,35 +75,6 @@ function aboutBox(box: DesiredBox, { observed, view, planned }: ConditionWorld):
   if (why !== undefined && ready?.status === "False" && ready.reason === "NotRunning")
     conditions.push({ ...ready, message: `${ready.message} ${why}` });
   return conditions;
-}
-
-/** What the kubelet or scheduler says about a pod that does not run. */
-function podTrouble(view: NamespaceView, box: string): string | undefined {
-  const pod = view.pods.get(podName(box));
-  if (pod === undefined) return undefined;
-  const statuses = at(pod, "status", "containerStatuses");
-  for (const status of Array.isArray(statuses) ? statuses : []) {
-    const waiting = at(status, "state", "waiting");
-    const ended = at(status, "state", "terminated") ?? at(status, "lastState", "terminated");
-    const words = lastWords(String(at(ended, "message") ?? ""));
-    const reason = at(waiting ?? ended, "reason");
-    if (words !== "") return `${String(reason)}: ${words}`;
-    if (waiting) return `${String(reason)}: ${String(at(waiting, "message") ?? "").slice(0, troubleMax)}`;
-  }
-  const conditions = at(pod, "status", "conditions");
-  for (const each of Array.isArray(conditions) ? conditions : [])
-    if (each.type === "PodScheduled" && each.status === "False")
-      return `${String(each.reason)}: ${String(each.message ?? "").slice(0, troubleMax)}`;
-  return undefined;
-}
-
-/** Characters of a pod's trouble that a condition tells. */
-const troubleMax = 400;
-
-/** The last line of a process's end that is neither a JSON record nor a stack's. */
-function lastWords(message: string): string {
-  const lines = message.split("\n").filter((line) => line.trim() !== "" && !/^(\{|\s|Node\.js v)/.test(line));
-  return (lines.at(-1) ?? "").trim().slice(0, troubleMax);
 }
 
 function caughtUp(box: DesiredBox, observed: Observed): Condition {
