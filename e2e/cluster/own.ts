@@ -15,8 +15,8 @@ const nodeFlags = [
   ...["--device", "/dev/kmsg", "--cgroupns", "host"],
   ...["-v", "/sys/fs/cgroup:/sys/fs/cgroup:rw", "-v", "/lib/modules:/lib/modules:ro"],
 ];
-/** Volumes for claims of the default class `standard`, a node. */
-const volumesPerNode = 24;
+/** Volumes for claims of the default class `standard`, a node. None is used twice, and the scenarios lose many. */
+const volumesPerNode = 40;
 /** Clusters at once. */
 const networksMax = 16;
 const nodesMax = 15;
