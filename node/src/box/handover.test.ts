@@ -23,14 +23,9 @@ test("a hand-over of a subtree that holds files is refused with their number and
   await federation.write("a", "/deep/x", "here");
 
   const { admin } = federation.node("a").box;
-  const made = await federation.admin(
-    admin.ensureZone(
-      { zone: "deep", members: [federation.declared("c")], timing: "region", group: "", rule: undefined },
-      anyone,
-    ),
-  );
+  const log = await federation.log("deep", ["c"], "a");
   const map = admin.status({ zones: false }, anyone).map;
-  const rules = [...(map?.rules ?? []), federation.rule({ zone: "deep", pattern: "/deep/*" }, made.log)];
+  const rules = [...(map?.rules ?? []), federation.rule({ zone: "deep", pattern: "/deep/*" }, log)];
   const refused = admin.installRules({ expectedEpoch: map?.epoch ?? 0, rules }, anyone);
   expect(await federation.cluster.settle(refused, 60_000)).toMatchObject({
     failure: { code: "NOT_EMPTY", message: expect.stringContaining("1 files"), details: { rule: "deep" } },
@@ -48,14 +43,9 @@ test("a hand-over whose driver dies goes on under the next leader of the system 
   const federation = await Federation.start([...trio, "c"], { system: 3 });
   await federation.zone({ zone: "all", pattern: "/**" }, trio);
   const { admin } = federation.node("c").box;
-  const made = await federation.admin(
-    admin.ensureZone(
-      { zone: "deep", members: [federation.declared("c")], timing: "region", group: "", rule: undefined },
-      anyone,
-    ),
-  );
+  const log = await federation.log("deep", ["c"], "c");
   const map = admin.status({ zones: false }, anyone).map;
-  const rule = federation.rule({ zone: "deep", pattern: "/deep/**", mode: "strong", copiesDeclared: 1 }, made.log);
+  const rule = federation.rule({ zone: "deep", pattern: "/deep/**", mode: "strong", copiesDeclared: 1 }, log);
   const rules = [...(map?.rules ?? []), { ...rule, members: ["c"] }];
   const leader = federation.cluster.leader(1)?.name ?? "";
   const follower = leader === "a" ? "b" : "a";

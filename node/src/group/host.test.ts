@@ -133,10 +133,7 @@ describe("three members", () => {
   test("a proposal of a leader that was cut off and overruled is refused as not applied", async () => {
     const cluster = await running(["a", "b", "c"]);
     const old = await cluster.elected();
-    for (const name of ["a", "b", "c"]) {
-      cluster.hub.cut(old.name, name);
-      cluster.hub.cut(name, old.name);
-    }
+    cluster.hub.part(old.name, ["a", "b", "c"]);
 
     const lost = old.propose(putCommand("/lost", "1"), 1, 20_000);
     await cluster.until(() => cluster.leader() !== old && cluster.leader() !== undefined, 5_000, "a new leader");
@@ -195,10 +192,7 @@ describe("staleness", () => {
     expect(follower.host.stalenessMs(1)).toBe(Number.POSITIVE_INFINITY);
     await cluster.run(50);
     expect(follower.host.stalenessMs(1)).toBeLessThanOrEqual(50);
-    for (const name of ["a", "b", "c"]) {
-      cluster.hub.cut(follower.name, name);
-      cluster.hub.cut(name, follower.name);
-    }
+    cluster.hub.part(follower.name, ["a", "b", "c"]);
     await cluster.run(2_000);
     expect(follower.host.stalenessMs(1)).toBeGreaterThanOrEqual(2_000);
     cluster.hub.healAll();

@@ -58,9 +58,7 @@ describe("membership", () => {
     const leader = await cluster.elected();
     const wiped = ["a", "b", "c"].map((name) => cluster.box(name)).find((box) => box !== leader)!;
 
-    wiped.crash();
-    wiped.wipe();
-    await wiped.start();
+    await wiped.loseDisk();
     await cluster.put("/y", "2");
     await cluster.run(1_000);
     expect(wiped.view()).toBeUndefined();
@@ -163,9 +161,7 @@ describe("two members and a witness", () => {
     const cluster = await running(["a", "b", "w1"]);
     await cluster.put("/x", "1");
     const witness = cluster.box("w1");
-    witness.crash();
-    witness.wipe();
-    await witness.start();
+    await witness.loseDisk();
     const leader = await cluster.elected();
     const follower = cluster.box(leader.name === "a" ? "b" : "a");
 
@@ -185,9 +181,7 @@ describe("two members and a witness", () => {
     const cluster = await running(["a", "b", "w1"]);
     await cluster.put("/x", "1");
     const witness = cluster.box("w1");
-    witness.crash();
-    witness.wipe();
-    await witness.start();
+    await witness.loseDisk();
     const join = { sequence: 1, log: 1, generation: 1, incarnation: Buffer.alloc(0) };
     const drawn = { ...join, op: { $case: "join" as const, value: { named: [] } } };
     witness.witness!.handle(cluster.box("a").incarnation, [drawn], () => {});

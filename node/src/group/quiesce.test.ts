@@ -48,8 +48,7 @@ describe("an idle group", () => {
     // Often enough that SOLO lasts for seconds.
     for (let i = 0; i < 5; i++) {
       await cluster.put(`/awake/${i}`, "1");
-      cluster.hub.cut(peer, leader.name);
-      cluster.hub.cut(leader.name, peer);
+      cluster.hub.part(leader.name, [peer]);
       await cluster.settle(leader.propose(putCommand(`/solo/${i}`, "1")));
       expect(leader.view()).toMatchObject({ witnessMode: "SOLO", isLeader: true });
       cluster.hub.healAll();
@@ -79,10 +78,7 @@ describe("an idle group", () => {
   test("elects a leader when its own is cut off", async () => {
     const { cluster } = await idle(["a", "b", "c"]);
     const leader = await cluster.elected();
-    for (const name of ["a", "b", "c"]) {
-      cluster.hub.cut(leader.name, name);
-      cluster.hub.cut(name, leader.name);
-    }
+    cluster.hub.part(leader.name, ["a", "b", "c"]);
 
     const before = cluster.clock.now();
     await cluster.until(() => cluster.leader() !== leader, 3_000, "another leader");

@@ -67,6 +67,13 @@ export class MemoryHub {
     this.#cuts.add(`${from} ${to}`);
     for (const endpoint of this.#endpoints.values()) endpoint.cutSeen();
   }
+  /** The box and the others hear nothing of each other. */
+  part(box: string, others: readonly string[]): void {
+    for (const other of others) {
+      this.cut(box, other);
+      this.cut(other, box);
+    }
+  }
   heal(from: string, to: string): void {
     this.#cuts.delete(`${from} ${to}`);
   }

@@ -168,22 +168,28 @@ export class Federation {
     members: string[],
     via?: string,
   ): Promise<void> {
-    const { admin } = this.node(via ?? must([...this.nodes.keys()][0], "a box")).box;
-    const declared = members.map((member) => {
-      const [box = "", role] = member.split(":");
-      return this.declared(box, role);
-    });
-    const made = await this.admin(
-      admin.ensureZone({ zone: rule.zone, members: declared, timing: "region", group: "", rule: undefined }, anyone),
-    );
+    const box = via ?? must([...this.nodes.keys()][0], "a box");
+    const { admin } = this.node(box).box;
+    const log = await this.log(rule.zone, members, box);
     const { map } = admin.status({ zones: false }, anyone);
     const rules = [
       ...(map?.rules ?? []),
-      { ...this.rule(rule, made.log), members: members.map((m) => m.split(":")[0] as string) },
+      { ...this.rule(rule, log), members: members.map((m) => m.split(":")[0] as string) },
     ];
     await this.admin(admin.installRules({ expectedEpoch: map?.epoch ?? 0, rules }, anyone));
     const seen = () => [...this.nodes.values()].every((node) => node.directory.patternOf(rule.zone) !== undefined);
     await this.cluster.until(seen, 5_000, `every box knows zone ${rule.zone}`);
+  }
+
+  /** The log of a zone without a rule, made by the admin call of a box; members as "box" or "box:role". */
+  async log(zone: string, members: string[], via: string): Promise<number> {
+    const declared = members.map((member) => {
+      const [box = "", role] = member.split(":");
+      return this.declared(box, role);
+    });
+    const { admin } = this.node(via).box;
+    const wanted = { zone, members: declared, timing: "region", group: "", rule: undefined };
+    return (await this.admin(admin.ensureZone(wanted, anyone))).log;
   }
 
   rule(rule: Partial<ZoneRule> & { zone: string; pattern: string }, log: number): ZoneRule {

@@ -313,6 +313,13 @@ export class Box {
     this.#store = new MemoryDurableStore();
   }
 
+  /** Fails with its disk, and comes back with a new one. */
+  async loseDisk(): Promise<void> {
+    this.crash();
+    this.wipe();
+    await this.start();
+  }
+
   /** Loses the applied state, but not the log. */
   loseState(): void {
     this.#store = new MemoryDurableStore();
