@@ -8,7 +8,7 @@ import type { BootstrapCall, CopyDemand, Groups, GroupView, MembershipCall, Prop
 import { bannedRefusal } from "./banned.ts";
 import { Bootstraps } from "./bootstrap.ts";
 import { ChunkHold } from "./chunk-hold.ts";
-import { compactIfDue } from "./compaction.ts";
+import { compactAtRest, compactIfDue } from "./compaction.ts";
 import { isWitness } from "./config.ts";
 import { boxOf, type HostCore, type SelfIdentity } from "./core.ts";
 import { Delivery } from "./delivery.ts";
@@ -89,7 +89,10 @@ export class GroupHost implements Groups {
     this.#witnesses = new WitnessClient(core, (replica, m) => this.#delivery.enqueuePrepared(replica, m));
     this.#hold = new ChunkHold(core, (replica, m) => this.#delivery.enqueuePrepared(replica, m));
     this.#snapshots = new Snapshots(core, () => this.#delivery);
-    this.#ticker = new Ticker(core, { ticked: (replica, nowMs) => this.#ticked(replica, nowMs) });
+    this.#ticker = new Ticker(core, {
+      ticked: (replica, nowMs) => this.#ticked(replica, nowMs),
+      rests: (replica) => compactAtRest(core, replica, this.#snapshots.floor(replica.log)),
+    });
     this.#membership = new MembershipDriver(core, this.#witnesses);
     this.#probes = new Probes(core);
     this.#replacement = new Replacement(core, (replica) => this.#ticker.wake(replica));

@@ -28,4 +28,4 @@ test("200,000 entries leave a log of a few segments behind, and a restart starts
   await cluster.elected();
   await cluster.put("/after", "the restart");
   expect(box.content("/f1999")).toBe("content of round 99");
-});
+}, 300_000);

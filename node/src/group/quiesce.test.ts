@@ -64,6 +64,26 @@ describe("an idle group", () => {
     await cluster.put("/after", "1");
   });
 
+  test("keeps little of its log on every member, and goes on from there, also after a restart of one", async () => {
+    const { cluster } = await idle(["a", "b", "w"]);
+    for (let i = 0; i < 100; i++) await cluster.put(`/file/${i}`, "x".repeat(1_000));
+    const entries = () => ["a", "b"].map((name) => cluster.box(name).host.stats().logs[0]!.entries);
+    expect(Math.min(...entries())).toBeGreaterThan(100);
+
+    await cluster.run(20_000);
+    expect(Math.max(...entries())).toBeLessThanOrEqual(16);
+
+    const leader = await cluster.elected();
+    const other = cluster.box(leader.name === "a" ? "b" : "a");
+    other.crash();
+    await cluster.put("/while/away", "1");
+    await other.start();
+    await cluster.put("/after", "2");
+    await cluster.until(() => other.content("/after") === "2", 20_000, "the one that was away has all");
+    expect(other.content("/while/away")).toBe("1");
+    expect(other.content("/file/7")).toBe("x".repeat(1_000));
+  });
+
   test("elects a leader when its own dies in silence", async () => {
     const { cluster } = await idle(["a", "b", "c"]);
     const leader = await cluster.elected();

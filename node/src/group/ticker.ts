@@ -20,6 +20,8 @@ const silentMs = 300;
 export interface TickerHooks {
   /** Once a tick for every replica that ticks. */
   ticked(replica: Replica, nowMs: number): void;
+  /** It stopped ticking: everything is on every member. */
+  rests(replica: Replica): void;
 }
 
 /**
@@ -132,6 +134,7 @@ export class Ticker {
     replica.quiet = true;
     replica.quietBoxes = peerBoxes(this.#core, replica);
     for (const box of replica.quietBoxes) this.#core.liveness.addQuiet(box, 1);
+    this.#hooks.rests(replica);
   }
 
   wake(replica: Replica): void {
