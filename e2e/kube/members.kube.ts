@@ -1,7 +1,6 @@
 // Members, modes and zones that change while clients write: what the specs ask for is reached step by step, and nothing
 // that was acknowledged is missing afterwards.
 import { describe, expect, inject, test } from "vitest";
-import { until } from "../cluster/programs.ts";
 import { furtherWrites, underLoad } from "./harness/scenario.ts";
 import { worldOf } from "./harness/world.ts";
 
@@ -135,11 +134,6 @@ describe.skipIf(context === undefined)("a federation whose members and modes cha
   });
 
   test("everything applied again changes nothing", async () => {
-    const kinds = "boxes,raftgroups,consensuszones,statefulsets,services,secrets,configmaps,poddisruptionbudgets";
-    const versions = async () =>
-      (await world.federation.all(kinds)).map(
-        ({ kind, metadata }) => `${kind}/${metadata.name} ${metadata.resourceVersion}`,
-      );
     const once = JSON.parse(await world.federation.run(["get", "boxes,raftgroups,consensuszones", "-o", "json"]));
     for (const item of once.items) {
       item.metadata = { name: item.metadata.name };
@@ -148,16 +142,10 @@ describe.skipIf(context === undefined)("a federation whose members and modes cha
     const apply = () =>
       world.federation.run(["apply", "--server-side", "--force-conflicts", "-f", "-"], JSON.stringify(once));
     await apply();
-    let before: string[] | undefined;
-    const rests = async () => {
-      const earlier = before;
-      before = await versions();
-      return JSON.stringify(before) === JSON.stringify(earlier);
-    };
-    await until("a round without a write", rests, { withinMs: 60_000, everyMs: 6_000 });
+    const before = await world.federation.resting({ withinMs: 60_000, everyMs: 6_000 });
 
     await apply();
 
-    expect(await versions()).toEqual(before);
+    expect(await world.federation.versions()).toEqual(before);
   });
 });

@@ -130,6 +130,24 @@ export class Federation {
     return (JSON.parse(await this.run(["get", kinds, "-o", "json"])) as { items: Object_[] }).items;
   }
 
+  /** What is written of the federation, each as it stands. */
+  async versions(): Promise<string[]> {
+    const kinds = "boxes,raftgroups,consensuszones,statefulsets,services,secrets,configmaps,poddisruptionbudgets";
+    return (await this.all(kinds)).map(({ kind, metadata }) => `${kind}/${metadata.name} ${metadata.resourceVersion}`);
+  }
+
+  /** Waits until nothing was written between two looks, `everyMs` apart; the versions then. */
+  async resting(options: { withinMs: number; everyMs: number }): Promise<string[]> {
+    let before: string[] = [];
+    const rests = async () => {
+      const earlier = before;
+      before = await this.versions();
+      return JSON.stringify(before) === JSON.stringify(earlier);
+    };
+    await until("two looks without a write between them", rests, options);
+    return before;
+  }
+
   /** Resolves once every Box, RaftGroup and zone is Ready and nothing is under way. */
   async settled(withinMs = 120_000): Promise<void> {
     const open = async () =>
