@@ -26,7 +26,7 @@ const external = ["@nxtedition/rocksdb", "esbuild"];
 const commands: readonly string[] = ["nexus", "kubectl-nexus"];
 const interpreter = "#!/usr/bin/env -S node --disable-warning=ExperimentalWarning\n";
 /** CommonJS packages inside an ES module ask for `require`. */
-const banner =
+export const banner =
   'import { createRequire as nexusRequire } from "node:module"; const require = nexusRequire(import.meta.url);';
 
 /** Bundles the programs, each with a list of what it consists of beside it; answers their files. */

@@ -5,6 +5,7 @@ import { Cluster } from "../cluster/cluster.ts";
 import { until } from "../cluster/programs.ts";
 import { Load } from "./harness/load.ts";
 import { Federation, operatorNamespace } from "./harness/operator.ts";
+import { furtherWrites } from "./harness/scenario.ts";
 
 const context = inject("cluster");
 const chart = resolve(import.meta.dirname, "../../charts/nexus");
@@ -25,12 +26,6 @@ describe.skipIf(context === undefined)("the chart, from installation to a second
     return cluster.helm(["upgrade", "--install", "charted", chart, ...system, ...flags, ...values, ...more]);
   };
   const podUids = () => Promise.all(boxes.map(async (box) => (await federation.get(`pod/${box}-0`)).metadata.uid));
-  const goesOn = async () => {
-    const before = (await load.now()).acknowledged;
-    const more = async () => (await load.now()).acknowledged > before + 20;
-    await until("further writes", more, { withinMs: 60_000 });
-  };
-
   afterAll(async () => {
     if (!cluster) return;
     await cluster.tryKubectl(["delete", "namespace", namespace, "--timeout=120s"]);
@@ -46,7 +41,7 @@ describe.skipIf(context === undefined)("the chart, from installation to a second
     await federation.settled();
 
     load = await Load.start(cluster, namespace, { image: context!.images.operator });
-    await goesOn();
+    await furtherWrites(load);
   });
 
   test("its pods keep the restricted Pod Security standard", async () => {
@@ -63,7 +58,7 @@ describe.skipIf(context === undefined)("the chart, from installation to a second
   test("writes go on after the leader's pod is killed", async () => {
     await federation.run(["delete", "pod", `${await federation.leader()}-0`, "--grace-period=0", "--force"]);
 
-    await goesOn();
+    await furtherWrites(load);
     await federation.settled();
   });
 
@@ -79,7 +74,7 @@ describe.skipIf(context === undefined)("the chart, from installation to a second
   test("uninstalled, all boxes and volumes stay and serve; installed again, they are taken over as they are", async () => {
     const before = await podUids();
     await cluster.helm(["uninstall", "charted", ...system, "--wait"]);
-    await goesOn();
+    await furtherWrites(load);
     const claims = (await federation.all("persistentvolumeclaims")).map((claim) => claim.metadata.name).sort();
     expect(claims).toEqual(boxes.map((box) => `${box}-data`));
 

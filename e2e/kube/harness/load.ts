@@ -2,6 +2,7 @@
 import { randomUUID } from "node:crypto";
 import { resolve } from "node:path";
 import { build } from "esbuild";
+import { banner } from "../../../images/bundle.ts";
 import type { Cluster, Forward } from "../../cluster/cluster.ts";
 import { until } from "../../cluster/programs.ts";
 
@@ -20,8 +21,6 @@ export interface LoadResult extends LoadNow {
 
 const port = 8000;
 const triesMax = 5;
-const banner =
-  'import { createRequire as nexusRequire } from "node:module"; const require = nexusRequire(import.meta.url);';
 
 /** One file; it fits a ConfigMap (1 MiB). */
 async function bundle(): Promise<string> {
