@@ -2,11 +2,12 @@
 import { NexusError } from "@nexus-federation/node/base/errors.ts";
 import { callSupervisor } from "@nexus-federation/operator/backends/local/control.ts";
 import { Folder } from "@nexus-federation/operator/backends/local/folder.ts";
+import { LocalError } from "@nexus-federation/operator/backends/local/local-error.ts";
 import type { Command } from "commander";
 import { findContext } from "../context.ts";
 import { UsageError } from "../durations.ts";
 import { checkConfirmed, type Tools, verb } from "../tools.ts";
-import { boxes } from "./cluster.ts";
+import { boxes, declaredHere } from "./cluster.ts";
 
 export function boxVerbs(program: Command): void {
   const box = program.command("box").description("data nodes and witnesses");
@@ -26,6 +27,10 @@ export function boxVerbs(program: Command): void {
 
 async function remove(tools: Tools, name: string, { confirm }: { confirm: string }): Promise<void> {
   checkConfirmed("box", name, confirm);
+  if ((await declaredHere(tools))?.has(name)) {
+    const text = `box ${name} is declared and would be refused as itself: take its resource away first (nexus delete -f)`;
+    throw new LocalError("PRECONDITION_FAILED", text);
+  }
   const admin = await tools.admin();
   const found = (await admin.status()).boxes.find((box) => box.name === name);
   if (found === undefined) throw new NexusError("NOT_FOUND", `no box "${name}" is registered`);

@@ -247,7 +247,7 @@ export async function boxes(tools: Tools): Promise<void> {
 }
 
 /** Boxes that the supervisor of this machine runs by name, with their state; undefined when the federation runs elsewhere. */
-async function declaredHere(tools: Tools): Promise<ReadonlyMap<string, string> | undefined> {
+export async function declaredHere(tools: Tools): Promise<ReadonlyMap<string, string> | undefined> {
   const { dir } = findContext(tools.options).context;
   if (dir === undefined) return undefined;
   const status = await callSupervisor(new Folder(dir), { verb: "status" }).catch(() => undefined);
