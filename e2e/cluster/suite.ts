@@ -1,5 +1,4 @@
 // Set-up of `make e2e`, once for all scenario files: a cluster with the product's images in it.
-
 import { messageOf } from "@nexus-federation/node/base/errors.ts";
 import type { TestProject } from "vitest/node";
 import { type ImageName, makeImages } from "../../images/make.ts";

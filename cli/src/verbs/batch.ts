@@ -1,5 +1,4 @@
 // nexus batch: operations of one zone, all or none, from a JSON list or one JSON object a line.
-
 import { readFileSync } from "node:fs";
 import { messageOf, NexusError } from "@nexus-federation/node/base/errors.ts";
 import { jsonFile, jsonReceipt } from "@nexus-federation/node/base/json.ts";

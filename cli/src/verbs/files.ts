@@ -1,5 +1,4 @@
 // put, get, ls, stat, rm, mkdir, mv, cp: files as people expect them, stdin and stdout included.
-
 import { once } from "node:events";
 import { createReadStream, statSync } from "node:fs";
 import { basename, join, resolve } from "node:path";
