@@ -97,10 +97,11 @@ export class LocalRuntime {
     this.#clock = clock;
     this.#store = store;
     this.#admin = admin;
-    this.#renewal = new Renewal({ identities, admin, clock }, settings.leafLifeMs);
+    const report = (line: string) => this.#report(line);
+    this.#renewal = new Renewal({ identities, admin, clock, report }, settings.leafLifeMs);
     const done = (action: Action, refusal: string | undefined) =>
       refusal === undefined && this.#renewal.executed(action, this.#observed.registered);
-    this.#executor = new Executor({ admin, clock, random, done, report: (line) => this.#report(line) });
+    this.#executor = new Executor({ admin, clock, random, done, report });
     const changed = (box: string, view: { running: boolean; pid: number; lastExit: string }) => {
       this.#report(view.running ? `${box} runs (pid ${view.pid})` : `${box} ${view.lastExit || "does not run"}`);
       this.#wake();

@@ -1,5 +1,5 @@
 import { type Clock, delay } from "@nexus-federation/node/base/clock.ts";
-import { NexusError } from "@nexus-federation/node/base/errors.ts";
+import { messageOf, NexusError } from "@nexus-federation/node/base/errors.ts";
 import { leafLifeMs } from "@nexus-federation/node/transport/authority.ts";
 import type { Action } from "../../planner/actions.ts";
 import type { Observed } from "../../planner/observed.ts";
@@ -13,14 +13,21 @@ const lookEveryMsMax = 3_600_000;
 /** By then a box has taken certificates that were written for it: it looks every 10 s. */
 const takenMs = 11_000;
 
+interface RenewalNeeds {
+  identities: Identities;
+  admin: Admin;
+  clock: Clock;
+  report: (line: string) => void;
+}
+
 /** Renews certificates while everything runs. Boxes look at their files by themselves. */
 export class Renewal {
-  readonly #needs: { identities: Identities; admin: Admin; clock: Clock };
+  readonly #needs: RenewalNeeds;
   readonly #everyMs: number;
   /** Monotonic ms. */
   #nextMs: number;
 
-  constructor(needs: { identities: Identities; admin: Admin; clock: Clock }, lifeMs = leafLifeMs) {
+  constructor(needs: RenewalNeeds, lifeMs = leafLifeMs) {
     this.#needs = needs;
     this.#everyMs = Math.min(lookEveryMsMax, lifeMs / looksPerLife);
     this.#nextMs = needs.clock.now() + this.#everyMs;
@@ -39,7 +46,10 @@ export class Renewal {
   executed(action: Action, registered: Observed["registered"]): void {
     if (action.type !== "recover") return;
     for (const [box, { incarnation }] of registered) {
-      if (action.abandoned.includes(incarnation)) this.#giveUp(box).catch(() => {});
+      if (!action.abandoned.includes(incarnation)) continue;
+      this.#giveUp(box).catch((error) =>
+        this.#needs.report(`the former certificate of ${box} counts still: ${messageOf(error)}`),
+      );
     }
   }
 
