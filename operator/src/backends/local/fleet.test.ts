@@ -57,7 +57,7 @@ test("a box that had to take other ports is known to all others, of which those 
       expect(fleet.views.get("a")).toMatchObject({ running: true, restarts: 1 });
       expect(fleet.views.get("b")).toMatchObject({ running: true });
     },
-    { timeout: 10_000, interval: 20 },
+    { timeout: 50_000, interval: 20 },
   );
   const moved = { box: "b", endpoint: fleet.workloads.get("b")!.peerEndpoint };
   expect(peersOf("a")).toContainEqual(moved);
