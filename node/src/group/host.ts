@@ -91,6 +91,7 @@ export class GroupHost implements Groups {
     this.#snapshots = new Snapshots(core, () => this.#delivery);
     this.#ticker = new Ticker(core, {
       ticked: (replica, nowMs) => this.#ticked(replica, nowMs),
+      mayRest: (replica) => this.#membership.isReached(replica),
       rests: (replica) => compactAtRest(core, replica, this.#snapshots.floor(replica.log)),
     });
     this.#membership = new MembershipDriver(core, this.#witnesses);

@@ -18,6 +18,8 @@ const signMs = 50;
 const silentMs = 300;
 
 export interface TickerHooks {
+  /** False while something is to be done that only a tick begins. */
+  mayRest(replica: Replica): boolean;
   /** Once a tick for every replica that ticks. */
   ticked(replica: Replica, nowMs: number): void;
   /** It stopped ticking: everything is on every member. */
@@ -113,6 +115,8 @@ export class Ticker {
     if (quiesceAfterElections === 0) return;
     replica.idleTicks++;
     if (replica.idleTicks * tickMs < quiesceAfterElections * replica.timing.electionMs) return;
+    replica.idleTicks = 0;
+    if (!this.#hooks.mayRest(replica)) return;
     const { raft } = replica.node;
     const last = raft.log.lastIndex();
     for (const member of replica.config.members) {

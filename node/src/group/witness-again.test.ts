@@ -27,3 +27,24 @@ test("a witness that left and came back under one leader stands in for a lost me
 
   expect((await cluster.put("/y", "2")).copies).toBe(1);
 });
+
+test("a witness that is declared while it is away joins when it comes, though nothing is written meanwhile", async () => {
+  const cluster = new Cluster();
+  await cluster.start("a", "b", "w1");
+  await cluster.bootstrap(["a"]);
+  cluster.box("w1").crash();
+  const [a, b] = [cluster.box("a"), cluster.box("b")];
+  const members = [
+    { box: "a", role: "voter", incarnation: a.incarnation },
+    { box: "b", role: "voter", incarnation: b.incarnation },
+    { box: "w1", role: "witness", incarnation: Buffer.alloc(0) },
+  ];
+  const call = { revision: 1, hash: "1", members, expectedConfigIndex: undefined };
+  expect(await cluster.settle(a.host.proposeMembership(1, call))).toBeUndefined();
+  await cluster.run(30_000);
+  expect(a.host.membershipReached(1)).toBe(false);
+
+  await cluster.box("w1").start();
+  await cluster.until(() => a.host.membershipReached(1), 15_000, "the witness to join");
+  await cluster.until(() => a.view()?.witnessMode === "PAIR", 10_000, "PAIR");
+});

@@ -26,6 +26,7 @@ test("a seed replays exactly", async () => {
 test.each([
   [658, "a follower that lost acknowledged entries to a flipped bit is replaced"],
   [12010, "a hand-over is not held up by a plan of an older map"],
+  [4277, "an idle group goes on with the members that were declared"],
   [5695, "a replacement goes on under a leader that did not know of it"],
   [6, "an answer that is remembered beyond its time tells of the past"],
   [10566, "who waits for an index that a snapshot brings reads no older one"],
