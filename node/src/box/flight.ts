@@ -256,7 +256,7 @@ export class Flight {
     if (response.receipt !== undefined && response.receipt.epoch > this.#needs.directory.epoch) {
       this.#needs.refreshMap(response.receipt.epoch);
     }
-    if (failure !== undefined && retried.has(failure.code) && !isOfPlan(routed, response)) {
+    if (failure !== undefined && this.#mayPass(failure, from) && !isOfPlan(routed, response)) {
       if (failure.code === "UNKNOWN_OUTCOME") this.#maybeApplied = true;
       return this.#refused(refusalOfFailure(failure), response);
     }
@@ -270,6 +270,11 @@ export class Flight {
     }
     if (from !== "" && routed.work.kind !== "read") this.#needs.hints.set(routed.rule.log, response.servedBy);
     this.#finish(response);
+  }
+
+  /** Another box has less time than there is (see `attemptMs`): that it ran out there is not the end. */
+  #mayPass({ code }: { code: string }, from: string): boolean {
+    return retried.has(code) || (code === "DEADLINE" && from !== "");
   }
 
   #mayAskLeader(routed: Routed): boolean {

@@ -52,6 +52,35 @@ describe("membership", () => {
     }
   });
 
+  test("a read at a member that is removed meanwhile is refused at once, not kept for its whole time", async () => {
+    const cluster = await running(["a", "b", "c"]);
+    const leader = await cluster.elected();
+    const leaving = cluster.box(leader.name === "b" ? "c" : "b");
+    const refused: (string | number)[] = [];
+    let under = 0;
+    let longestMs = 0;
+    const read = async () => {
+      const fromMs = cluster.clock.now();
+      under++;
+      const answer = await leaving.readIndex(1, 10_000);
+      under--;
+      longestMs = Math.max(longestMs, cluster.clock.now() - fromMs);
+      if (typeof answer !== "number") refused.push(answer.code);
+    };
+    const names = ["a", "b", "c"].filter((name) => name !== leaving.name);
+    const changed = change(cluster, names);
+    while (refused.length < 20) {
+      void read();
+      await cluster.run(1);
+      if (cluster.clock.now() > 20_000) throw new Error("nothing was refused");
+    }
+    await changed;
+    await cluster.until(() => under === 0, 15_000, "every read to be answered");
+
+    expect(new Set(refused)).toEqual(new Set(["NO_LEADER"]));
+    expect(longestMs).toBeLessThan(1_000);
+  });
+
   test("a member that was wiped is refused under its old name until it is declared anew", async () => {
     const cluster = await running(["a", "b", "c"]);
     await cluster.put("/x", "1");

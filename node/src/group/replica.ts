@@ -175,14 +175,13 @@ export class Replica {
   /** Proposals and reads of this turn go to the core. */
   flush(nowMs: number, wallMs: number): void {
     if (this.proposals.count > 0) this.#flushProposals(nowMs, wallMs);
-    this.reads.flush(nowMs, (context) => this.node.readIndex(context));
+    // Nobody answers one that was removed: it reads elsewhere.
+    if (memberOf(this.config, this.id) === undefined) this.reads.abandon(notApplied(this.leaderBox));
+    else this.reads.flush(nowMs, (context) => this.node.readIndex(context));
   }
 
   #flushProposals(nowMs: number, wallMs: number): void {
-    if (!this.isLeader) {
-      this.proposals.refuseAll(() => notApplied(this.leaderBox));
-      return;
-    }
+    if (!this.isLeader) return this.proposals.refuseAll(() => notApplied(this.leaderBox));
     if (!this.ready) return;
     const { raft } = this.node;
     const context = {
