@@ -4,6 +4,7 @@ import { type Refusal, refuse } from "../base/errors.ts";
 import { readable } from "../base/readable.ts";
 import { Silence } from "../base/silence.ts";
 import { messageBytesMax, type PeerNetwork, type Session } from "../transport/ports.ts";
+import { areYouThere } from "../transport/question.ts";
 import { refusal } from "../zones/answers.ts";
 import type { Caller } from "./api.ts";
 import type { Forward, ForwardOutcome } from "./ports.ts";
@@ -23,13 +24,6 @@ interface Owed {
   pending: Map<number, Pending>;
   silence: Silence;
 }
-
-/** Has an id that no request has; any box answers it at once, whatever it holds. */
-const areYouThere = RequestFrame.encode({
-  requests: [
-    { id: 0, options: undefined, zone: "", op: { $case: "hasChunks" as const, value: { log: 0, addresses: [] } } },
-  ],
-}).finish();
 
 /** What serves requests that other boxes forward. */
 export type ServeForwarded = (request: Request, caller: Caller, done: (response: Response) => void) => void;
@@ -101,7 +95,7 @@ export class ForwardLinks implements Forward {
       const pending = new Map<number, Pending>();
       const silence = new Silence(clock, {
         owes: () => pending.size > 0,
-        ask: () => void network.send("forward", box, areYouThere),
+        ask: (question) => void network.send("forward", box, RequestFrame.encode(areYouThere(question)).finish()),
         silent: () => this.#break(pending, `box ${box} hangs`),
       });
       owed = { pending, silence };
@@ -132,7 +126,10 @@ export class ForwardLinks implements Forward {
     // Of bytes that are no frame nothing is heard: what was asked runs into its time-out.
     for (const response of readable(ResponseFrame, bytes)?.responses ?? []) {
       const waiting = owed.pending.get(response.id);
-      if (waiting === undefined) continue;
+      if (waiting === undefined) {
+        owed.silence.answered(response.id);
+        continue;
+      }
       owed.pending.delete(response.id);
       this.#count--;
       waiting.done({ kind: "answer", response });

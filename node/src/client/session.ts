@@ -12,6 +12,7 @@ import { type Request, RequestFrame, type Response, ResponseFrame } from "@nexus
 import { messageOf, NexusError } from "../base/errors.ts";
 import { Silence } from "../base/silence.ts";
 import { grpcMessageBytesMax } from "../transport/ports.ts";
+import { areYouThere } from "../transport/question.ts";
 import { systemClock } from "../transport/system-clock.ts";
 import { decodeMessage, encodeMessage } from "../transport/wire-codec.ts";
 import { plainText } from "./problems.ts";
@@ -39,12 +40,6 @@ export interface SessionNeeds {
 const asTheyAre = (bytes: Buffer): Buffer => bytes;
 const decodeFrame = (bytes: Buffer): ResponseFrame => decodeMessage(ResponseFrame, bytes);
 
-/** Has an id that no call has; any box answers it at once, whatever it holds. */
-const areYouThere = encodeMessage(RequestFrame, {
-  requests: [
-    { id: 0, options: undefined, zone: "", op: { $case: "hasChunks" as const, value: { log: 0, addresses: [] } } },
-  ],
-});
 /** Bytes of one frame to aim at; a single larger request travels alone. */
 const frameBytesMax = 256 * 1024;
 
@@ -63,7 +58,7 @@ export class Session {
   #closed = false;
   readonly #silence = new Silence(systemClock, {
     owes: () => this.#pending.size > 0 && !this.#closed,
-    ask: () => void this.#stream?.write(areYouThere),
+    ask: (question) => void this.#stream?.write(encodeMessage(RequestFrame, areYouThere(question))),
     silent: () => this.#abandon(),
   });
 
@@ -210,7 +205,10 @@ export class Session {
     this.#silence.heard();
     for (const response of frame.responses) {
       const call = this.#pending.get(response.id);
-      if (!call) continue;
+      if (!call) {
+        this.#silence.answered(response.id);
+        continue;
+      }
       this.#pending.delete(response.id);
       call.done(response, undefined, true);
     }
