@@ -110,7 +110,7 @@ function buildNode(parts: Parts) {
       featureLevelOf: () => featureLevel,
       onFatal,
       applyTook: (seconds) => applySeconds.observe(seconds),
-      loopDelayMs: () => loop.recentMaxMs,
+      loopDelayMs: () => loop.recentLateMs,
     },
     { recovered: opened.groups.values(), corrupt: opened.corrupt },
   );

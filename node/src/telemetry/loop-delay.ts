@@ -4,7 +4,7 @@ import type { Clock, Timer } from "../base/clock.ts";
 /** The part of node's histogram that is used; values in nanoseconds. */
 export type DelayHistogram = Pick<
   ReturnType<typeof monitorEventLoopDelay>,
-  "enable" | "disable" | "reset" | "percentile" | "max"
+  "enable" | "disable" | "reset" | "percentile" | "max" | "count"
 >;
 
 export interface LoopDelayReading {
@@ -17,7 +17,7 @@ export interface LoopDelayReading {
 const resolutionMs = 10;
 /** Length of a window. */
 const windowMs = 1_000;
-/** Windows whose longest delay counts as recent. */
+/** Windows whose longest delays count as recent. */
 const recentWindows = 5;
 
 /**
@@ -29,8 +29,8 @@ export class LoopDelay {
   readonly #histogram: DelayHistogram;
   #timer: Timer | undefined;
   #last: LoopDelayReading = { p50Ms: 0, p99Ms: 0, maxMs: 0 };
-  /** Longest delays of the last windows, newest last. */
-  #recent: number[] = [];
+  /** The two longest delays of each of the last windows, newest last. */
+  #recent: number[][] = [];
 
   constructor(clock: Clock, histogram: DelayHistogram = monitorEventLoopDelay({ resolution: resolutionMs })) {
     this.#clock = clock;
@@ -54,9 +54,21 @@ export class LoopDelay {
     return this.#last;
   }
 
-  /** The longest delay of the last seconds, the running window included; what time-outs add. */
-  get recentMaxMs(): number {
-    return Math.max(toMs(this.#histogram.max), ...this.#recent);
+  /**
+   * The second longest delay of the last seconds, the running window included; what time-outs add. A single long one tells
+   * of a process that was stopped and goes on, not of a machine that is busy.
+   */
+  get recentLateMs(): number {
+    const delays = [...this.#recent.flat(), ...this.#longestTwo()];
+    return delays.sort((a, b) => b - a)[1] ?? 0;
+  }
+
+  #longestTwo(): number[] {
+    const { max, count } = this.#histogram;
+    if (count === 0) return [];
+    if (count === 1) return [toMs(max)];
+    // Between the ranks of the second longest and the one before it, safe from rounding.
+    return [toMs(max), toMs(this.#histogram.percentile((100 * (count - 1.5)) / count))];
   }
 
   #arm(): void {
@@ -64,7 +76,7 @@ export class LoopDelay {
       const { max } = this.#histogram;
       const at = (percent: number) => toMs(this.#histogram.percentile(percent));
       this.#last = { p50Ms: at(50), p99Ms: at(99), maxMs: toMs(max) };
-      this.#recent = [...this.#recent, this.#last.maxMs].slice(-recentWindows);
+      this.#recent = [...this.#recent, this.#longestTwo()].slice(-recentWindows);
       this.#histogram.reset();
       this.#arm();
     });

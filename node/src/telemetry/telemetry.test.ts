@@ -1,3 +1,4 @@
+import { createHistogram } from "node:perf_hooks";
 import { describe, expect, test } from "vitest";
 import type { Clock } from "../base/clock.ts";
 import { stillClock } from "../base/testing/still-clock.ts";
@@ -81,39 +82,49 @@ describe("the delay of the event loop", () => {
         return { cancel: () => timers.splice(timers.indexOf(fn), 1) };
       },
     };
-    const histogram = {
-      max: 0,
-      percentile: (percent: number) => (percent === 50 ? 10e6 : 40e6),
-      reset: () => {
-        histogram.max = 0;
-      },
-      enable: () => true,
-      disable: () => true,
+    const histogram = Object.assign(createHistogram(), { enable: () => true, disable: () => true });
+    const late = (...delaysMs: number[]) => {
+      for (const delayMs of delaysMs) histogram.record((10 + delayMs) * 1e6);
     };
-    return { delay: new LoopDelay(clock, histogram), histogram, pass: () => timers.shift()?.(), timers };
+    return { delay: new LoopDelay(clock, histogram), late, pass: () => timers.shift()?.(), timers };
   }
 
   test("is read per window, without the sampling period", () => {
-    const { delay, histogram, pass } = bench();
+    const { delay, late, pass } = bench();
     delay.start();
 
-    histogram.max = 210e6;
+    late(0, 0, 200);
     pass();
 
-    expect(delay.reading).toEqual({ p50Ms: 0, p99Ms: 30, maxMs: 200 });
+    const { p50Ms, p99Ms, maxMs } = delay.reading;
+    expect([p50Ms, p99Ms, maxMs].map(Math.round)).toEqual([0, 200, 200]);
   });
 
-  test("a long block counts as recent at once and is forgotten after five windows", () => {
-    const { delay, histogram, pass } = bench();
+  test("what time-outs add is the second longest, at once, and is forgotten after five windows", () => {
+    const { delay, late, pass } = bench();
     delay.start();
 
-    histogram.max = 510e6;
-    expect(delay.recentMaxMs).toBe(500);
+    late(0, 700, 500, 1, 2);
+    expect(Math.round(delay.recentLateMs)).toBe(500);
     for (let i = 0; i < 5; i++) pass();
-    expect(delay.recentMaxMs).toBe(500);
+    expect(Math.round(delay.recentLateMs)).toBe(500);
     pass();
 
-    expect(delay.recentMaxMs).toBe(0);
+    expect(delay.recentLateMs).toBe(0);
+  });
+
+  test("a process that was stopped once is not busy for it; two long delays, also of two windows, are", () => {
+    const { delay, late, pass } = bench();
+    delay.start();
+    for (let i = 0; i < 90; i++) late(i % 3);
+    late(1500);
+    expect(delay.recentLateMs).toBeLessThan(3);
+    pass();
+    expect(delay.recentLateMs).toBeLessThan(3);
+
+    late(300);
+
+    expect(Math.round(delay.recentLateMs)).toBe(300);
   });
 
   test("stops its timer", () => {
