@@ -1,7 +1,7 @@
 // `make cluster`: a cluster for trying things by hand; it prints how to use it and ends with Ctrl-C.
 import { makeImages } from "../../images/make.ts";
 import { readFlags } from "../../test/flags.ts";
-import { chooseProvider } from "./provider.ts";
+import { chooseProvider } from "./choose.ts";
 
 readFlags({
   command: "node e2e/cluster/main.ts",

@@ -2,8 +2,8 @@
 import { messageOf } from "@nexus-federation/node/base/errors.ts";
 import type { TestProject } from "vitest/node";
 import { type ImageName, makeImages } from "../../images/make.ts";
+import { chooseProvider } from "./choose.ts";
 import type { Cluster, ClusterFacts } from "./cluster.ts";
-import { chooseProvider } from "./provider.ts";
 
 export interface ClusterContext extends ClusterFacts {
   /** Names with tag of the product's images, loaded on every node. */

@@ -25,6 +25,26 @@ export interface Random {
   bytes(count: number): Uint8Array;
 }
 
+/** Calls `fn` once in every `periodMs`, counted from the end of the call before, until it is cancelled. */
+export function every(clock: Clock, periodMs: number, fn: () => void): Timer {
+  let timer: Timer | undefined;
+  let isOver = false;
+  const arm = (): void => {
+    timer = clock.after(periodMs, () => {
+      if (isOver) return;
+      fn();
+      if (!isOver) arm();
+    });
+  };
+  arm();
+  return {
+    cancel: () => {
+      isOver = true;
+      timer?.cancel();
+    },
+  };
+}
+
 /** Resolves after `delayMs`, or rejects with the signal's reason. */
 export function delay(clock: Clock, delayMs: number, signal?: AbortSignal): Promise<void> {
   return new Promise((resolve, reject) => {

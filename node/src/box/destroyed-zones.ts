@@ -1,6 +1,6 @@
 import { LogRecord } from "@nexus-federation/proto/records.ts";
 import { equalBytes } from "../base/bytes.ts";
-import type { Clock, Timer } from "../base/clock.ts";
+import { type Clock, every, type Timer } from "../base/clock.ts";
 import { isRefusal, type Refusal, refuse } from "../base/errors.ts";
 import type { Groups } from "../group/api.ts";
 import { systemLog } from "../tree/system-zone.ts";
@@ -33,7 +33,6 @@ export class DestroyedZones {
   readonly #underWay = new Set<number>();
   #timer: Timer | undefined;
   #isIdle = false;
-  #stopped = false;
 
   constructor(needs: DestroyedZonesNeeds) {
     this.#needs = needs;
@@ -43,14 +42,9 @@ export class DestroyedZones {
   }
 
   start(): void {
-    this.#timer = this.#needs.clock.after(lookMs, () => {
-      if (this.#stopped) return;
-      this.#look();
-      this.start();
-    });
+    this.#timer = every(this.#needs.clock, lookMs, () => this.#look());
   }
   stop(): void {
-    this.#stopped = true;
     this.#timer?.cancel();
   }
 

@@ -6,7 +6,7 @@
 // and aborts. That it will be given back is committed first, and under a fresh epoch: a former driver whose steps are
 // still under way finds them too old in every zone, and no epoch is ever used again.
 import type { RuleMap, ZoneRule } from "@nexus-federation/proto/records.ts";
-import type { Clock, Timer } from "../base/clock.ts";
+import { type Clock, every, type Timer } from "../base/clock.ts";
 import { type ErrorCode, errorKinds, isRefusal, type Refusal, refuse } from "../base/errors.ts";
 import type { Groups } from "../group/api.ts";
 import { systemLog } from "../tree/system-zone.ts";
@@ -32,23 +32,19 @@ export class Handover {
   #running: Promise<unknown> = Promise.resolve();
   #busy = 0;
   #timer: Timer | undefined;
-  #stopped = false;
 
   constructor(needs: HandoverNeeds) {
     this.#needs = needs;
   }
 
   start(): void {
-    this.#timer = this.#needs.clock.after(resumeMs, () => {
-      if (this.#stopped) return;
+    this.#timer = every(this.#needs.clock, resumeMs, () => {
       const leads = this.#needs.groups.view(systemLog)?.isLeader ?? false;
       const pending = this.#needs.source.system()?.pendingMap();
       if (leads && pending !== undefined && this.#busy === 0) void this.#serial(() => this.#drive());
-      this.start();
     });
   }
   stop(): void {
-    this.#stopped = true;
     this.#timer?.cancel();
   }
 

@@ -1,4 +1,4 @@
-import type { Clock, Timer } from "../base/clock.ts";
+import { type Clock, every, type Timer } from "../base/clock.ts";
 import { isRefusal } from "../base/errors.ts";
 import type { Groups } from "../group/api.ts";
 import { systemLog } from "../tree/system-zone.ts";
@@ -19,7 +19,6 @@ export class MemberReports {
   readonly #needs: { groups: Groups; ask: Ask; clock: Clock };
   #underWay = 0;
   #timer: Timer | undefined;
-  #stopped = false;
 
   constructor(needs: { groups: Groups; ask: Ask; clock: Clock }) {
     this.#needs = needs;
@@ -34,14 +33,9 @@ export class MemberReports {
   }
 
   start(): void {
-    this.#timer = this.#needs.clock.after(lookMs, () => {
-      if (this.#stopped) return;
-      this.#look();
-      this.start();
-    });
+    this.#timer = every(this.#needs.clock, lookMs, () => this.#look());
   }
   stop(): void {
-    this.#stopped = true;
     this.#timer?.cancel();
   }
 

@@ -1,6 +1,7 @@
+import { seededRandom } from "../base/seeded-random.ts";
 import type { MemoryFaults } from "../transport/memory-hub.ts";
 import type { Habits } from "./client.ts";
-import type { Draw } from "./draw.ts";
+import { Draw } from "./draw.ts";
 import * as make from "./makers.ts";
 import type { Plan, PlannedFault } from "./plan.ts";
 import type { Topology } from "./template.ts";
@@ -335,6 +336,7 @@ const byRest: ReadonlyMap<number, Kind> = new Map([
   [17, lostQuorum],
 ]);
 
-export function drawKind(draw: Draw, seed: number): Omit<Plan, "seed"> {
-  return (byRest.get(seed % every) ?? draw.weighted(weights))(draw);
+export function planOf(seed: number): Plan {
+  const draw = new Draw(seededRandom(seed * 2_654_435_761 + 97));
+  return { seed, ...(byRest.get(seed % every) ?? draw.weighted(weights))(draw) };
 }

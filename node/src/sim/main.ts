@@ -1,6 +1,7 @@
 import { writeFile } from "node:fs/promises";
 import { readFlags } from "../../../test/flags.ts";
-import { type Plan, planOf } from "./plan.ts";
+import { planOf } from "./kinds.ts";
+import type { Plan } from "./plan.ts";
 import { type RunResult, run } from "./run.ts";
 import { shrink } from "./shrink.ts";
 import { Violation } from "./violation.ts";

@@ -1,9 +1,6 @@
-import { seededRandom } from "../base/seeded-random.ts";
 import type { HostSettings } from "../group/settings.ts";
 import type { MemoryFaults } from "../transport/memory-hub.ts";
 import type { Habits } from "./client.ts";
-import { Draw } from "./draw.ts";
-import { drawKind } from "./kinds.ts";
 import type { Death } from "./process.ts";
 import type { Topology } from "./template.ts";
 import type { Moment } from "./triggers.ts";
@@ -68,9 +65,4 @@ export interface Plan {
   faults: PlannedFault[];
   /** At the end a quiet time is waited for, in which no witness may be asked. */
   calm: boolean;
-}
-
-export function planOf(seed: number): Plan {
-  const draw = new Draw(seededRandom(seed * 2_654_435_761 + 97));
-  return { seed, ...drawKind(draw, seed) };
 }

@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { planOf } from "./plan.ts";
+import { planOf } from "./kinds.ts";
 import { run } from "./run.ts";
 import { runSlice, sliceTimeoutMs } from "./slice.ts";
 

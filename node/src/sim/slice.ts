@@ -1,4 +1,4 @@
-import { planOf } from "./plan.ts";
+import { planOf } from "./kinds.ts";
 import { run } from "./run.ts";
 
 /** Of the slice of seeds that every test run takes; `npm run sim` goes further. NEXUS_SIM_SEEDS and _FROM ask for others. */

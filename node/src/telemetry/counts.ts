@@ -1,4 +1,4 @@
-import type { MetricDefinition } from "./metrics.ts";
+import type { MetricDefinition } from "./metric-definition.ts";
 
 /** One value of a metric's page, as prom-client's registry prints it. */
 interface Sample {

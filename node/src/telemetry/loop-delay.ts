@@ -1,5 +1,5 @@
 import { monitorEventLoopDelay } from "node:perf_hooks";
-import type { Clock, Timer } from "../base/clock.ts";
+import { type Clock, every, type Timer } from "../base/clock.ts";
 
 /** The part of node's histogram that is used; values in nanoseconds. */
 export type DelayHistogram = Pick<
@@ -40,7 +40,7 @@ export class LoopDelay {
   start(): void {
     if (this.#timer !== undefined) return;
     this.#histogram.enable();
-    this.#arm();
+    this.#timer = every(this.#clock, windowMs, () => this.#endWindow());
   }
 
   stop(): void {
@@ -71,15 +71,12 @@ export class LoopDelay {
     return [toMs(max), toMs(this.#histogram.percentile((100 * (count - 1.5)) / count))];
   }
 
-  #arm(): void {
-    this.#timer = this.#clock.after(windowMs, () => {
-      const { max } = this.#histogram;
-      const at = (percent: number) => toMs(this.#histogram.percentile(percent));
-      this.#last = { p50Ms: at(50), p99Ms: at(99), maxMs: toMs(max) };
-      this.#recent = [...this.#recent, this.#longestTwo()].slice(-recentWindows);
-      this.#histogram.reset();
-      this.#arm();
-    });
+  #endWindow(): void {
+    const { max } = this.#histogram;
+    const at = (percent: number) => toMs(this.#histogram.percentile(percent));
+    this.#last = { p50Ms: at(50), p99Ms: at(99), maxMs: toMs(max) };
+    this.#recent = [...this.#recent, this.#longestTwo()].slice(-recentWindows);
+    this.#histogram.reset();
   }
 }
 

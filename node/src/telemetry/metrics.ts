@@ -5,19 +5,7 @@
 
 import { collectDefaultMetrics, Gauge, Registry } from "prom-client";
 import { CountFamily, DistributionFamily } from "./counts.ts";
-
-export type MetricKind = "counter" | "gauge" | "histogram";
-
-export interface MetricDefinition {
-  name: string;
-  kind: MetricKind;
-  help: string;
-  /** Unit of the value: seconds, bytes, or what is counted. */
-  unit: string;
-  labels: readonly string[];
-  /** Histograms only; upper bounds in the unit. */
-  buckets?: readonly number[];
-}
+import type { MetricDefinition } from "./metric-definition.ts";
 
 /** From an NVMe flush to a stalled disk. */
 const diskSeconds = [0.00005, 0.0001, 0.0002, 0.0005, 0.001, 0.002, 0.005, 0.01, 0.05, 0.1, 0.5, 1, 5];

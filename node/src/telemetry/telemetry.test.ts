@@ -4,7 +4,8 @@ import type { Clock } from "../base/clock.ts";
 import { stillClock } from "../base/testing/still-clock.ts";
 import { createLogger, roomLog } from "./log.ts";
 import { LoopDelay } from "./loop-delay.ts";
-import { createMetrics, type MetricDefinition, metricList } from "./metrics.ts";
+import type { MetricDefinition } from "./metric-definition.ts";
+import { createMetrics, metricList } from "./metrics.ts";
 
 const definitions: MetricDefinition[] = Object.values(metricList);
 

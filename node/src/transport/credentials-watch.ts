@@ -1,4 +1,4 @@
-import type { Clock, Timer } from "../base/clock.ts";
+import { type Clock, every, type Timer } from "../base/clock.ts";
 import { messageOf } from "../base/errors.ts";
 import { type Credentials, readCredentials, secureContextOf } from "./credentials.ts";
 
@@ -35,11 +35,7 @@ export class WatchedCredentials {
   }
 
   start(): void {
-    this.#timer ??= this.#clock.after(lookEveryMs, () => {
-      this.#timer = undefined;
-      this.look();
-      this.start();
-    });
+    this.#timer ??= every(this.#clock, lookEveryMs, () => this.look());
   }
 
   stop(): void {

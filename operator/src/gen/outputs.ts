@@ -1,7 +1,8 @@
 // Everything that is made from the schemas and tables of the code. Written by `npm run gen`, compared by a test.
 import { readFileSync } from "node:fs";
 import { resolve } from "node:path";
-import { type MetricDefinition, metricList } from "@nexus-federation/node/telemetry/metrics.ts";
+import type { MetricDefinition } from "@nexus-federation/node/telemetry/metric-definition.ts";
+import { metricList } from "@nexus-federation/node/telemetry/metrics.ts";
 import { parse, stringify } from "yaml";
 import { type KindInfo, kindNames, kinds } from "../api/kinds.ts";
 import { runtimeMetricList } from "../runtime/metrics.ts";

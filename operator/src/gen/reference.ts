@@ -1,5 +1,5 @@
 import { errorCodes, errorKinds } from "@nexus-federation/node/base/errors.ts";
-import type { MetricDefinition } from "@nexus-federation/node/telemetry/metrics.ts";
+import type { MetricDefinition } from "@nexus-federation/node/telemetry/metric-definition.ts";
 import { conditionTypes } from "../api/conditions.ts";
 import { apiVersion, type KindInfo, kindNames, kinds } from "../api/kinds.ts";
 import { cell, generatedMark } from "./page.ts";
