@@ -7,6 +7,7 @@ import type { ObservedWorkload } from "../../planner/observed.ts";
 import type { KubeClient } from "../../runtime/api.ts";
 import { Applier } from "../../runtime/applier.ts";
 import { deepFreeze } from "../../runtime/frozen.ts";
+import { KubeError } from "../../runtime/kube-error.ts";
 import type { KubeObject } from "../../runtime/objects.ts";
 import { needs } from "../../runtime/testing/needs.ts";
 import { AuthorityRotation } from "./authority-rotation.ts";
@@ -59,7 +60,10 @@ class World {
   }
 
   get = async (_type: unknown, { name }: { name: string }) => this.secrets.get(name);
-  create = async (_type: unknown, object: KubeObject) => this.#keep(object);
+  create = async (_type: unknown, object: KubeObject) => {
+    if (this.secrets.has(object.metadata.name)) throw new KubeError("ALREADY_EXISTS", "it exists", { status: 409 });
+    return this.#keep(object);
+  };
   apply = async (_type: unknown, object: KubeObject) => this.#keep(object);
   patch = async (_type: unknown, { name }: { name: string }, patch: Record<string, unknown>) =>
     this.#keep(merged(this.secrets.get(name), patch) as KubeObject);
@@ -180,4 +184,20 @@ test("asked to introduce, it stays with both until it is asked to finish", async
   }
 
   expect(world.authorities("a")).toBe(1);
+});
+
+test("a Secret that was deleted in the middle of a rotation is put back as it was, and the rotation goes on", async () => {
+  const world = await started();
+  world.ask("introduce");
+  await world.round();
+  const before = world.secrets.get(authorityName)!["data"];
+  world.secrets.delete(authorityName);
+
+  await world.round();
+
+  expect(world.secrets.get(authorityName)!["data"]).toEqual(before);
+  expect(world.events).toEqual(["Introduced", "Restored"]);
+  world.restart();
+  await world.round();
+  expect(world.authorities("a")).toBe(2);
 });

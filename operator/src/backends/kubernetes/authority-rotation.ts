@@ -39,7 +39,8 @@ export class AuthorityRotation {
     const secret = view.secrets.get(authorityName);
     const asked = secret?.metadata.annotations?.[rotateAuthorityAnnotation];
     const { authority } = this.#needs.identities;
-    if (secret === undefined || (asked === undefined && authority.phase === "steady")) return;
+    if (secret === undefined) return this.#restore();
+    if (asked === undefined && authority.phase === "steady") return;
     const trust = await authority.open();
     if (trust.phase === "steady") {
       if (asked === "false") return;
@@ -58,6 +59,13 @@ export class AuthorityRotation {
     }
     await authority.finish(rotateAuthorityAnnotation);
     return this.#did(secret, "Rotated", "The former certificate authority is trusted no more.");
+  }
+
+  /** Another authority in its place would cut the boxes off from each other until all have read theirs. */
+  async #restore(): Promise<void> {
+    const restored = await this.#needs.identities.authority.restore();
+    if (restored === undefined) return;
+    this.#did(restored, "Restored", "The Secret of the certificate authority was deleted and is there again.");
   }
 
   /** Boxes that have not shown yet that they have what this phase gives them. */

@@ -77,6 +77,25 @@ export class AuthorityStore {
     return trustOf(this.#held);
   }
 
+  /** Puts back the Secret that somebody deleted; undefined when it is there or nothing is known of it here. */
+  async restore(): Promise<KubeObject | undefined> {
+    const held = this.#held;
+    if (held === undefined) return undefined;
+    const { issuer, next, former } = held;
+    const texts = {
+      ...(await issuer.texts()),
+      ...(next && prefixed(await next.texts())),
+      ...(former && { [formerKeys.ca]: former.ca, [formerKeys.crl]: former.crl }),
+    };
+    try {
+      return await this.#needs.client.create(resourceTypes.secret, this.#secretWith(texts));
+    } catch (error) {
+      // The view may be older than the Secret.
+      if (isKubeError(error, "ALREADY_EXISTS")) return undefined;
+      throw error;
+    }
+  }
+
   /** A second authority, trusted from now on. */
   async introduce(): Promise<void> {
     const held = this.#held ?? (await this.#read());
@@ -143,14 +162,18 @@ export class AuthorityStore {
   }
 
   async #newSecret(): Promise<KubeObject> {
-    const { clock, namespace, federation } = this.#needs;
-    const authority = await Authority.create(federation, clock.wallMs());
+    const authority = await Authority.create(this.#needs.federation, this.#needs.clock.wallMs());
+    return this.#secretWith({ ...(await authority.texts()) });
+  }
+
+  #secretWith(texts: Readonly<Record<string, string>>): KubeObject {
+    const { namespace, federation } = this.#needs;
     return {
       apiVersion: "v1",
       kind: "Secret",
       metadata: { name: authorityName, namespace, labels: labelsOf(federation) },
       type: "Opaque",
-      data: encoded({ ...(await authority.texts()) }),
+      data: encoded(texts),
     };
   }
 
