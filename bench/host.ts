@@ -1,5 +1,6 @@
 // Puts through the multi-Raft host alone: one process, two full members and a witness, real log files and RocksDB, the
-// in-memory network. Prints only. Run: node bench/host.ts [clients ...]
+// in-memory network. Prints only. Run: node bench/host.ts [--groups N] [clients ...]
+import { parseArgs } from "node:util";
 import type { Command } from "@nexus-federation/proto/command.ts";
 import type { GroupHost } from "../node/src/group/host.ts";
 import { systemRandom } from "../node/src/transport/system-clock.ts";
@@ -26,23 +27,27 @@ function command(path: string): Command {
   return { requestId: Buffer.from(systemRandom.bytes(16)), requestTimeMs: 0, principal: "", logTimeMs: 0, operation };
 }
 
-function propose(host: GroupHost, what: Command): Promise<boolean> {
+function propose(host: GroupHost, log: number, what: Command): Promise<boolean> {
   return new Promise((resolve) =>
-    host.propose(1, { command: what, timeoutMs: 5_000, done: (outcome) => resolve(outcome.kind === "applied") }),
+    host.propose(log, { command: what, timeoutMs: 5_000, done: (outcome) => resolve(outcome.kind === "applied") }),
   );
 }
 
-async function measure(host: GroupHost, clients: number): Promise<void> {
+/** `leaders[i]` leads log i + 1; puts go to all logs in turn. */
+async function measure(leaders: readonly GroupHost[], clients: number): Promise<void> {
   let running = true;
   let count = 0;
   let failed = 0;
   const latencies: number[] = [];
+  let turn = 0;
   const client = (id: number) => {
     if (!running) return;
+    const at = turn++ % leaders.length;
+    const [host, log] = [leaders[at]!, at + 1];
     const begun = performance.now();
     const what = command(`/c${id % 16}/f${count % 1000}`);
-    what.requestTimeMs = host.view(1)?.logTimeMs ?? 0;
-    host.propose(1, {
+    what.requestTimeMs = host.view(log)?.logTimeMs ?? 0;
+    host.propose(log, {
       command: what,
       timeoutMs: 5_000,
       done: (outcome) => {
@@ -68,20 +73,28 @@ async function measure(host: GroupHost, clients: number): Promise<void> {
   await sleep(200);
 }
 
-async function main(): Promise<void> {
+async function main(groups: number, clientCounts: readonly number[]): Promise<void> {
   const pair = await startPair();
-  const leader = await pair.group(1);
   const own = {
     ...command("/"),
     requestId: Buffer.alloc(0),
     operation: { op: { $case: "own" as const, value: ownAll } },
   };
-  while (!(await propose(leader, own)));
-  for (const clients of process.argv.slice(2).map(Number)) await measure(leader, clients);
+  const leaders: GroupHost[] = [];
+  for (let log = 1; log <= groups; log++) {
+    const leader = await pair.group(log);
+    while (!(await propose(leader, log, own)));
+    leaders.push(leader);
+  }
+  for (const clients of clientCounts) await measure(leaders, clients);
   pair.remove();
 }
 
 const ownAll = { pattern: "/**", exclusions: [], epoch: 1 };
-if (process.argv.length === 2) process.argv.push("1", "64", "256");
-await main();
+const { values, positionals } = parseArgs({
+  options: { groups: { type: "string", default: "1" } },
+  allowPositionals: true,
+});
+const counts = positionals.length > 0 ? positionals.map(Number) : [1, 64, 256];
+await main(Number(values.groups), counts);
 process.exit(0);

@@ -16,6 +16,7 @@ const { flags } = readFlags({
     clients: { about: "clients that wait for their answers", count: 64 },
     seconds: { about: "length of the profile", count: 5 },
     out: { about: "where the .cpuprofile files go", value: "FOLDER", default: "profiles" },
+    groups: { about: "zones /g0/** ... that the load is spread over; 0: the one that there is", count: 0, least: 0 },
     dir: { about: "profiles the federation that runs there already", value: "FOLDER" },
     top: { about: "functions that are printed", count: 40 },
   },
@@ -110,6 +111,7 @@ async function profileBoxes(ours: Ours): Promise<void> {
   mkdirSync(out, { recursive: true });
   const ms = flags.seconds * 1000;
   const load = ["bench/client.ts", "--dir", ours.folder, "--mode", flags.mode, "--clients", `${flags.clients}`];
+  load.push("--groups", `${flags.groups}`);
   const seconds = (warmupMs + 3 * (ms + 1500)) / 1000;
   const client = spawn(process.execPath, [...load, "--seconds", String(seconds)], {
     cwd: resolve(import.meta.dirname, ".."),

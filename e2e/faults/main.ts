@@ -14,8 +14,8 @@ const { flags } = readFlags({
   command: "npm run faults --",
   about:
     "Federations of real processes under faults; every history is judged by two checkers. About two hours in all. Root is\n" +
-    "needed for networks, disks and clocks of their own; what cannot be had is skipped and says why. Ctrl-C ends it and\n" +
-    "removes what it made.",
+    "needed for networks and disks of their own; without it partitions are made by TCP proxies, and what cannot be had is\n" +
+    "skipped and says why. Ctrl-C ends it and removes what it made.",
   flags: {
     only: { about: "scenarios whose names begin so (below); else all", value: "NAME,..." },
     kills: { about: "leaders struck, and switchovers made, by each scenario that counts them", count: 100 },
@@ -26,13 +26,16 @@ const { flags } = readFlags({
       value: "FOLDER",
       default: ".nexus-faults",
     },
+    proxies: { about: "cuts with TCP proxies, as without root, instead of network namespaces" },
     again: { about: "runs it again" },
     json: { about: "the results as JSON lines on stdout" },
   },
   more: scenarios.map(({ name, about }) => `  ${name.padEnd(26)}${about}`).join("\n"),
 });
 
-const settings = { kills: flags.kills, minutes: flags.minutes, seed: flags.seed };
+const { kills, minutes, seed, proxies } = flags;
+// Left out when it is not said: results of former runs count on.
+const settings = { kills, minutes, seed, ...(proxies ? { proxies } : {}) };
 const prefixes = flags.only?.split(",");
 const chosen = scenarios.filter(({ name }) => !prefixes || prefixes.some((prefix) => name.startsWith(prefix)));
 if (chosen.length === 0) fail(`no scenario's name begins with ${flags.only}; see --help`);
@@ -72,7 +75,7 @@ async function runOne(scenario: Scenario, heading: string): Promise<Result | und
     process.stderr.write(process.stderr.isTTY ? `\r\x1b[K${heading}: ${text}` : `${heading}: ${text}\n`);
   };
   const random = seededRandom(settings.seed);
-  const run: Run = { ...settings, random, folder, progress, stopped: stopping.signal };
+  const run: Run = { ...settings, proxies, random, folder, progress, stopped: stopping.signal };
   const found = await scenario.run(run).catch((error): Finding => ({ figures: {}, wrong: [messageOf(error)] }));
   if (process.stderr.isTTY) process.stderr.write("\r\x1b[K");
   if (stopping.signal.aborted) return undefined;

@@ -7,7 +7,7 @@ export interface Result extends Finding {
   /** passed | failed | skipped (then `wrong` says why). */
   verdict: "passed" | "failed" | "skipped";
   /** Settings that it was run with; a result counts for the same ones only. */
-  settings: { kills: number; minutes: number; seed: number };
+  settings: { kills: number; minutes: number; seed: number; proxies?: boolean };
   /** ISO time of its end. */
   at: string;
   tookMs: number;

@@ -4,7 +4,7 @@
 // it, scenarios (scenarios/) bring both together; main.ts runs them one after the other and keeps a line for each.
 import type { Random } from "@nexus-federation/node/base/clock.ts";
 import type { Federation } from "../harness/federation.ts";
-import type { Network } from "../harness/network.ts";
+import type { Partitions } from "../harness/partitions.ts";
 
 export interface Run {
   /** Leaders that are struck, and switchovers that are made, in each scenario that counts them. */
@@ -15,6 +15,8 @@ export interface Run {
   random: Random;
   /** Of its own, for histories. */
   folder: string;
+  /** Cuts with TCP proxies though network namespaces could be had. */
+  proxies: boolean;
   /** Shows how far it is. */
   progress(text: string): void;
   /** Aborted by Ctrl-C: scenarios end at their next step. */
@@ -35,11 +37,11 @@ export interface Scenario {
   run(run: Run): Promise<Finding | string>;
 }
 
-/** A federation with each box in a network of its own where this machine lets us, else on loopback. */
+/** A federation whose boxes can be cut off from each other where this machine lets us. */
 export interface World {
   federation: Federation;
   /** Why there is none, as a sentence. */
-  network: Network | string;
+  network: Partitions | string;
   random: Random;
 }
 

@@ -8,17 +8,19 @@ import { expect, test } from "vitest";
 import { skipFor } from "../harness/skip.ts";
 import type { Run } from "./scenario.ts";
 import { underStrikes } from "./scenarios/histories.ts";
+import { deeds } from "./strikes/deeds.ts";
 import { partitions } from "./strikes/partitions.ts";
 import { kill, stop } from "./strikes/processes.ts";
 import type { Strike } from "./strikes/strike.ts";
 
 const roundsOfEach = 2;
 
-async function judged(strike: Strike) {
+async function judged(strike: Strike, proxies = false) {
   const folder = mkdtempSync(join(tmpdir(), "nexus-slice-"));
   const seed = 7;
   const { signal } = new AbortController();
-  const run: Run = { kills: 0, minutes: 0, random: seededRandom(seed), folder, progress: () => {}, stopped: signal };
+  const random = seededRandom(seed);
+  const run: Run = { kills: 0, minutes: 0, proxies, random, folder, progress: () => {}, stopped: signal };
   try {
     return await underStrikes(run, strike, (rounds) => rounds >= roundsOfEach);
   } finally {
@@ -27,11 +29,19 @@ async function judged(strike: Strike) {
 }
 
 const leaderOnly = partitions.find((strike) => strike.name === "partition-leader")!;
+const oneWay = partitions.find((strike) => strike.name === "partition-one-way")!;
+const transfer = deeds.find((strike) => strike.name === "deed-transfer")!;
 
-test.for([kill, stop, leaderOnly])(
-  "$about: every load's history has an order that explains it",
-  async (strike, context) => {
-    const found = await judged(strike);
+test.for([
+  { strike: kill },
+  { strike: stop },
+  { strike: leaderOnly },
+  { strike: oneWay, proxies: true },
+  { strike: transfer },
+])(
+  "$strike.about (proxies: $proxies): every load's history has an order that explains it",
+  async ({ strike, proxies }, context) => {
+    const found = await judged(strike, proxies);
     if (typeof found === "string") return skipFor(context, found);
     console.log(`${strike.name}: ${JSON.stringify(found.figures)}`);
     expect(found.wrong).toEqual([]);

@@ -1,30 +1,39 @@
 import { Federation } from "../harness/federation.ts";
 import { Network } from "../harness/network.ts";
+import type { Partitions } from "../harness/partitions.ts";
+import { Proxies } from "../harness/proxies.ts";
 import { until } from "../harness/run.ts";
 import { boxes, type Run, type World } from "./scenario.ts";
 
 /** What a scenario prepares before the boxes start. */
 export interface Preparation {
+  /** Instead of examples/quickstart.yaml. */
+  yaml?: string;
+  /** All that it declares. Default: two data boxes and a witness. */
+  boxes?: readonly string[];
   /** Put before the command line of each box; it must become that command. */
   command?: (box: string, federation: Federation) => string[];
   /** When the folder is there and nothing runs. */
   before?: (federation: Federation) => unknown;
 }
 
-/** Two data boxes and a witness. */
+/** Two data boxes and a witness, unless the preparation says otherwise. */
 export async function openWorld(run: Run, preparation: Preparation = {}): Promise<World> {
-  const network = Network.open();
+  const network = networkFor(run);
   const federation = await Federation.up({
-    example: "quickstart.yaml",
+    ...(preparation.yaml === undefined ? { example: "quickstart.yaml" } : { yaml: preparation.yaml }),
     before: async (made) => {
-      for (const box of boxes) {
+      for (const box of preparation.boxes ?? boxes) {
         const more = preparation.command?.(box, made) ?? [];
         if (typeof network !== "string") {
           const { host, command } = network.place(box);
           made.places.set(box, { host, command: [...command, ...more] });
         } else if (more.length > 0) made.places.set(box, { host: "127.0.0.1", command: more });
       }
-      if (typeof network !== "string") made.atEnd(() => network.close());
+      if (typeof network !== "string") {
+        made.atEnd(() => network.close());
+        await network.ready(made.folder.ports);
+      }
       await preparation.before?.(made);
     },
   }).catch((error) => {
@@ -32,6 +41,12 @@ export async function openWorld(run: Run, preparation: Preparation = {}): Promis
     throw error;
   });
   return { federation, network, random: run.random };
+}
+
+/** Namespaces lose packets as networks do; proxies need no root. */
+function networkFor({ proxies }: Run): Partitions | string {
+  const network = proxies ? "" : Network.open();
+  return typeof network === "string" ? Proxies.open() : network;
 }
 
 const wholeMsMax = 90_000;

@@ -5,10 +5,8 @@
 // connections in use included. Needs root and iproute2, nothing else.
 import { execFileSync } from "node:child_process";
 import { readdirSync } from "node:fs";
+import { outside, type Partitions } from "./partitions.ts";
 import { isAlive } from "./run.ts";
-
-/** This process and whatever it starts outside of namespaces: clients and the supervisor. */
-export const outside = "outside";
 
 const nowhere = "02:00:00:00:de:ad";
 /** Of 198.18.0.0/15, which is set aside for tests of networks: 198.18.N.0/24 is ours when nobody has it. */
@@ -19,7 +17,7 @@ function ip(...args: string[]): string {
   return execFileSync("ip", args, { encoding: "utf8", stdio: ["ignore", "pipe", "pipe"] });
 }
 
-export class Network {
+export class Network implements Partitions {
   readonly #name: string;
   readonly #subnet: string;
   /** Last byte of the address of each. */
@@ -50,7 +48,6 @@ export class Network {
     }
   }
 
-  /** Makes the namespace on first use. The command runs what follows it there, as the same process. */
   place(box: string): { host: string; command: string[] } {
     let host = this.#hosts.get(box);
     if (host === undefined) {
@@ -82,19 +79,18 @@ export class Network {
     ip("-n", namespace, "link", "set", "lo", "up");
   }
 
-  /** All boxes that have a place, and the outside. */
+  async ready(): Promise<void> {}
+
   everyoneBut(name: string): string[] {
     return [...this.#hosts.keys()].filter((each) => each !== name);
   }
 
-  /** What `from` sends to `to` is lost from now on. */
   cut(from: string, to: string): void {
     if (this.#cuts.has(`${from} ${to}`)) return;
     this.#neighbour(from, "replace", to, ["lladdr", nowhere, "nud", "permanent"]);
     this.#cuts.add(`${from} ${to}`);
   }
 
-  /** Both directions between each of `some` and each of `others`. */
   split(some: readonly string[], others: readonly string[]): void {
     for (const one of some) {
       for (const other of others) {

@@ -2,6 +2,7 @@ import type { Scenario } from "../scenario.ts";
 import { certificates } from "../strikes/certificates.ts";
 import { clockJumps } from "../strikes/clocks.ts";
 import { corruption } from "../strikes/corruption.ts";
+import { deeds } from "../strikes/deeds.ts";
 import { fullDisk, slowDisk } from "../strikes/disks.ts";
 import { partitions } from "../strikes/partitions.ts";
 import { kill, stop } from "../strikes/processes.ts";
@@ -18,6 +19,8 @@ export const scenarios: Scenario[] = [
   ...switchovers,
   elections,
   idleConnections,
-  ...[kill, stop, ...partitions, fullDisk, slowDisk(), corruption, clockJumps, certificates].map(historyScenario),
+  ...[kill, stop, ...partitions, fullDisk, slowDisk(), corruption, clockJumps, certificates, ...deeds].map(
+    historyScenario,
+  ),
   soak,
 ];

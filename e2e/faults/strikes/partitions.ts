@@ -1,8 +1,12 @@
-import type { Network } from "../../harness/network.ts";
+import type { Partitions } from "../../harness/partitions.ts";
 import { boxes, pick, type World, witnessBox } from "../scenario.ts";
 import type { Strike } from "./strike.ts";
 
-function partition(name: string, about: string, cut: (world: World, network: Network) => Promise<void> | void): Strike {
+function partition(
+  name: string,
+  about: string,
+  cut: (world: World, network: Partitions) => Promise<void> | void,
+): Strike {
   return {
     name: `partition-${name}`,
     about,
