@@ -1,11 +1,12 @@
 // Opens sessions: TLS 1.3 to any box of the federation (the certificate's name decides, not the address), or plaintext
-// on loopback; the bearer token travels as metadata.
+// on loopback; the bearer token travels as metadata, or in the first frame.
 
 import * as grpc from "@grpc/grpc-js";
 import { channelOptions, credentialsToFederation } from "../transport/channel.ts";
 import { bearer } from "./checks.ts";
 import { connectionError } from "./problems.ts";
 import { Session } from "./session.ts";
+import { openSessionSocket } from "./session-socket.ts";
 import type { ClientSettings } from "./types.ts";
 
 const connectTimeoutMs = 3000;
@@ -14,10 +15,14 @@ export function connector(settings: ClientSettings): (endpoint: string) => Promi
   const credentials = credentialsOf(settings);
   const metadata = new grpc.Metadata();
   if (settings.token) metadata.set("authorization", bearer(settings.token));
+  const { federation, ca, cert: certificate, key, token = "" } = settings;
   return async (endpoint) => {
+    const address = settings.dial?.(endpoint) ?? endpoint;
+    const target = { trust: { ca, certificate, key }, federation, endpoint: address };
     const session = new Session({
       endpoint,
-      address: settings.dial?.(endpoint) ?? endpoint,
+      address,
+      frames: ca === undefined ? undefined : (timeoutMs) => openSessionSocket(target, { token, timeoutMs }),
       credentials,
       channelOptions,
       metadata,

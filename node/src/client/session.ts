@@ -1,12 +1,6 @@
 // One multiplexed stream to one box. Why not one RPC a call: a grpc-js unary costs ten times the message. Everything
 // called in one turn of the event loop leaves as one frame, and answers come back in frames in any order.
-import {
-  type ChannelCredentials,
-  type ChannelOptions,
-  type ClientDuplexStream,
-  connectivityState,
-  type Metadata,
-} from "@grpc/grpc-js";
+import { type ChannelCredentials, type ChannelOptions, connectivityState, type Metadata } from "@grpc/grpc-js";
 import { FilesClient, FilesService } from "@nexus-federation/proto/files.ts";
 import { type Request, RequestFrame, type Response, ResponseFrame } from "@nexus-federation/proto/request.ts";
 import { messageOf, NexusError } from "../base/errors.ts";
@@ -16,6 +10,7 @@ import { areYouThere } from "../transport/question.ts";
 import { systemClock } from "../transport/system-clock.ts";
 import { decodeMessage, encodeMessage } from "../transport/wire-codec.ts";
 import { plainText } from "./problems.ts";
+import type { SessionStream } from "./session-socket.ts";
 
 /**
  * Exactly one of response and broken is given; ZONE_UNAVAILABLE may pass, other codes are the box's last word. `sent`
@@ -35,6 +30,8 @@ export interface SessionNeeds {
   credentials: ChannelCredentials;
   channelOptions: ChannelOptions;
   metadata: Metadata;
+  /** The stream without gRPC; undefined when the box has none. Rejects with what is wrong with the connection. */
+  frames?: ((timeoutMs: number) => Promise<SessionStream | undefined>) | undefined;
 }
 
 const asTheyAre = (bytes: Buffer): Buffer => bytes;
@@ -47,9 +44,10 @@ export class Session {
   readonly endpoint: string;
   readonly rpc: FilesClient;
   readonly metadata: Metadata;
+  readonly #frames: SessionNeeds["frames"];
   /** Called once when the stream ended for whatever reason. */
   onClosed: (reason: NexusError) => void = () => {};
-  #stream: ClientDuplexStream<Buffer, ResponseFrame> | undefined;
+  #stream: SessionStream | undefined;
   #pending = new Map<number, Pending>();
   #queue: Request[] = [];
   #queueBytes = 0;
@@ -65,6 +63,7 @@ export class Session {
   constructor(needs: SessionNeeds) {
     this.endpoint = needs.endpoint;
     this.metadata = needs.metadata;
+    this.#frames = needs.frames;
     this.rpc = new FilesClient(needs.address, needs.credentials, needs.channelOptions);
   }
 
@@ -80,7 +79,18 @@ export class Session {
   }
 
   /** Connects, or rejects with what is wrong (refused certificate, nobody listens, no answer in time). */
-  open(timeoutMs: number): Promise<void> {
+  async open(timeoutMs: number): Promise<void> {
+    try {
+      const frames = await this.#frames?.(timeoutMs);
+      if (frames !== undefined) return this.#begin(frames);
+    } catch (why) {
+      this.close("not connected");
+      throw why;
+    }
+    return this.#openCall(timeoutMs);
+  }
+
+  #openCall(timeoutMs: number): Promise<void> {
     const deadline = Date.now() + timeoutMs;
     const channel = this.rpc.getChannel();
     return new Promise((resolve, reject) => {
@@ -90,7 +100,8 @@ export class Session {
           return channel.watchConnectivityState(state, deadline, look);
         }
         if (state === connectivityState.READY) {
-          this.#begin();
+          const { path } = FilesService.session;
+          this.#begin(this.rpc.makeBidiStreamRequest(path, asTheyAre, decodeFrame, this.metadata));
           return resolve();
         }
         this.#whyNot(late, deadline).then((why) => {
@@ -102,9 +113,7 @@ export class Session {
     });
   }
 
-  #begin(): void {
-    const { path } = FilesService.session;
-    const stream = this.rpc.makeBidiStreamRequest(path, asTheyAre, decodeFrame, this.metadata);
+  #begin(stream: SessionStream): void {
     stream.on("data", (frame: ResponseFrame) => this.#receive(frame));
     stream.on("error", (cause: Error) => this.close(plainText(messageOf(cause)), refusedWith(cause)));
     stream.on("end", () => this.close("the box ended the stream"));

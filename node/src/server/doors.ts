@@ -8,6 +8,7 @@ import type { BoxApi } from "../box/api.ts";
 import { decodeUploadFrame, encodeDownloadFrame } from "../transport/content-frames.ts";
 import { peerIdentity } from "../transport/credentials.ts";
 import { Listener, type ListenerSettings } from "../transport/listener.ts";
+import { sessionProtocol } from "../transport/session-frames.ts";
 import { callIdentity } from "../transport/sessions.ts";
 import { systemClock } from "../transport/system-clock.ts";
 import { decodeMessage, encodeMessage } from "../transport/wire-codec.ts";
@@ -17,6 +18,7 @@ import { filesDoor, locksDoor } from "./files-door.ts";
 import { httpDoor } from "./http-door.ts";
 import { LockWaiters } from "./lock-waiters.ts";
 import { withPageTokens } from "./page-tokens.ts";
+import { acceptSessions } from "./session-socket.ts";
 
 /** The generated service, with codecs of their own for the stream of many requests and for content. */
 const filesService = {
@@ -67,6 +69,7 @@ export async function clientDoors(
   listener.grpc.addService(filesService, { ...filesDoor(grpcNeeds) });
   listener.grpc.addService(LocksService, { ...locksDoor(grpcNeeds) });
   listener.grpc.addService(AdminService, { ...adminDoor({ ...grpcNeeds, audit: needs.audit }) });
+  listener.onFrames(sessionProtocol, acceptSessions({ ...grpcNeeds, clock: systemClock }));
   const close = () => {
     lockWaiters.close();
     return http.close();

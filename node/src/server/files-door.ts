@@ -39,8 +39,11 @@ export function filesDoor(needs: FilesDoorNeeds): FilesServer {
   const { box } = needs;
   return {
     session(stream) {
-      withCaller(needs, stream, breakOff(stream), (caller) => {
-        new SessionDoor({ box, caller, stream, defer: needs.defer, lockWaiters: needs.lockWaiters }).start();
+      const { defer, lockWaiters } = needs;
+      const breakStream = breakOff(stream);
+      const refuse = (refusal: Refusal) => breakStream(grpcError(refusal));
+      withCaller(needs, stream, breakStream, (caller) => {
+        new SessionDoor({ box, caller, stream, refuse, defer, lockWaiters }).start();
       });
     },
     call(call, done) {

@@ -5,7 +5,7 @@ import { type Refusal, refuse } from "../base/errors.ts";
 import type { BoxApi, Caller } from "../box/api.ts";
 import { noOptions } from "../box/ask.ts";
 import { VirtualClock } from "../group/testing/virtual-clock.ts";
-import { refusedResponse } from "./callers.ts";
+import { grpcError, refusedResponse } from "./callers.ts";
 import { LockWaiters, vanishedGraceMs } from "./lock-waiters.ts";
 import { SessionDoor, sessionInFlightMax, untakenBytesMax } from "./session-door.ts";
 
@@ -47,7 +47,8 @@ function door(who: Caller = caller) {
   new SessionDoor({
     box,
     caller: who,
-    stream: stream as unknown as ConstructorParameters<typeof SessionDoor>[0]["stream"],
+    stream,
+    refuse: (refusal) => void stream.emit("error", grpcError(refusal)),
     defer: (fn) => void later.push(fn),
     lockWaiters,
   }).start();

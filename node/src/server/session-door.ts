@@ -1,9 +1,8 @@
-import type { ServerDuplexStream } from "@grpc/grpc-js";
 import type { Request, RequestFrame, Response, ResponseFrame } from "@nexus-federation/proto/request.ts";
 import { type Refusal, refuse } from "../base/errors.ts";
 import type { BoxApi, Caller } from "../box/api.ts";
 import { waitsForLock } from "../box/operations.ts";
-import { grpcError, ownOptions, refusedResponse } from "./callers.ts";
+import { ownOptions, refusedResponse } from "./callers.ts";
 import type { LockWaiters } from "./lock-waiters.ts";
 
 /** Requests of one stream that may wait for answers at once; the next one is refused with OVERLOADED. */
@@ -22,11 +21,33 @@ export const untakenBytesMax = 64 * 1024 * 1024;
 /** Weight of one answer frame to aim at. */
 const frameBytesMax = 512 * 1024;
 
+/** The stream as the door uses it: a call of grpc-js, or a SessionSocket. */
+export interface RequestStream {
+  on(event: "data", listener: (frame: RequestFrame) => void): unknown;
+  on(event: "drain" | "cancelled" | "end" | "error", listener: () => void): unknown;
+  /** False when nothing more should be written before "drain". */
+  write(frame: ResponseFrame): boolean;
+  pause(): unknown;
+  resume(): unknown;
+  end(): unknown;
+}
+
+interface SessionDoorNeeds {
+  box: BoxApi;
+  caller: Caller;
+  stream: RequestStream;
+  /** Ends the stream and says why. */
+  refuse: (refusal: Refusal) => void;
+  defer: (fn: () => void) => void;
+  lockWaiters: LockWaiters;
+}
+
 /** Serves one multiplexed stream: answers of one turn leave as one frame, and a client that does not read is not read. */
 export class SessionDoor {
   readonly #box: BoxApi;
   readonly #caller: Caller;
-  readonly #stream: ServerDuplexStream<RequestFrame, ResponseFrame>;
+  readonly #stream: RequestStream;
+  readonly #breakOff: (refusal: Refusal) => void;
   readonly #lockWaiters: LockWaiters;
   /** To be called for each lock that is waited for when the stream ends. */
   readonly #waits = new Set<() => void>();
@@ -43,16 +64,11 @@ export class SessionDoor {
   readonly #holds = new Set<"room" | "renewal" | "round">();
   #gone = false;
 
-  constructor(needs: {
-    box: BoxApi;
-    caller: Caller;
-    stream: ServerDuplexStream<RequestFrame, ResponseFrame>;
-    defer: (fn: () => void) => void;
-    lockWaiters: LockWaiters;
-  }) {
+  constructor(needs: SessionDoorNeeds) {
     this.#box = needs.box;
     this.#caller = needs.caller;
     this.#stream = needs.stream;
+    this.#breakOff = needs.refuse;
     this.#defer = needs.defer;
     this.#lockWaiters = needs.lockWaiters;
   }
@@ -123,7 +139,7 @@ export class SessionDoor {
 
   /** Who may not come in any more begins anew, with newer credentials if it has them. */
   #refuse(frame: RequestFrame, refusal: Refusal): void {
-    if (refusal.code === "UNAUTHENTICATED") return void this.#stream.emit("error", grpcError(refusal));
+    if (refusal.code === "UNAUTHENTICATED") return this.#breakOff(refusal);
     for (const { id } of frame.requests) this.#answer(refusedResponse(id, refusal));
   }
 

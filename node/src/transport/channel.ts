@@ -29,14 +29,18 @@ const nameInHandshake = "box.nexus.internal";
 
 /** Credentials for the client port of any box of `federation`; with certificate and key a client shows who it is. */
 export function credentialsToFederation(trust: Partial<Credentials>, federation: string): ChannelCredentials {
-  return grpcCredentials.createFromSecureContext(secureContextOf(trust), {
-    checkServerIdentity: (_host, certificate) => {
-      const identity = identityOfCertificate(certificate.subjectaltname);
-      if (identity?.kind === "box" && identity.federation === federation) return undefined;
-      const named = certificate.subjectaltname ?? "nothing";
-      return new Error(`expected a box of federation ${federation}, the certificate says ${named}`);
-    },
-  });
+  const options = { checkServerIdentity: checkFederation(federation) };
+  return grpcCredentials.createFromSecureContext(secureContextOf(trust), options);
+}
+
+/** Accepts the certificate of any box of the federation. */
+function checkFederation(federation: string) {
+  return (_host: string, certificate: { subjectaltname?: string | undefined }): Error | undefined => {
+    const identity = identityOfCertificate(certificate.subjectaltname);
+    if (identity?.kind === "box" && identity.federation === federation) return undefined;
+    const named = certificate.subjectaltname ?? "nothing";
+    return new Error(`expected a box of federation ${federation}, the certificate says ${named}`);
+  };
 }
 
 /** One connection a channel, found dead within seconds, never through a proxy. */
@@ -67,14 +71,36 @@ export interface BoxTarget {
 
 /** A connection without gRPC. */
 export function socketToBox({ own, federation, box, endpoint }: BoxTarget, protocols: string[]): tls.TLSSocket {
+  const secureContext = secureContextOf(own);
+  return connect(endpoint, { secureContext, checkServerIdentity: checkBox(federation, box), ALPNProtocols: protocols });
+}
+
+/** A connection without gRPC to the client port of any box of a federation. */
+export function socketToFederation(target: FederationTarget, protocols: string[]): tls.TLSSocket {
+  const { trust, federation, endpoint } = target;
+  const secureContext = secureContextOf(trust);
+  return connect(endpoint, {
+    secureContext,
+    checkServerIdentity: checkFederation(federation),
+    ALPNProtocols: protocols,
+  });
+}
+
+export interface FederationTarget {
+  /** With certificate and key a client shows who it is. */
+  trust: Partial<Credentials>;
+  federation: string;
+  /** As a box's. */
+  endpoint: string;
+}
+
+function connect(endpoint: string, options: tls.ConnectionOptions): tls.TLSSocket {
   const at = endpoint.lastIndexOf(":");
   return tls.connect({
+    ...options,
     host: endpoint.slice(0, at).replace(/^\[(.*)\]$/, "$1"),
     port: Number(endpoint.slice(at + 1)),
     servername: nameInHandshake,
-    secureContext: secureContextOf(own),
-    checkServerIdentity: checkBox(federation, box),
-    ALPNProtocols: protocols,
   });
 }
 

@@ -5,7 +5,8 @@
 const headBytesMax = 5;
 
 export class FrameReader {
-  readonly #bytesMax: number;
+  /** Largest frame, head included; asked at each head. */
+  bytesMax: number;
   readonly #each: (frame: Buffer) => void;
   /** A frame whose end has not come: its bytes so far, and how many those are. */
   #partial: Buffer | undefined;
@@ -13,9 +14,9 @@ export class FrameReader {
   /** Less than a head. */
   #head: Buffer | undefined;
 
-  /** `bytesMax`: largest frame, head included. `each` gets views of what was pushed, or bytes of its own. */
+  /** `each` gets views of what was pushed, or bytes of its own. */
   constructor(bytesMax: number, each: (frame: Buffer) => void) {
-    this.#bytesMax = bytesMax;
+    this.bytesMax = bytesMax;
     this.#each = each;
   }
 
@@ -39,7 +40,7 @@ export class FrameReader {
         this.#head = Buffer.from(bytes.subarray(at));
         return undefined;
       }
-      if (total > this.#bytesMax) return `a frame of ${total} bytes, at most ${this.#bytesMax} are taken`;
+      if (total > this.bytesMax) return `a frame of ${total} bytes, at most ${this.bytesMax} are taken`;
       if (at + total > bytes.length) {
         this.#partial = Buffer.allocUnsafeSlow(total);
         this.#filled = 0;

@@ -4,8 +4,8 @@ import { socketToBox } from "./channel.ts";
 import { LinkLog, ServeLog } from "./compliance.fixture.ts";
 import { dial } from "./dial.ts";
 import { boxCredentials, peerSettings, selfOf, startBox, until } from "./federation.fixture.ts";
-import { protocolOf } from "./frame-socket.ts";
-import { batchFrame, handshakeFrame, readHandshake } from "./frames.ts";
+import { FrameSocket, protocolOf } from "./frame-socket.ts";
+import { batchFrame, handshakeFrame, readField, readHandshake } from "./frames.ts";
 import { handshakeOf } from "./handshake.ts";
 import { Listener } from "./listener.ts";
 import { TlsNetwork } from "./network.ts";
@@ -71,6 +71,36 @@ test("a box that is asked whether it is there says so", async () => {
   await promise;
 
   socket.destroy();
+});
+
+test("frames that come while it is paused are kept in their order, and the caller hears that somebody is there", async () => {
+  const credentials = await boxCredentials(authority, "e");
+  const listener = new Listener(peerSettings(credentials));
+  const heard: string[] = [];
+  const accepted = Promise.withResolvers<FrameSocket>();
+  listener.onFrames("paused/1", (socket) => {
+    const needs = { clock: systemClock, role: "server" as const };
+    const frames = new FrameSocket(socket, needs, {
+      frame: (frame) => {
+        heard.push(String(readField(frame, 2)));
+        if (heard.length === 1) frames.pause();
+      },
+      over: () => {},
+    });
+    accepted.resolve(frames);
+  });
+  const endpoint = `127.0.0.1:${await listener.start()}`;
+  const socket = socketToBox({ own, federation: "acme", box: "e", endpoint }, ["paused/1"]);
+  const alive = new Promise<Buffer>((resolve) => socket.once("data", resolve));
+  socket.write(Buffer.concat(["one", "two", "three"].map((text) => batchFrame(2, [Buffer.from(text)], text.length))));
+
+  expect(await alive).toEqual(batchFrame(14, [], 0));
+  expect(heard).toEqual(["one"]);
+  (await accepted.promise).resume();
+  expect(heard).toEqual(["one", "two", "three"]);
+
+  socket.destroy();
+  await listener.stop();
 });
 
 test("a box that knows gRPC alone is called by gRPC", async () => {

@@ -29,14 +29,24 @@ const pulses: Record<Role, Pulse> = {
   server: { lookMs: 10_000, silentMs: 40_000 },
 };
 
+/** A stream that is not read says so, so that the caller goes on waiting, ms. */
+const breathMs = 1_000;
+
 /** The ALPN name of a service's streams. */
 export function protocolOf(service: Service): string {
   return `nexus-${service}/1`;
 }
 
+export interface FrameSocketNeeds {
+  clock: Clock;
+  role: Role;
+  /** Largest frame that is taken; that of gRPC unless given. */
+  bytesMax?: number;
+}
+
 export class FrameSocket implements PeerStream {
   readonly #socket: TLSSocket;
-  readonly #needs: { clock: Clock; role: Role };
+  readonly #needs: FrameSocketNeeds;
   readonly #events: StreamEvents;
   readonly #reader: FrameReader;
   readonly #isOver = (): boolean => this.#over || this.#refused;
@@ -45,22 +55,50 @@ export class FrameSocket implements PeerStream {
   #over = false;
   /** The last word was said; what comes now is not heard. */
   #refused = false;
+  #paused = false;
+  /** Frames that came with the bytes during which it was paused. */
+  #held: Buffer[] = [];
+  #breath: Timer | undefined;
 
-  constructor(socket: TLSSocket, needs: { clock: Clock; role: Role }, events: StreamEvents) {
+  constructor(socket: TLSSocket, needs: FrameSocketNeeds, events: StreamEvents) {
     this.#socket = socket;
     this.#needs = needs;
     this.#events = events;
     this.#heardMs = needs.clock.now();
-    this.#reader = new FrameReader(grpcMessageBytesMax, (frame) => this.#frame(frame));
+    this.#reader = new FrameReader(needs.bytesMax ?? grpcMessageBytesMax, (frame) => this.#frame(frame));
     socket.setNoDelay(true);
     socket.on("data", (chunk: Buffer) => this.#receive(chunk));
-    socket.on("error", (error) => this.#end(messageOf(error)));
+    socket.on("drain", () => this.#events.drained?.());
+    socket.on("error", (error) => this.#end(reasonOf(error)));
     socket.on("close", () => this.#end("closed by the peer"));
     this.#watch();
   }
 
-  write(frame: Buffer, written: () => void): boolean {
+  write(frame: Buffer, written?: () => void): boolean {
     return this.#socket.write(frame, written);
+  }
+
+  /** Frames of up to so many bytes are taken from now on. */
+  takeUpTo(bytesMax: number): void {
+    this.#reader.bytesMax = bytesMax;
+  }
+
+  /** No frame comes until `resume`, and no more than those already here are kept. */
+  pause(): void {
+    if (this.#paused) return;
+    this.#paused = true;
+    this.#socket.pause();
+    this.#breath ??= this.#needs.clock.after(breathMs, () => this.#breathe());
+  }
+
+  resume(): void {
+    if (!this.#paused) return;
+    this.#paused = false;
+    this.#heardMs = this.#needs.clock.now();
+    const held = this.#held;
+    this.#held = [];
+    for (const frame of held) this.#frame(frame);
+    if (!this.#paused) this.#socket.resume();
   }
 
   end(): void {
@@ -76,7 +114,7 @@ export class FrameSocket implements PeerStream {
 
   destroy(): void {
     this.#over = true;
-    this.#timer?.cancel();
+    this.#rest();
     this.#socket.destroy();
   }
 
@@ -88,6 +126,8 @@ export class FrameSocket implements PeerStream {
   }
 
   #frame(frame: Buffer): void {
+    if (this.#isOver()) return;
+    if (this.#paused) return void this.#held.push(frame);
     const field = frame[0]! >> 3;
     if (field === lifeField) {
       if (this.#needs.role === "server") this.#socket.write(life);
@@ -109,6 +149,14 @@ export class FrameSocket implements PeerStream {
     this.#watch();
   }
 
+  /** Whoever waits for a sign of life gets one, though nobody reads that it was asked for. */
+  #breathe(): void {
+    this.#breath = undefined;
+    if (!this.#paused || this.#over) return;
+    this.#socket.write(life);
+    this.#breath = this.#needs.clock.after(breathMs, () => this.#breathe());
+  }
+
   #close(reason: string): void {
     this.#end(reason);
     this.#socket.destroy();
@@ -117,7 +165,18 @@ export class FrameSocket implements PeerStream {
   #end(reason: string): void {
     if (this.#over) return;
     this.#over = true;
-    this.#timer?.cancel();
+    this.#rest();
     this.#events.over(reason);
   }
+
+  #rest(): void {
+    this.#held = [];
+    this.#timer?.cancel();
+    this.#breath?.cancel();
+  }
+}
+
+/** A name with several addresses fails with an error for each. */
+function reasonOf(error: Error): string {
+  return error instanceof AggregateError ? error.errors.map(messageOf).join("; ") : messageOf(error);
 }

@@ -23,6 +23,8 @@ export interface StreamEvents {
   frame(frame: Buffer): void;
   /** Nothing more comes. */
   over(reason: string): void;
+  /** What was written has left, after `write` said that it has to wait. */
+  drained?(): void;
 }
 
 /** What is needed to call one service of one peer. */

@@ -6,7 +6,7 @@ import http, { type IncomingHttpHeaders, type OutgoingHttpHeaders } from "node:h
 import type { AccessTable, Grant } from "../../auth/checks.ts";
 import { must } from "../../base/assert.ts";
 import { Federation } from "../../box/testing/federation.ts";
-import { clientListenerLimits, type Listener } from "../../transport/listener.ts";
+import { clientListenerLimits, type Listener, type ListenerSettings } from "../../transport/listener.ts";
 import { TableAuthenticator } from "../authenticator.ts";
 import { clientDoors } from "../doors.ts";
 
@@ -52,15 +52,20 @@ export class DoorRig {
   readonly federation: Federation;
   readonly #doors = new Map<string, { listener: Listener; close(): Promise<void>; port: number }>();
   readonly #agent = new http.Agent({ keepAlive: true });
+  readonly #security: ListenerSettings["security"];
 
-  constructor(federation: Federation) {
+  constructor(federation: Federation, security: ListenerSettings["security"]) {
     this.federation = federation;
+    this.#security = security;
   }
 
   /** Boxes (a name with w first is a witness) with one zone for every path, and doors on the data boxes. */
-  static async start(names: string[] = ["a"]): Promise<DoorRig> {
+  static async start(
+    names: string[] = ["a"],
+    security: ListenerSettings["security"] = { kind: "plain" },
+  ): Promise<DoorRig> {
     const federation = await Federation.start(names, { system: names.length });
-    const rig = new DoorRig(federation);
+    const rig = new DoorRig(federation, security);
     const mode = names.length > 1 ? "strong_ha" : "strong";
     await federation.zone({ zone: "all", pattern: "/**", mode, copiesDeclared: Math.min(2, names.length) }, names);
     for (const name of names) if (!name.startsWith("w")) await rig.open(name);
@@ -82,8 +87,8 @@ export class DoorRig {
       version: "1.2.3",
       clock: this.federation.cluster.clock,
     };
-    const security = { kind: "plain" as const };
-    const doors = await clientDoors(needs, { ...clientListenerLimits, host: "127.0.0.1", port: 0, security });
+    const settings = { ...clientListenerLimits, host: "127.0.0.1", port: 0, security: this.#security };
+    const doors = await clientDoors(needs, settings);
     this.#doors.set(name, { ...doors, port: await doors.listener.start() });
   }
 

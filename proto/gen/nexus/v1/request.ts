@@ -196,6 +196,17 @@ export interface ResponseFrame {
   responses: Response[];
 }
 
+/** The stream of requests without gRPC (ALPN nexus-files/1): frames over TLS, the greeting first. */
+export interface SessionGreeting {
+  token: string;
+}
+
+export interface SessionFrame {
+  greeting: SessionGreeting | undefined;
+  requests: RequestFrame | undefined;
+  responses: ResponseFrame | undefined;
+}
+
 function createBaseRequestOptions(): RequestOptions {
   return {
     timeoutMs: 0,
@@ -1745,6 +1756,120 @@ export const ResponseFrame: MessageFns<ResponseFrame> = {
             }
 
             message.responses.push(Response.decode(reader, reader.uint32()));
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+};
+
+function createBaseSessionGreeting(): SessionGreeting {
+  return { token: "" };
+}
+
+export const SessionGreeting: MessageFns<SessionGreeting> = {
+  encode(message: SessionGreeting, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.token !== "") {
+      writer.uint32(10).string(message.token);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): SessionGreeting {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseSessionGreeting();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.token = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+};
+
+function createBaseSessionFrame(): SessionFrame {
+  return { greeting: undefined, requests: undefined, responses: undefined };
+}
+
+export const SessionFrame: MessageFns<SessionFrame> = {
+  encode(message: SessionFrame, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.greeting !== undefined) {
+      SessionGreeting.encode(message.greeting, writer.uint32(10).fork()).join();
+    }
+    if (message.requests !== undefined) {
+      RequestFrame.encode(message.requests, writer.uint32(18).fork()).join();
+    }
+    if (message.responses !== undefined) {
+      ResponseFrame.encode(message.responses, writer.uint32(26).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): SessionFrame {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseSessionFrame();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.greeting = SessionGreeting.decode(reader, reader.uint32());
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.requests = RequestFrame.decode(reader, reader.uint32());
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.responses = ResponseFrame.decode(reader, reader.uint32());
             continue;
           }
         }
