@@ -1,12 +1,12 @@
 // A box that goes for good, and one whose certificate must count no more.
 import { X509Certificate } from "node:crypto";
-import { readFileSync } from "node:fs";
+import { readdirSync, readFileSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import * as tls from "node:tls";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { Federation } from "../harness/federation.ts";
 import { until } from "../harness/run.ts";
-import { box } from "../harness/yaml.ts";
+import { box, zone } from "../harness/yaml.ts";
 
 let federation: Federation;
 beforeAll(async () => {
@@ -74,11 +74,56 @@ test("a box whose resource is gone is removed for good, one that is declared is 
   expect([declared.code, declared.stderr]).toEqual([1, expect.stringContaining("is declared")]);
   const file = federation.file("nexus-9.yaml", box("nexus-9"));
   await federation.ok(["delete", "-f", file]);
-  await until("its process is gone", async () => (await rowOf("nexus-9"))?.state === "removed", 60_000);
+  await until("it is listed no more", async () => (await rowOf("nexus-9")) === undefined, 60_000);
+  await federation.apply(box("nexus-9"));
+  expect((await rowOf("nexus-9"))?.incarnation).toBe(incarnation);
+  await federation.ok(["delete", "-f", file]);
+  const remove = ["box", "remove", "nexus-9", "--confirm", "nexus-9"];
+  const unknown = await federation.nexus(remove);
+  expect([unknown.code, unknown.stderr]).toEqual([1, expect.stringContaining("with --disk")]);
 
-  const ran = await federation.ok(["box", "remove", "nexus-9", "--confirm", "nexus-9", "--json"]);
+  const ran = await federation.ok([...remove, "--disk", incarnation, "--json"]);
 
   expect(JSON.parse(ran.stdout)).toEqual({ box: "nexus-9", removed: true });
-  expect(incarnation).toMatch(/^[0-9a-f]{32}$/);
-  await until("it is listed no more", async () => (await rowOf("nexus-9")) === undefined, 60_000);
+  const again = await federation.apply(box("nexus-9"), 3_000);
+  expect(again.code).toBe(1);
+  await until("the disk is refused", async () =>
+    (await federation.status()).problems.some(({ message }) => message.includes(`incarnation ${incarnation}`)),
+  );
+  await federation.ok(["delete", "-f", file]);
+});
+
+test("a zone whose only box lost its disk for good is taken out when a person says so, and its path serves again", async () => {
+  const docs = zone("docs", "/docs/**", "mode: strong, authorityBox: nexus-8");
+  await federation.apply(`${box("nexus-8")}---\n${docs}`);
+  await federation.ok(["put", "/docs/x"], { input: "lost soon" });
+  const { incarnation } = (await rowOf("nexus-8"))!;
+  const wipe = (folder: string) => {
+    for (const name of readdirSync(folder)) rmSync(join(folder, name), { recursive: true });
+  };
+  await federation.damage("nexus-8", wipe);
+  const destroy = (lost: string) =>
+    federation.nexus(["zone", "destroy", "docs", "--confirm", "docs", "--lost", lost, "--json"]);
+  await until(
+    "its log is not seen",
+    async () => !(await federation.status()).groups.some((row) => row.zone === "docs"),
+  );
+  expect((await destroy("nexus-8")).stderr).toContain("take its resource away first");
+
+  // The box waits for a person too: this is not done soon.
+  await federation.nexus(["delete", "-f", federation.file("docs.yaml", docs), "--wait", "2s"]);
+  const advice = "nexus zone destroy docs --confirm docs --lost nexus-8";
+  await until("the zone says what to do", async () =>
+    (await federation.status()).zones.some((row) => row.name === "docs" && row.message.includes(advice)),
+  );
+  const other = await destroy("nexus-1");
+  expect([other.code, other.stderr]).toEqual([1, expect.stringContaining("box nexus-1 answers")]);
+  const done = await destroy("nexus-8");
+
+  expect(done, done.stderr).toMatchObject({ code: 0 });
+  expect(JSON.parse(done.stdout)).toEqual({ zone: "docs", destroyed: true });
+  await federation.ok(["put", "/docs/x"], { input: "anew" });
+  expect((await federation.ok(["stat", "/docs/x", "--json"])).stdout).toContain('"root"');
+  const back = async () => (await rowOf("nexus-8"))?.incarnation !== incarnation;
+  await until("the box is taken in with its new disk", back, 60_000);
 });

@@ -367,7 +367,6 @@ export class LocalRuntime {
   async #removeBox(box: string): Promise<void> {
     await this.#fleet.remove(box);
     await this.#renewal.forget(box);
-    this.#store.forget("Box", box);
   }
 
   #forgetEnded(desired: Desired, observed: Observed): void {
@@ -379,8 +378,10 @@ export class LocalRuntime {
       const over = zone && now >= zone.retiredAtMs + zone.retentionMs && !observed.logs.has(zone.name);
       if (over || resource.kind === "Mount") this.#store.forget(resource.kind, resource.metadata.name);
     }
-    for (const box of desired.boxes.values())
-      if (box.deleted && !observed.workloads.has(box.name)) this.#store.forget("Box", box.name);
+    for (const { name, deleted } of desired.boxes.values()) {
+      const kept = observed.registered.has(name) && !this.#executor.refused(`removeBox ${name}`);
+      if (deleted && !observed.workloads.has(name) && !kept) this.#store.forget("Box", name);
+    }
   }
 
   /** Where clients find the federation now. */

@@ -1,5 +1,5 @@
 // Boxes as such: which there are, one that goes for good, one whose certificate must count no more.
-import { NexusError } from "@nexus-federation/node/base/errors.ts";
+import { fromHex } from "@nexus-federation/node/base/bytes.ts";
 import { callSupervisor } from "@nexus-federation/operator/backends/local/control.ts";
 import { Folder } from "@nexus-federation/operator/backends/local/folder.ts";
 import { LocalError } from "@nexus-federation/operator/backends/local/local-error.ts";
@@ -16,6 +16,7 @@ export function boxVerbs(program: Command): void {
     .command("remove <name>")
     .description("take a box out of the federation for good; its disk never returns, a new one may under the same name")
     .requiredOption("--confirm <name>", "the box's name again")
+    .option("--disk <incarnation>", "the disk that is meant, when the federation knows the box no more")
     .action(verb(remove));
   box
     .command("revoke <name>")
@@ -25,16 +26,20 @@ export function boxVerbs(program: Command): void {
     .action(verb(revoke));
 }
 
-async function remove(tools: Tools, name: string, { confirm }: { confirm: string }): Promise<void> {
-  checkConfirmed("box", name, confirm);
+async function remove(tools: Tools, name: string, flags: { confirm: string; disk?: string }): Promise<void> {
+  checkConfirmed("box", name, flags.confirm);
+  const disk = flags.disk === undefined ? undefined : fromHex(flags.disk);
+  if (flags.disk !== undefined && disk?.length !== 16)
+    throw new UsageError("--disk: expected an incarnation, 32 hexadecimal digits as nexus box ls --json shows them");
   if ((await declaredHere(tools))?.has(name)) {
     const text = `box ${name} is declared and would be refused as itself: take its resource away first (nexus delete -f)`;
     throw new LocalError("PRECONDITION_FAILED", text);
   }
   const admin = await tools.admin();
-  const found = (await admin.status()).boxes.find((box) => box.name === name);
-  if (found === undefined) throw new NexusError("NOT_FOUND", `no box "${name}" is registered`);
-  await admin.change("removeBox", { box: name, incarnation: found.incarnation });
+  const incarnation = disk ?? (await admin.status()).boxes.find((box) => box.name === name)?.incarnation;
+  if (incarnation === undefined)
+    throw new LocalError("NOT_FOUND", `no box "${name}" is registered; name the disk of one that was with --disk`);
+  await admin.change("removeBox", { box: name, incarnation: Buffer.from(incarnation), mayReturn: false });
   admin.close();
   tools.print(`${name}: removed`, { box: name, removed: true });
 }

@@ -27,6 +27,10 @@ export function clusterVerbs(program: Command): void {
     .command("destroy <zone>")
     .description("delete a retired zone's data for good")
     .requiredOption("--confirm <zone>", "the zone's name again")
+    .option(
+      "--lost <boxes>",
+      "take its rule out too: all boxes that have a copy, gone for good with their disks, separated by commas",
+    )
     .action(verb(destroy));
 }
 
@@ -215,12 +219,35 @@ export function readyOf(rule: ZoneRule, at: { group: GroupStatus | undefined; pe
   return (group.mode === "" || group.mode === rule.mode) && (next === undefined || next.mode === rule.mode);
 }
 
-async function destroy(tools: Tools, zone: string, flags: { confirm: string }): Promise<void> {
+async function destroy(tools: Tools, zone: string, flags: { confirm: string; lost?: string }): Promise<void> {
   checkConfirmed("zone", zone, flags.confirm);
+  if (flags.lost !== undefined) await checkRetired(tools, zone);
   const admin = await tools.admin();
-  await admin.change("destroyZone", { zone, confirm: flags.confirm });
+  const abandoned = flags.lost === undefined ? [] : await disksOf(admin, flags.lost.split(","));
+  await admin.change("destroyZone", { zone, confirm: flags.confirm, abandoned });
   admin.close();
   tools.print(`${zone}: destroyed`, { zone, destroyed: true });
+}
+
+/** A zone that is declared here would be made anew, empty, as soon as it is gone. */
+async function checkRetired(tools: Tools, zone: string): Promise<void> {
+  const { dir } = findContext(tools.options).context;
+  if (dir === undefined) return;
+  const status = await callSupervisor(new Folder(dir), { verb: "status" }).catch(() => undefined);
+  const installed = status?.conditions[`ConsensusZone/${zone}`]?.find(({ type }) => type === "Installed");
+  if (installed === undefined || installed.reason === "Detaching" || installed.reason === "Retired") return;
+  const text = `zone ${zone} is declared and would be made anew, empty: take its resource away first (nexus delete -f)`;
+  throw new LocalError("PRECONDITION_FAILED", text);
+}
+
+/** The disks that the boxes were registered with. */
+async function disksOf(admin: NexusAdmin, names: string[]): Promise<Buffer[]> {
+  const { boxes: known } = await admin.status();
+  return names.map((name) => {
+    const box = known.find((one) => one.name === name.trim());
+    if (box === undefined) throw new LocalError("NOT_FOUND", `no box "${name.trim()}" is registered`);
+    return box.incarnation;
+  });
 }
 
 export async function boxes(tools: Tools): Promise<void> {

@@ -25,6 +25,7 @@ import type { BoxIdentity } from "./box.ts";
 import { type DestroyedZones, dropReplica } from "./destroyed-zones.ts";
 import type { Directory } from "./directory.ts";
 import type { Handover } from "./handover.ts";
+import { giveUpZone } from "./lost-zone.ts";
 import type { Forward, SystemSource } from "./ports.ts";
 import { memberOutside } from "./residency.ts";
 import { systemCommand } from "./system-client.ts";
@@ -125,8 +126,8 @@ export class AdminCalls {
     return isRefusal(reply) ? refusedReply(reply) : doneReply();
   }
 
-  /** Its disk never returns under this or another name. */
-  async removeBox({ box: name, incarnation }: RemoveBoxRequest): Promise<AdminReply> {
+  /** Unless it may, its disk never returns under this or another name. */
+  async removeBox({ box: name, incarnation, mayReturn }: RemoveBoxRequest): Promise<AdminReply> {
     const system = this.#needs.source.system();
     if (system === undefined) return refusedReply(noSystem());
     // The system zone's own members stand in its log, not in its tables.
@@ -135,8 +136,9 @@ export class AdminCalls {
       const text = `box ${name} is a member of zone ${systemZone}; change that zone's members first`;
       return refusedReply(refuse("ZONE_IN_USE", text));
     }
-    if (!system.boxes().some((box) => box.name === name)) return doneReply();
-    const reply = await systemCommand(this.#needs.ask, { $case: "removeBox", value: { name, incarnation } });
+    if (mayReturn && !system.boxes().some((box) => box.name === name)) return doneReply();
+    const value = { name, incarnation, mayReturn };
+    const reply = await systemCommand(this.#needs.ask, { $case: "removeBox", value });
     return isRefusal(reply) ? refusedReply(reply) : doneReply();
   }
 
@@ -164,7 +166,7 @@ export class AdminCalls {
     const known = system.logOfZone(zone);
     if (known !== undefined && !known.restoring)
       return refusedReply(refuse("ALREADY_EXISTS", `zone ${zone} exists; restore under a new name`));
-    const cleared = known === undefined ? doneReply() : await this.destroyZone({ zone, confirm: zone });
+    const cleared = known === undefined ? doneReply() : await this.destroyZone({ zone, confirm: zone, abandoned: [] });
     if (cleared.failure !== undefined) return cleared;
     const record = await this.#createLog(request, true);
     if (isRefusal(record)) return refusedReply(record);
@@ -252,6 +254,12 @@ export class AdminCalls {
     }
     const record = system.logOfZone(request.zone);
     if (record === undefined) return refusedReply(refuse("NOT_FOUND", `no zone is named ${request.zone}`));
+    if (request.abandoned.length > 0) {
+      const { identity, ask, disk, forward, source, handover } = this.#needs;
+      const needs = { self: identity.box, ask, disk, forward, source, handover };
+      const held = await giveUpZone(needs, record, request.abandoned);
+      if (held !== undefined) return refusedReply(held);
+    }
     const value = { zone: request.zone, log: record.log };
     const destroyed = await systemCommand(this.#needs.ask, { $case: "destroyZone", value });
     if (isRefusal(destroyed)) return refusedReply(destroyed);

@@ -31,8 +31,8 @@ test("a removed box is no peer of anybody any more, its disk never returns, and 
   await federation.zone({ zone: "all", pattern: "/**" }, trio);
   const { admin } = federation.node("a").box;
   const { incarnation } = federation.cluster.box("c");
-  const remove = (box: string, disk: Buffer) =>
-    federation.cluster.settle(admin.removeBox({ box, incarnation: disk }, anyone));
+  const remove = (box: string, disk: Buffer, mayReturn = false) =>
+    federation.cluster.settle(admin.removeBox({ box, incarnation: disk, mayReturn }, anyone));
   const connected = () => ["a", "b"].some((name) => federation.cluster.box(name).network.isUp("forward", "c"));
   await federation.cluster.until(connected, 5_000, "streams to c");
 
@@ -43,6 +43,7 @@ test("a removed box is no peer of anybody any more, its disk never returns, and 
   await federation.cluster.until(() => !connected(), 5_000, "nobody is connected to c");
   expect(federation.node("a").directory.box("c")).toBeUndefined();
   const record = { ...federation.node("a").directory.box("b"), name: "c", incarnation };
+  expect((await remove("c", incarnation, true)).failure).toBeUndefined();
   const again = await federation.cluster.settle(admin.registerBox({ box: record as BoxRecord }, anyone));
   expect(again.failure).toMatchObject({ code: "DENIED" });
   expect((await remove("c", incarnation)).failure).toBeUndefined();

@@ -23,7 +23,7 @@ test("a member that was down while its zone was destroyed drops its replica when
   federation.crash("c");
   await federation.cluster.run(1_000);
   const { admin } = federation.node("a").box;
-  const destroyed = await federation.admin(admin.destroyZone({ zone: "docs", confirm: "docs" }, anyone));
+  const destroyed = await federation.admin(admin.destroyZone({ zone: "docs", confirm: "docs", abandoned: [] }, anyone));
 
   expect(destroyed.detail).toMatch(/box c could not be told/);
   expect(holds("a")).toBe(false);
@@ -44,7 +44,7 @@ test("a box that was a member once and kept its copy drops it when the zone is d
   const log = rule()?.log ?? 0;
   await withoutRule(federation, "docs");
 
-  await federation.admin(admin.destroyZone({ zone: "docs", confirm: "docs" }, anyone));
+  await federation.admin(admin.destroyZone({ zone: "docs", confirm: "docs", abandoned: [] }, anyone));
 
   for (const box of ["a", "b", "c"]) expect(federation.cluster.box(box).view(log), box).toBeUndefined();
 });
@@ -54,7 +54,9 @@ test("the number of a destroyed zone is never used again, its name is", async ()
   await federation.zone({ zone: "docs", pattern: "/docs/**" }, trio);
   await federation.write("a", "/docs/x", "old");
   const former = await withoutRule(federation, "docs");
-  await federation.admin(federation.node("a").box.admin.destroyZone({ zone: "docs", confirm: "docs" }, anyone));
+  await federation.admin(
+    federation.node("a").box.admin.destroyZone({ zone: "docs", confirm: "docs", abandoned: [] }, anyone),
+  );
 
   await federation.zone({ zone: "docs", pattern: "/docs/**" }, trio);
 

@@ -92,7 +92,7 @@ const produce: Record<AtWaist, Produce> = {
     return codeOf(await f.write("c", "/x", "1", briefly));
   },
   ZONE_IN_USE: async (f) => {
-    const destroyed = f.node("a").box.admin.destroyZone({ zone: "all", confirm: "all" }, anyone);
+    const destroyed = f.node("a").box.admin.destroyZone({ zone: "all", confirm: "all", abandoned: [] }, anyone);
     return (await f.cluster.settle(destroyed)).failure?.code ?? "";
   },
   LOOP: async (f) => {

@@ -28,7 +28,11 @@ test("a hand-over of a subtree that holds files is refused with their number and
   const rules = [...(map?.rules ?? []), federation.rule({ zone: "deep", pattern: "/deep/*" }, log)];
   const refused = admin.installRules({ expectedEpoch: map?.epoch ?? 0, rules }, anyone);
   expect(await federation.cluster.settle(refused, 60_000)).toMatchObject({
-    failure: { code: "NOT_EMPTY", message: expect.stringContaining("1 files"), details: { rule: "deep" } },
+    failure: {
+      code: "NOT_EMPTY",
+      message: expect.stringContaining("1 file and 0 locks lie below"),
+      details: { rule: "deep" },
+    },
   });
 
   expect(await federation.read("b", "/deep/x")).toBe("here");

@@ -12,7 +12,7 @@ import type { Groups } from "../group/api.ts";
 import { systemLog } from "../tree/system-zone.ts";
 import { type Ask, refusalIn } from "./ask.ts";
 import { type HandoverStep, planHandover, planReturn } from "./handover-plan.ts";
-import type { BoxLog, SystemSource } from "./ports.ts";
+import type { BoxLog, SystemReader, SystemSource } from "./ports.ts";
 import { systemCommand, zoneCommand } from "./system-client.ts";
 
 /** Pause before a pending hand-over that nobody drives is taken up, ms. */
@@ -92,8 +92,8 @@ export class Handover {
     const active = system.ruleMap();
     if (pending === undefined) return active.epoch;
     const returning = system.returning();
-    if (returning !== undefined) return this.#giveBack(active, pending, refusalOf(returning));
-    for (const step of planHandover(active.rules, pending.rules, pending.epoch)) {
+    if (returning !== undefined) return this.#giveBack(system, pending, refusalOf(returning));
+    for (const step of answerable(planHandover(active.rules, pending.rules, pending.epoch), system)) {
       const refused = this.#inOtherHands(pending) ?? (await this.#run(step));
       if (refused === undefined) continue;
       if (errorKinds[refused.code].retryable) {
@@ -122,12 +122,13 @@ export class Handover {
     const system = source.system();
     const given = await this.#seen(returned.epoch);
     if (system === undefined || given === undefined) return reason;
-    return this.#giveBack(system.ruleMap(), given, reason);
+    return this.#giveBack(system, given, reason);
   }
 
-  async #giveBack(active: RuleMap, pending: RuleMap, reason: Refusal): Promise<Refusal> {
+  async #giveBack(system: SystemReader, pending: RuleMap, reason: Refusal): Promise<Refusal> {
     const { ask, log } = this.#needs;
-    for (const step of planReturn(active.rules, pending.rules, pending.epoch)) {
+    const active = system.ruleMap();
+    for (const step of answerable(planReturn(active.rules, pending.rules, pending.epoch), system)) {
       const refused = this.#inOtherHands(pending) ?? (await this.#run(step));
       if (refused !== undefined) {
         return refuse(reason.code, `${reason.message}; giving back is not done yet: ${refused.message}`, reason);
@@ -153,6 +154,11 @@ export class Handover {
   async #run(step: HandoverStep): Promise<Refusal | undefined> {
     return refusalIn(await zoneCommand(this.#needs.ask, step.zone, step.operation));
   }
+}
+
+/** Steps of logs that somebody can take: who gave a zone up for good answers for its paths. */
+function answerable(steps: HandoverStep[], system: SystemReader): HandoverStep[] {
+  return steps.filter(({ zone }) => system.logOfZone(zone)?.lost !== true);
 }
 
 function refusalOf({ code, reason, rule }: { code: string; reason: string; rule: string }): Refusal {

@@ -175,7 +175,7 @@ class Restore {
   async undo(): Promise<void> {
     if (this.#begun === "") return;
     const zone = this.#begun;
-    await this.#atSystem("destroyZone", DestroyZoneRequest.encode({ zone, confirm: zone }).finish());
+    await this.#atSystem("destroyZone", DestroyZoneRequest.encode({ zone, confirm: zone, abandoned: [] }).finish());
   }
 
   async #atSystem(method: string, body: Uint8Array): Promise<AdminReply | Refusal> {

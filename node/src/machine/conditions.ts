@@ -1,6 +1,7 @@
 import type { Precondition } from "@nexus-federation/proto/command.ts";
 import { equalBytes, hexOf } from "../base/bytes.ts";
 import { type Refusal, refuse } from "../base/errors.ts";
+import { revisionText } from "../base/json.ts";
 import { show } from "../tree/path.ts";
 import { checkPath } from "./directories.ts";
 import type { Entry } from "./entry.ts";
@@ -18,19 +19,24 @@ export function checkCondition(
   target: { path: string; entry: Entry | undefined },
 ): Refusal | undefined {
   if (!condition) return undefined;
-  const { path, entry } = target;
+  const { path } = target;
   const compares =
     condition.ifMatch.length > 0 || condition.ifNoneMatch || condition.ifExists || condition.ifRevision !== undefined;
   if (!compares && condition.fenceCounter === 0) return undefined;
   if (!grantsLocks(state.policy.now)) {
     return refuse("CONSISTENCY", `${show(path)} lies in an eventual zone, which refuses compare-and-set and fences`);
   }
-  return compareEntry(condition, path, entry) ?? checkFence(state, condition, path);
+  return compareEntry(state, condition, target) ?? checkFence(state, condition, path);
 }
 
-function compareEntry(condition: Precondition, path: string, entry: Entry | undefined): Refusal | undefined {
+function compareEntry(
+  state: MachineState,
+  condition: Precondition,
+  { path, entry }: { path: string; entry: Entry | undefined },
+): Refusal | undefined {
+  const revision = (index: number) => `revision ${revisionText(state.generation, index)}`;
   const failed = (wanted: string) => {
-    const there = entry ? `a ${entry.type} of revision ${entry.revision}` : "nothing";
+    const there = entry ? `a ${entry.type} of ${revision(entry.revision)}` : "nothing";
     const details: Record<string, string> = entry ? { revision: String(entry.revision), etag: hexOf(entry.etag) } : {};
     return refuse("PRECONDITION_FAILED", `${show(path)}: ${wanted} was demanded, ${there} stands there`, { details });
   };
@@ -42,7 +48,7 @@ function compareEntry(condition: Precondition, path: string, entry: Entry | unde
     if (!entry || !equalBytes(entry.etag, condition.ifMatch)) return failed(`etag ${hexOf(condition.ifMatch)}`);
   }
   if (condition.ifRevision !== undefined && (entry?.revision ?? 0) !== condition.ifRevision) {
-    return failed(`revision ${condition.ifRevision}`);
+    return failed(condition.ifRevision === 0 ? "that nothing stands there" : revision(condition.ifRevision));
   }
   return undefined;
 }

@@ -87,7 +87,13 @@ describe("files", () => {
     expect(codeOf(rig.put("/f", "b", { condition: when({ ifNoneMatch: true }) }))).toBe("PRECONDITION_FAILED");
     expect(codeOf(rig.put("/f", "b", { condition: when({ ifMatch: etagOf("z") }) }))).toBe("PRECONDITION_FAILED");
     expect(codeOf(rig.put("/f", "b", { condition: when({ ifMatch: etagOf("a") }) }))).toBe("operation");
-    expect(codeOf(rig.put("/f", "c", { condition: when({ ifRevision: 3 }) }))).toBe("PRECONDITION_FAILED");
+    const there = rig.machine.appliedIndex;
+    expect(rig.put("/f", "c", { condition: when({ ifRevision: 3 }) }).result).toMatchObject({
+      value: {
+        code: "PRECONDITION_FAILED",
+        message: `"/f": revision 1.3 was demanded, a file of revision 1.${there} stands there`,
+      },
+    });
     expect(codeOf(rig.put("/f", "c", { condition: when({ ifRevision: rig.machine.appliedIndex - 1 }) }))).toBe(
       "operation",
     );

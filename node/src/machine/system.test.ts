@@ -38,7 +38,10 @@ const begin = (expectedEpoch: number, rules: ZoneRule[]) => ({
   value: { expectedEpoch, rules },
 });
 const activate = (epoch: number) => ({ $case: "activateRules" as const, value: { epoch } });
-const remove = (name: string, n: number) => ({ $case: "removeBox" as const, value: { name, incarnation: idOf(n) } });
+const remove = (name: string, n: number) => ({
+  $case: "removeBox" as const,
+  value: { name, incarnation: idOf(n), mayReturn: false },
+});
 
 describe("the system zone", () => {
   it("only it takes system commands", () => {
@@ -49,8 +52,11 @@ describe("the system zone", () => {
     const rig = rigOf();
     const value = { box: { ...box("w", 9), role: "Witness", incarnation: Buffer.alloc(0) }, federationUid: "fed" };
     const witness = { $case: "registerBox" as const, value };
-    const gone = { $case: "removeBox" as const, value: { name: "w", incarnation: Buffer.alloc(0) } };
-    const data = { $case: "removeBox" as const, value: { name: "cn-01", incarnation: Buffer.alloc(0) } };
+    const gone = { $case: "removeBox" as const, value: { name: "w", incarnation: Buffer.alloc(0), mayReturn: false } };
+    const data = {
+      $case: "removeBox" as const,
+      value: { name: "cn-01", incarnation: Buffer.alloc(0), mayReturn: false },
+    };
     for (const command of [witness, register("cn-01", 1), create("z", [member("w", 7, "witness")])])
       expect(codeOf(act(rig, command))).toBe("system");
 
@@ -176,6 +182,44 @@ describe("the system zone", () => {
     expect(destroy()).toBe("NOT_FOUND");
     act(rig, create("data"));
     expect(rig.machine.system.logOfZone("data")?.log).toBe(rig.machine.appliedIndex);
+  });
+
+  it("a box that is let go may come back with its disk, one that is removed may not, known or not", () => {
+    const rig = rigOf();
+    const letGo = { $case: "removeBox" as const, value: { name: "cn-01", incarnation: idOf(1), mayReturn: true } };
+    act(rig, register("cn-01", 1));
+
+    expect([codeOf(act(rig, letGo)), codeOf(act(rig, letGo))]).toEqual(["system", "system"]);
+    expect(rig.machine.system.boxes()).toEqual([]);
+    expect(codeOf(act(rig, register("cn-01", 1)))).toBe("system");
+    act(rig, letGo);
+    expect(codeOf(act(rig, remove("cn-01", 1)))).toBe("system");
+    expect(codeOf(act(rig, register("cn-01", 1)))).toBe("DENIED");
+  });
+
+  it("a zone is given up only when every disk with a copy is named, and keeps its rule until that is taken out", () => {
+    const rig = rigOf();
+    act(rig, create("data", [member("a", 1), member("b", 2, "learner"), member("w", 3, "witness")]));
+    const log = rig.machine.appliedIndex;
+    act(rig, begin(0, [rule("data", "/**", log)]));
+    act(rig, activate(1));
+    const giveUp = (number: number, ...disks: number[]) =>
+      act(rig, { $case: "giveUpZone", value: { zone: "data", log: number, abandoned: disks.map(idOf) } });
+
+    expect(codeOf(giveUp(log + 1, 1, 2))).toBe("PRECONDITION_FAILED");
+    expect(giveUp(log, 1, 3).result).toMatchObject({
+      value: { message: expect.stringMatching(/lies on b \(inc.*02\)/) },
+    });
+    expect(rig.machine.system.log(log)?.lost).toBeUndefined();
+    expect(codeOf(giveUp(log, 1, 2))).toBe("system");
+    expect(codeOf(giveUp(log, 1, 2))).toBe("system");
+
+    expect(rig.machine.system.log(log)).toMatchObject({ lost: true, state: "active" });
+    expect(codeOf(act(rig, { $case: "destroyZone", value: { zone: "data", log } }))).toBe("ZONE_IN_USE");
+    act(rig, begin(1, []));
+    act(rig, activate(2));
+    expect(codeOf(act(rig, { $case: "destroyZone", value: { zone: "data", log } }))).toBe("system");
+    expect(codeOf(giveUp(log, 1, 2))).toBe("NOT_FOUND");
   });
 
   it("only newer members count, and the map shows boxes where to forward to", () => {

@@ -2,6 +2,7 @@ import type {
   AcquireDisruption,
   CreateLog,
   DestroyZone,
+  GiveUpZone,
   RecordMembers,
   RegisterBox,
   ReleaseDisruption,
@@ -54,6 +55,8 @@ function runOperation(state: MachineState, command: SystemCommand): SystemReply 
       return releaseDisruption(state, op.value);
     case "destroyZone":
       return destroyZone(state, op.value);
+    case "giveUpZone":
+      return giveUpZone(state, op.value);
     default:
       return unreachable(op, "system command");
   }
@@ -107,7 +110,7 @@ function registerBox(state: MachineState, operation: RegisterBox): SystemReply |
 }
 
 function removeBox(state: MachineState, operation: RemoveBox): SystemReply | Refusal {
-  const { name, incarnation } = operation;
+  const { name, incarnation, mayReturn } = operation;
   const reads = new SystemReads(state);
   const known = reads.box(name);
   const isWitness = known?.role === "Witness" && incarnation.length === 0;
@@ -120,7 +123,7 @@ function removeBox(state: MachineState, operation: RemoveBox): SystemReply | Ref
     if (log.state === "destroyed" || !log.members.some(isMember)) continue;
     return refuse("ZONE_IN_USE", `box ${name} is a member of zone ${log.zone}; change that zone's members first`);
   }
-  if (!isWitness) state.overlay.put(tombstoneKey(incarnation), utf8(name));
+  if (!isWitness && !mayReturn) state.overlay.put(tombstoneKey(incarnation), utf8(name));
   if (known && equalBytes(known.incarnation, incarnation)) state.overlay.delete(boxKey(name));
   state.effects.push({ kind: "system-changed", what: "boxes" });
   return done;
@@ -195,6 +198,24 @@ function destroyZone(state: MachineState, operation: DestroyZone): SystemReply |
   }
   putLog(state, { ...log, state: "destroyed" });
   state.overlay.delete(zoneKey(zone));
+  return { ...done, log: log.log };
+}
+
+/** Every box that holds a copy is named, by the disk that is meant: a zone is not given up beside one that was forgotten. */
+function giveUpZone(state: MachineState, { zone, log: number, abandoned }: GiveUpZone): SystemReply | Refusal {
+  const log = new SystemReads(state).logOfZone(zone);
+  if (!log) return refuse("NOT_FOUND", `no zone is named ${show(zone)}`);
+  if (number !== log.log)
+    return refuse("PRECONDITION_FAILED", `log: zone ${zone} has the log ${log.log}, ${number} was to be given up`);
+  const kept = log.members.filter(
+    ({ role, incarnation }) => role !== "witness" && !abandoned.some((one) => equalBytes(one, incarnation)),
+  );
+  if (kept.length > 0) {
+    const names = kept.map(({ box, incarnation }) => `${box} (incarnation ${hexOf(incarnation)})`).join(", ");
+    const text = `abandoned: zone ${zone} lies on ${names} too; go on from that copy, or name it among the lost`;
+    return refuse("PRECONDITION_FAILED", text);
+  }
+  putLog(state, { ...log, lost: true });
   return { ...done, log: log.log };
 }
 

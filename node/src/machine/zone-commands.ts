@@ -109,7 +109,7 @@ function checkEmpty(state: MachineState, owned: OwnedPaths, pattern: Pattern): R
   const many = files >= most || locks >= most ? "at least " : "";
   return refuse(
     "NOT_EMPTY",
-    `${many}${files} files and ${locks} locks lie below ${pattern.text}; move or delete them first`,
+    `${many}${countOf(files, "file")} and ${countOf(locks, "lock")} lie below ${pattern.text}; move or delete them first`,
     {
       details: { files: String(files), locks: String(locks) },
     },
@@ -201,4 +201,8 @@ export function raiseLevel(state: MachineState, operation: RaiseLevel): Refusal 
   counters.level = operation.level;
   state.effects.push({ kind: "level-raised", level: operation.level });
   return undefined;
+}
+
+function countOf(count: number, noun: string): string {
+  return `${count} ${noun}${count === 1 ? "" : "s"}`;
 }

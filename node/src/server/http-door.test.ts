@@ -85,6 +85,14 @@ describe("pages for operators", () => {
     expect(metrics.text).toContain("# HELP");
   });
 
+  test("JSON ends its last line, with its length told", async () => {
+    for (const target of ["/healthz", "/api/v1/stat/none", "/openapi.json"]) {
+      const { text, headers, body } = await rig.ask("GET", target);
+      expect(text, target).toMatch(/[^\n]\n$/);
+      if (headers["content-length"] !== undefined) expect(headers["content-length"]).toBe(String(body.length));
+    }
+  });
+
   test("a box that drains says on readyz that it does not serve", async () => {
     const node = rig.federation.node("a");
     await rig.drive(node.drain(100));

@@ -84,6 +84,10 @@ export async function httpDoor(
     if (status < 500) return sendProblem(reply, refuse("INVALID", `request: ${messageOf(error)}`));
     return sendProblem(reply, refuse("INTERNAL", messageOf(error)));
   });
+  // A shell's prompt stands on a line of its own after an answer.
+  app.addHook("onSend", async (_request, reply, payload) =>
+    typeof payload === "string" && isJson(reply.getHeader("content-type")) ? `${payload}\n` : payload,
+  );
   answerUnrouted(app);
   await app.register(fastifySwagger, {
     openapi: {
@@ -155,4 +159,8 @@ function guardedRoutes(scope: FastifyInstance, needs: HttpDoorNeeds): void {
   treeRoutes(scope, door);
   lockRoutes(scope, door);
   watchRoutes(scope, door);
+}
+
+function isJson(contentType: unknown): boolean {
+  return typeof contentType === "string" && /^application\/(\w+\+)?json\b/.test(contentType);
 }

@@ -127,5 +127,11 @@ export const zoneRules: Rule<ZoneSpec>[] = [
     holds: (self) => self.mode === "eventual" && !isAny(self),
   }),
   onlyWhere("conflict", any, { sentence: "in mode eventual with writers: any", holds: isAny }),
+  {
+    field: "lost",
+    cel: "!has(self.lost) || self.state == 'Retired'",
+    sentence: "lost is used only with state: Retired: a zone that is given up is not served again.",
+    holds: (self) => self.lost === undefined || self.state === "Retired",
+  },
   onlyWhere("recovery", `!${leaderless}`, { sentence: "in modes with a log", holds: (self) => !isLeaderless(self) }),
 ];

@@ -85,5 +85,16 @@ export const zoneSpec = z.strictObject({
     .optional()
     .describe("Regions that the zone's data may lie in. Default: any. A member in another region is refused."),
   recovery: recovery(),
+  lost: z
+    .strictObject({
+      abandonedIncarnations: setList(text(64), { max: membersMax }).describe(
+        "Incarnations of every box with a copy, all gone for good. Refused while one of them answers, or when one is missing.",
+      ),
+      acceptDataLoss: z.literal(true).describe("Must be true: everything in the zone is lost."),
+    })
+    .optional()
+    .describe(
+      "Only with state: Retired. Every copy is gone for good, so the zone's log can give up nothing any more: its rule is taken out without it. Never done automatically. Default: absent.",
+    ),
 });
 export type ZoneSpec = z.output<typeof zoneSpec>;

@@ -130,7 +130,8 @@ export class FederationController {
     if (isOwn(found.federation?.tls) && !this.#isPaused(found)) await this.#rotation?.round(view, workloads);
     await this.#act(actions, { found, desired, observed, view, around });
     await this.#remember(found, observed);
-    await this.#finalizers.keep({ found, desired, observed, view, named: namedBoxes(desired, observed) });
+    const stays = (box: string) => this.#isPaused(found) || this.#staysKnown(box);
+    await this.#finalizers.keep({ found, desired, observed, view, named: namedBoxes(desired, observed), stays });
     const federationUid = observed.logs.get(systemZone)?.uid ?? this.#keepsake.uids[systemZone] ?? "";
     const planned = this.#rounds.conditions;
     await this.#reporter.report({ found, desired, observed, view, replies, planned, federationUid });
@@ -316,6 +317,12 @@ export class FederationController {
     const about = aboutOf(action);
     const object = about === undefined ? undefined : this.#objects.get(about);
     return isAsked(object?.metadata.annotations, pauseAnnotation);
+  }
+
+  /** The federation is not told that the box is gone, or was told in vain. */
+  #staysKnown(box: string): boolean {
+    const paused = isAsked(this.#objects.get(`Box/${box}`)?.metadata.annotations, pauseAnnotation);
+    return paused || this.#executor?.refused(`removeBox ${box}`) === true;
   }
 
   #isPaused(found: Declarations): boolean {

@@ -31,16 +31,19 @@ export class Finalizers {
     observed: Observed;
     view: NamespaceView;
     named: ReadonlySet<string>;
+    /** The federation goes on knowing this deleted box. */
+    stays: (box: string) => boolean;
   }): Promise<void> {
-    const { found, desired, observed, view, named } = world;
+    const { found, desired, observed, view, named, stays } = world;
+    const alive = [...desired.boxes.values()].some((box) => !box.deleted);
+    const known = (box: string) => alive && observed.systemServes && observed.registered.has(box) && !stays(box);
     for (const box of desired.boxes.values()) {
       const object = found.objects.get(`Box/${box.name}`);
       if (object === undefined) continue;
       const gone = !view.statefulSets.has(statefulSetName(box.name)) && !view.pods.has(podName(box.name));
       if (!box.deleted) await this.#set(object, !box.foreign);
-      else if (box.foreign || (gone && !named.has(box.name))) await this.#set(object, false);
+      else if (box.foreign || (gone && !named.has(box.name) && !known(box.name))) await this.#set(object, false);
     }
-    const alive = [...desired.boxes.values()].some((box) => !box.deleted);
     for (const zone of desired.zones.values()) {
       const object = found.objects.get(`ConsensusZone/${zone.name}`);
       if (object === undefined) continue;

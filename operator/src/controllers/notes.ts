@@ -42,7 +42,11 @@ function sentenceOf(action: Action): string {
     case "setDrain":
       return action.on ? "It hands over what it leads." : "It may lead again.";
     case "destroyZone":
-      return "Its retention is over: its data was destroyed.";
+      return action.abandoned
+        ? "It was given up: its rule is out, and nothing of it is left."
+        : "Its retention is over: its data was destroyed.";
+    case "removeBox":
+      return "The federation knows it no more.";
     case "acquireDisruption":
       return "It is its turn to be away on purpose.";
     case "releaseDisruption":

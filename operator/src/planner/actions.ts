@@ -26,6 +26,8 @@ export type Action =
   /** The one first entry, made by `on` with all `members`. */
   | { type: "bootstrap"; on: string; members: MemberEntry[]; timing: string }
   | { type: "registerBox"; box: string }
+  /** It is deleted and holds nothing. The disk that is meant (hex) may be registered again. */
+  | { type: "removeBox"; box: string; incarnation: string }
   /** Compare-and-set creation of a zone's log; `rule.log` is 0. */
   | { type: "ensureZone"; zone: string; group: string; members: MemberEntry[]; timing: string; rule: ObservedRule }
   /** Declares members; the leader adds learners, waits until they caught up, and goes through the joint step. */
@@ -44,8 +46,8 @@ export type Action =
   /** The whole next map; the boxes bring what a zone owns, its mode and its lock policy into its log on the way. */
   | { type: "installRules"; expectedEpoch: number; rules: ObservedRule[] }
   | { type: "setDrain"; box: string; on: boolean }
-  /** Retention has ended. */
-  | { type: "destroyZone"; zone: string }
+  /** Retention has ended; or with `abandoned` (hex) every box with a copy is gone for good: its rule goes too. */
+  | { type: "destroyZone"; zone: string; abandoned?: readonly string[] }
   | { type: "raiseCondition"; object: string; condition: Condition };
 
 /** What the action is about, for events, logs and pacing; equal subjects are the same deed. */
@@ -58,6 +60,7 @@ export function subjectOf(action: Action): string {
     case "releaseDisruption":
     case "allowEviction":
     case "registerBox":
+    case "removeBox":
       return `${action.type} ${action.box}`;
     case "restartPod":
       return `restartPod ${action.box} ${action.podUid}`;

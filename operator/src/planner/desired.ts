@@ -47,6 +47,8 @@ export interface DesiredZone {
   authorityBox: string;
   replicas: readonly string[];
   revision: number;
+  /** Incarnations of all who held it, gone for good by a person's word; hex, lower case. */
+  lost: readonly string[] | undefined;
 }
 
 /** Consent to go on without the quorum of a zone's log. */
@@ -183,6 +185,7 @@ function zoneOf(
     authorityBox: spec.authorityBox ?? "",
     replicas: spec.replicas ?? [],
     revision: spec.revision ?? 0,
+    lost: spec.lost?.abandonedIncarnations.map((one) => one.toLowerCase()),
   };
 }
 

@@ -177,7 +177,7 @@ test("a deleted box runs until no member list names it", () => {
     world,
     desiredOf("test", [...others, gone, inForce(group("main", ["a", "b"], { witness: "w", system: true }))]),
   );
-  expect(kinds(done)).toEqual(["proposeMembership", "removeWorkload"]);
+  expect(kinds(done)).toEqual(["proposeMembership", "removeWorkload", "removeBox"]);
   expect(world.refused).toEqual([]);
 });
 
@@ -266,4 +266,21 @@ test("a rule that was refused as it was is not refused as it is now", () => {
   converge(world, desired(...quickstart, zone("x", { mode: "eventual", authorityBox: "a" })));
 
   expect(world.rules).toMatchObject([{ zone: "x", mode: "eventual" }]);
+});
+
+test("a deleted box that nothing names is taken out of the federation once its process is gone, and may come back", () => {
+  const world = new World();
+  const root1 = root({ mode: "strong", authorityBox: "a" });
+  converge(world, desired(...quickstart, root1));
+  const gone = fleet.filter(({ metadata }) => metadata.name !== "c").map(inForce);
+  const others = [...quickstart.slice(fleet.length), root1].map(inForce);
+  const deleted = { resource: box("c"), endedAtMs: 1, deleted: true };
+
+  expect(kinds(converge(world, desiredOf("test", [...gone, deleted, ...others])))).toEqual([
+    "removeWorkload",
+    "removeBox",
+  ]);
+  expect(world.refused).toEqual([]);
+  expect(conditionOf(world, "Box/c", "Ready")?.message).toBe("Deleted; it is being taken out of the federation.");
+  expect(kinds(converge(world, desired(...quickstart, root1)))).toEqual(["ensureWorkload", "registerBox"]);
 });

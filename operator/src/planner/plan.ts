@@ -9,6 +9,7 @@ import type { Action } from "./actions.ts";
 import { type Desired, type DesiredGroup, systemGroupOf } from "./desired.ts";
 import { disruptionActions, unguardedActions } from "./disruptions.ts";
 import { federationKey, referenceFaults } from "./faults.ts";
+import { lostZoneActions } from "./lost-zones.ts";
 import type { Observed, ObservedRule } from "./observed.ts";
 import { recoveryActions } from "./recovery-plan.ts";
 import { conditionActions, type Progress } from "./report.ts";
@@ -29,8 +30,9 @@ export function plan(desired: Desired, observed: Observed, nowMs: number): Actio
     waiting.set(federationKey, "the system zone has no leader");
   actions.push(...recoveryActions(desired, observed, { faults, waiting }));
   if (system && observed.systemServes) {
-    actions.push(...registerActions(desired, observed, waiting));
+    actions.push(...registerActions(desired, observed, waiting), ...leavingBoxes(desired, observed));
     const { busy, ready } = zoneActions(desired, observed, { faults, waiting, system, actions });
+    actions.push(...lostZoneActions(desired, observed, { faults, waiting }));
     const { rules, refused } = withoutRefused(nextRules(desired, observed, ready), observed);
     for (const [zone, { message }] of refused)
       faults.set(`ConsensusZone/${zone}`, [{ reason: "RuleRefused", message, path: ["spec", "pathPattern"] }]);
@@ -144,6 +146,17 @@ function registerActions(desired: Desired, observed: Observed, waiting: Map<stri
       );
   }
   return actions;
+}
+
+/** Deleted boxes that run no more and that nothing names: the federation is to know them no longer. */
+function leavingBoxes(desired: Desired, observed: Observed): Action[] {
+  const held = new Set([...namedBoxes(desired, observed), ...observed.rules.flatMap((rule) => rule.members)]);
+  for (const log of observed.logs.values()) for (const box of log.members.keys()) held.add(box);
+  return [...desired.boxes.values()].flatMap(({ name, deleted, foreign }) => {
+    const known = observed.registered.get(name);
+    const left = deleted && !foreign && observed.workloads.get(name)?.exists !== true;
+    return left && known && !held.has(name) ? [{ type: "removeBox", box: name, incarnation: known.incarnation }] : [];
+  });
 }
 
 /**

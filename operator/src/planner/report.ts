@@ -12,7 +12,7 @@ import {
   systemGroupOf,
 } from "./desired.ts";
 import { type Fault, federationKey } from "./faults.ts";
-import type { Observed, ObservedLog } from "./observed.ts";
+import type { Observed, ObservedLog, ObservedRule } from "./observed.ts";
 
 export interface Progress {
   faults: Map<string, Fault[]>;
@@ -130,6 +130,7 @@ function aboutBox(
   const running = observed.workloads.get(box.name)?.running === true;
   const available = box.role === "Witness" ? running : self !== undefined;
   const registered = observed.registered.has(box.name);
+  const leaves = observed.workloads.get(box.name)?.exists !== true && namers.length === 0;
   const ready = available && registered && !box.deleted;
   const reason = box.deleted
     ? "Deleted"
@@ -141,7 +142,9 @@ function aboutBox(
           ? "Serving"
           : "NotRegistered";
   const messages: Record<string, string> = {
-    Deleted: `Deleted; it stays until nothing names it${namers.length > 0 ? ` (now: ${namers.join(", ")})` : ""}.`,
+    Deleted: leaves
+      ? "Deleted; it is being taken out of the federation."
+      : `Deleted; it stays until nothing names it${namers.length > 0 ? ` (now: ${namers.join(", ")})` : ""}.`,
     NotRunning: "Its process does not run.",
     Unreachable: "Its process runs but does not answer.",
     Serving: "It runs and the federation knows it.",
@@ -234,6 +237,13 @@ function isDegraded(log: ObservedLog, members: MemberSet): boolean {
   return false;
 }
 
+/** A rule that nobody can give up says what a person can do. */
+function retiring({ zone, members }: ObservedRule, log: ObservedLog | undefined): string {
+  if (log !== undefined && log.leader !== "") return "Retired; its rule is being taken out.";
+  const boxes = members.join(",");
+  return `Retired; its rule is taken out once its log has a leader (it lies on ${members.join(", ")}). If all of these boxes are gone for good with their disks: nexus zone destroy ${zone} --confirm ${zone} --lost ${boxes}, or spec.lost.`;
+}
+
 function aboutZone(
   zone: DesiredZone,
   desired: Desired,
@@ -245,7 +255,7 @@ function aboutZone(
   if (zone.retired) {
     const keepers = [...(observed.logs.get(zone.name)?.members.keys() ?? [])].join(", ");
     const message = rule
-      ? "Retired; its rule is being taken out."
+      ? retiring(rule, log)
       : keepers === ""
         ? "Retired; none of its data is left."
         : `Retired; its data is kept on ${keepers} until its retention ends, or nexus zone destroy ${zone.name}; these boxes stay so long.`;

@@ -1,5 +1,6 @@
 import { type Desired, type DesiredZone, membersOf } from "./desired.ts";
 import { normalPattern } from "./faults.ts";
+import { stuckZones } from "./lost-zones.ts";
 import type { Observed, ObservedRule, RefusedRule } from "./observed.ts";
 
 /** The rule that a zone asks for. */
@@ -45,8 +46,8 @@ export function ruleText(rule: ObservedRule): string {
 }
 
 /**
- * The map that should be in force next: rules of absent zones stay as they are, retired zones lose theirs, and a zone
- * gets its new rule once its members allow it (`ready`).
+ * The map that should be in force next: rules of absent zones stay as they are, retired zones lose theirs once their log
+ * can give their paths up, and a zone gets its new rule once its members allow it (`ready`).
  */
 export function nextRules(
   desired: Desired,
@@ -55,8 +56,10 @@ export function nextRules(
 ): ObservedRule[] {
   const rules: ObservedRule[] = [];
   const placed = new Set<string>();
+  const stuck = stuckZones(desired, observed);
   for (const rule of observed.rules) {
-    if (rule.state === "detached" || desired.zones.get(rule.zone)?.retired) continue;
+    if (rule.state === "detached") continue;
+    if (desired.zones.get(rule.zone)?.retired && !stuck.has(rule.zone)) continue;
     placed.add(rule.zone);
     rules.push(ready.get(rule.zone) ?? rule);
   }

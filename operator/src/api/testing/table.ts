@@ -216,6 +216,15 @@ const more: [Kind, object][] = [
       recovery: { fromBox: "a", zone: "x", groupUID: "u", epoch: 1, abandonedIncarnations: [], acceptDataLoss: true },
     },
   ],
+  [
+    "ConsensusZone",
+    {
+      pathPattern: "/b/**",
+      mode: "strong",
+      authorityBox: "a",
+      lost: { abandonedIncarnations: ["0"], acceptDataLoss: true },
+    },
+  ],
   ["ConsensusZone", { pathPattern: "/zone:x/**", mode: "strong", authorityBox: "a", readPreference: "leader" }],
   ["ConsensusZone", { pathPattern: "/b/**", mode: "strong_ha", raftGroup: "g", writeConcern: "authority" }],
   ["ConsensusZone", { pathPattern: "/b/**", mode: "strong_ha", raftGroup: "g", readPreference: "authority" }],

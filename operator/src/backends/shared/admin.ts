@@ -11,6 +11,7 @@ import { AdminClient, type AdminReply, type StatusReply } from "@nexus-federatio
 export type ChangeName =
   | "bootstrap"
   | "registerBox"
+  | "removeBox"
   | "ensureZone"
   | "installRules"
   | "proposeMembership"
@@ -30,6 +31,7 @@ export interface AdminSettings {
 const timeoutsMs: Record<ChangeName, number> = {
   bootstrap: 30_000,
   registerBox: 5000,
+  removeBox: 5000,
   ensureZone: 20_000,
   installRules: 20_000,
   proposeMembership: 5000,

@@ -90,6 +90,11 @@ export class Executor {
     return [...this.#pace].flatMap(([subject, { problem }]) => (problem === "" ? [] : [{ subject, message: problem }]));
   }
 
+  /** Whether the deed was refused or failed last. */
+  refused(subject: string): boolean {
+    return (this.#pace.get(subject)?.problem ?? "") !== "";
+  }
+
   /** Executes what is due: federation-wide deeds in order, logs beside each other, the rule map last. */
   async run(actions: readonly Action[], world: World): Promise<void> {
     const wanted = actions.filter(isAdminAction);
@@ -151,6 +156,12 @@ export class Executor {
       case "registerBox":
         await this.#admin.change(system(), "registerBox", { box: recordOf(action.box, world) });
         return;
+      case "removeBox": {
+        const { box, incarnation } = action;
+        const request = { box, incarnation: Buffer.from(fromHex(incarnation) ?? noBytes), mayReturn: true };
+        await this.#admin.change(system(), "removeBox", request);
+        return;
+      }
       case "ensureZone": {
         const { zone, members, timing, group } = action;
         const rule = wireRule(action.rule, observed);
@@ -171,8 +182,7 @@ export class Executor {
       }
       case "recover": {
         const { zone, uid, epoch, abandoned } = action;
-        const incarnations = abandoned.map((one) => Buffer.from(fromHex(one) ?? noBytes));
-        const request = { zone, uid, epoch, abandoned: incarnations, acceptDataLoss: true };
+        const request = { zone, uid, epoch, abandoned: diskIds(abandoned), acceptDataLoss: true };
         await this.#admin.change(to(action.on), "recover", request);
         return;
       }
@@ -190,9 +200,17 @@ export class Executor {
         await this.#admin.change(to(action.box), "drain", { on: action.on });
         return;
       case "destroyZone":
-        await this.#admin.change(system(), "destroyZone", { zone: action.zone, confirm: action.zone });
+        await this.#admin.change(system(), "destroyZone", {
+          zone: action.zone,
+          confirm: action.zone,
+          abandoned: diskIds(action.abandoned ?? []),
+        });
     }
   }
+}
+
+function diskIds(incarnations: readonly string[]): Buffer[] {
+  return incarnations.map((one) => Buffer.from(fromHex(one) ?? noBytes));
 }
 
 function phaseOf(action: AdminAction): 0 | 1 | 2 {

@@ -92,6 +92,11 @@ export class World {
         });
         return;
       }
+      case "removeBox":
+        for (const [zone, log] of this.logs)
+          if (log.members.has(action.box)) this.refused.push(`remove member ${action.box} of ${zone}`);
+        this.registered.delete(action.box);
+        return;
       case "ensureZone":
         if (!this.logs.has(action.zone)) this.#create(action.zone, this.next++, action.members);
         return;
@@ -119,6 +124,7 @@ export class World {
         return;
       }
       case "destroyZone":
+        if (action.abandoned) this.rules = this.rules.filter(({ zone }) => zone !== action.zone);
         this.logs.delete(action.zone);
         return;
       case "raiseCondition": {

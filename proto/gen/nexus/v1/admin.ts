@@ -137,6 +137,7 @@ export interface RegisterBoxRequest {
 export interface RemoveBoxRequest {
   box: string;
   incarnation: Buffer;
+  mayReturn: boolean;
 }
 
 export interface EnsureZoneRequest {
@@ -186,6 +187,7 @@ export interface DrainRequest {
 export interface DestroyZoneRequest {
   zone: string;
   confirm: string;
+  abandoned: Buffer[];
 }
 
 export interface DisruptionRequest {
@@ -1390,7 +1392,7 @@ export const RegisterBoxRequest: MessageFns<RegisterBoxRequest> = {
 };
 
 function createBaseRemoveBoxRequest(): RemoveBoxRequest {
-  return { box: "", incarnation: Buffer.alloc(0) };
+  return { box: "", incarnation: Buffer.alloc(0), mayReturn: false };
 }
 
 export const RemoveBoxRequest: MessageFns<RemoveBoxRequest> = {
@@ -1400,6 +1402,9 @@ export const RemoveBoxRequest: MessageFns<RemoveBoxRequest> = {
     }
     if (message.incarnation.length !== 0) {
       writer.uint32(18).bytes(message.incarnation);
+    }
+    if (message.mayReturn !== false) {
+      writer.uint32(24).bool(message.mayReturn);
     }
     return writer;
   },
@@ -1431,6 +1436,14 @@ export const RemoveBoxRequest: MessageFns<RemoveBoxRequest> = {
             }
 
             message.incarnation = Buffer.from(reader.bytes());
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.mayReturn = reader.bool();
             continue;
           }
         }
@@ -1934,7 +1947,7 @@ export const DrainRequest: MessageFns<DrainRequest> = {
 };
 
 function createBaseDestroyZoneRequest(): DestroyZoneRequest {
-  return { zone: "", confirm: "" };
+  return { zone: "", confirm: "", abandoned: [] };
 }
 
 export const DestroyZoneRequest: MessageFns<DestroyZoneRequest> = {
@@ -1944,6 +1957,9 @@ export const DestroyZoneRequest: MessageFns<DestroyZoneRequest> = {
     }
     if (message.confirm !== "") {
       writer.uint32(18).string(message.confirm);
+    }
+    for (const v of message.abandoned) {
+      writer.uint32(26).bytes(v!);
     }
     return writer;
   },
@@ -1975,6 +1991,14 @@ export const DestroyZoneRequest: MessageFns<DestroyZoneRequest> = {
             }
 
             message.confirm = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.abandoned.push(Buffer.from(reader.bytes()));
             continue;
           }
         }

@@ -229,6 +229,9 @@ export interface SystemCommand {
     | //
     /** the pending map is given back, under a fresh epoch */
     { $case: "returnRules"; value: ReturnRules }
+    | //
+    /** by a person's word every copy of its log is gone for good */
+    { $case: "giveUpZone"; value: GiveUpZone }
     | undefined;
 }
 
@@ -273,6 +276,7 @@ export interface RecordMembers {
 export interface RemoveBox {
   name: string;
   incarnation: Buffer;
+  mayReturn: boolean;
 }
 
 export interface AcquireDisruption {
@@ -289,6 +293,12 @@ export interface ReleaseDisruption {
 export interface DestroyZone {
   zone: string;
   log: number;
+}
+
+export interface GiveUpZone {
+  zone: string;
+  log: number;
+  abandoned: Buffer[];
 }
 
 /** What applying a command answers. */
@@ -2214,6 +2224,9 @@ export const SystemCommand: MessageFns<SystemCommand> = {
       case "returnRules":
         ReturnRules.encode(message.op.value, writer.uint32(90).fork()).join();
         break;
+      case "giveUpZone":
+        GiveUpZone.encode(message.op.value, writer.uint32(98).fork()).join();
+        break;
     }
     return writer;
   },
@@ -2317,6 +2330,14 @@ export const SystemCommand: MessageFns<SystemCommand> = {
             }
 
             message.op = { $case: "returnRules", value: ReturnRules.decode(reader, reader.uint32()) };
+            continue;
+          }
+          case 12: {
+            if (tag !== 98) {
+              break;
+            }
+
+            message.op = { $case: "giveUpZone", value: GiveUpZone.decode(reader, reader.uint32()) };
             continue;
           }
         }
@@ -2765,7 +2786,7 @@ export const RecordMembers: MessageFns<RecordMembers> = {
 };
 
 function createBaseRemoveBox(): RemoveBox {
-  return { name: "", incarnation: Buffer.alloc(0) };
+  return { name: "", incarnation: Buffer.alloc(0), mayReturn: false };
 }
 
 export const RemoveBox: MessageFns<RemoveBox> = {
@@ -2775,6 +2796,9 @@ export const RemoveBox: MessageFns<RemoveBox> = {
     }
     if (message.incarnation.length !== 0) {
       writer.uint32(18).bytes(message.incarnation);
+    }
+    if (message.mayReturn !== false) {
+      writer.uint32(24).bool(message.mayReturn);
     }
     return writer;
   },
@@ -2806,6 +2830,14 @@ export const RemoveBox: MessageFns<RemoveBox> = {
             }
 
             message.incarnation = Buffer.from(reader.bytes());
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.mayReturn = reader.bool();
             continue;
           }
         }
@@ -2988,6 +3020,74 @@ export const DestroyZone: MessageFns<DestroyZone> = {
             }
 
             message.log = longToNumber(reader.uint64());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+};
+
+function createBaseGiveUpZone(): GiveUpZone {
+  return { zone: "", log: 0, abandoned: [] };
+}
+
+export const GiveUpZone: MessageFns<GiveUpZone> = {
+  encode(message: GiveUpZone, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.zone !== "") {
+      writer.uint32(10).string(message.zone);
+    }
+    if (message.log !== 0) {
+      writer.uint32(16).uint64(message.log);
+    }
+    for (const v of message.abandoned) {
+      writer.uint32(26).bytes(v!);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): GiveUpZone {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseGiveUpZone();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.zone = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.log = longToNumber(reader.uint64());
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.abandoned.push(Buffer.from(reader.bytes()));
             continue;
           }
         }

@@ -224,7 +224,11 @@ export interface LogRecord {
   /** log time of the system zone; 0 unless retired */
   retiredMs: number;
   /** a restore fills it: clients do not see it until its first rule is active */
-  restoring?: boolean | undefined;
+  restoring?:
+    | boolean
+    | undefined;
+  /** every copy was given up: a change of rules asks nothing of it */
+  lost?: boolean | undefined;
 }
 
 function createBaseReceipt(): Receipt {
@@ -1982,6 +1986,7 @@ function createBaseLogRecord(): LogRecord {
     configIndex: 0,
     retiredMs: 0,
     restoring: undefined,
+    lost: undefined,
   };
 }
 
@@ -2016,6 +2021,9 @@ export const LogRecord: MessageFns<LogRecord> = {
     }
     if (message.restoring !== undefined) {
       writer.uint32(80).bool(message.restoring);
+    }
+    if (message.lost !== undefined) {
+      writer.uint32(88).bool(message.lost);
     }
     return writer;
   },
@@ -2111,6 +2119,14 @@ export const LogRecord: MessageFns<LogRecord> = {
             }
 
             message.restoring = reader.bool();
+            continue;
+          }
+          case 11: {
+            if (tag !== 88) {
+              break;
+            }
+
+            message.lost = reader.bool();
             continue;
           }
         }

@@ -115,6 +115,9 @@ server.addService(AdminService, {
   registerBox: change<{ box: BoxRecord }>(({ box }) => {
     state.boxes = [...state.boxes.filter((each) => each.name !== box.name), box];
   }),
+  removeBox: change<{ box: string }>(({ box }) => {
+    state.boxes = state.boxes.filter((each) => each.name !== box);
+  }),
   ensureZone: change<{ zone: string; members: DeclaredMember[] }>(({ zone, members }) => {
     if (zone === "refused") throw new Error("no log can be made");
     state.logs[zone] ??= {
