@@ -49,6 +49,16 @@ test("a witness that ended, a box that hangs and a log on one copy are named, an
   await well();
 });
 
+test("a witness that hangs is noticed by status and doctor, and well is said again once it goes on", async () => {
+  const pid = await federation.freeze("witness-1");
+  await says(/WRONG {2}witness-1 does not serve: does not answer: no handshake/, 1);
+  expect((await federation.ok(["status"])).stdout).toMatch(/witness-1 +Witness +\S+ +no answer/);
+
+  federation.thaw(pid);
+  await well();
+  expect((await federation.box("witness-1")).state).toBe("running");
+});
+
 test("a rule that is refused and a name that does not exist are named with the object", async () => {
   await federation.apply(zone("team", "/team/**", "mode: strong, authorityBox: nexus-1"));
   await federation.apply(zone("lost", "/lost/**", "mode: strong, authorityBox: nexus-7"));

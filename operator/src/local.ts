@@ -7,7 +7,6 @@ import { existsSync, readFileSync, rmSync } from "node:fs";
 import type { Clock, Random } from "@nexus-federation/node/base/clock.ts";
 import { messageOf } from "@nexus-federation/node/base/errors.ts";
 import { systemClock, systemRandom } from "@nexus-federation/node/transport/system-clock.ts";
-import type { StatusReply } from "@nexus-federation/proto/admin.ts";
 import { keyOf } from "./api/kinds.ts";
 import type { SourceFile } from "./api/load.ts";
 import { claimant, claimFolder } from "./backends/local/claim.ts";
@@ -17,6 +16,7 @@ import { Folder, writePrivate } from "./backends/local/folder.ts";
 import { ensureToken, Identities, type LocalContext, writeContext } from "./backends/local/identities.ts";
 import { faultsAfter, noteOf, refusedOutcome } from "./backends/local/outcome.ts";
 import type { ProgramSettings } from "./backends/local/programs.ts";
+import { Questions } from "./backends/local/questions.ts";
 import { Renewal } from "./backends/local/renewal.ts";
 import { type ApplyOutcome, faultsIn, type LocalStatus, localStatus } from "./backends/local/status.ts";
 import { DesiredStore, type Loaded } from "./backends/local/store.ts";
@@ -24,7 +24,6 @@ import { Admin } from "./backends/shared/admin.ts";
 import { Executor } from "./backends/shared/execute.ts";
 import { observedOf } from "./backends/shared/observe.ts";
 import { Rounds } from "./backends/shared/rounds.ts";
-import { askStatuses } from "./backends/shared/statuses.ts";
 import type { Action } from "./planner/actions.ts";
 import { type Desired, desiredOf } from "./planner/desired.ts";
 import type { Observed } from "./planner/observed.ts";
@@ -60,9 +59,7 @@ export class LocalRuntime {
   readonly #executor: Executor;
   readonly #context: Omit<LocalContext, "endpoints">;
   readonly #rounds = new Rounds();
-  #replies: ReadonlyMap<string, StatusReply> = new Map();
-  /** Why a running box did not answer last. */
-  readonly #silent = new Map<string, string>();
+  readonly #questions: Questions;
   #observed: Observed;
   #settled = false;
   #executing: Promise<void> | undefined;
@@ -107,6 +104,7 @@ export class LocalRuntime {
       this.#wake();
     };
     this.#fleet = settings.boxes ?? new Fleet({ clock, random, folder, identities, changed }, settings);
+    this.#questions = new Questions(admin, clock);
     this.#context = { federation: settings.federation, token, ca: identities.caPem, dir: folder.root };
     this.#observed = this.#observe();
   }
@@ -196,9 +194,9 @@ export class LocalRuntime {
       settled: this.#settled,
       desired: this.#desired(),
       observed: this.#observed,
-      replies: this.#replies,
+      replies: this.#questions.replies,
       children: this.#fleet.views,
-      silent: this.#silent,
+      silent: this.#questions.silent,
       problems: this.#executor.problems,
     });
   }
@@ -264,7 +262,7 @@ export class LocalRuntime {
     const knownFederation = existsSync(this.folder.identity) ? readFileSync(this.folder.identity, "utf8").trim() : "";
     this.#observed = observedOf({
       workloads: this.#fleet.workloads,
-      replies: this.#replies,
+      replies: this.#questions.replies,
       knownFederation,
       conditions: this.#rounds.conditions,
       refusedRules: this.#executor.refusedRules,
@@ -309,7 +307,8 @@ export class LocalRuntime {
 
   async #round(): Promise<void> {
     await this.#renewal.look();
-    this.#replies = await this.#ask();
+    await this.#questions.ask(this.#desired(), this.#fleet.workloads);
+    for (const box of this.#questions.replies.keys()) this.#fleet.confirm(box);
     if (this.#stopping) return;
     const desired = this.#desired();
     const observed = this.#observe();
@@ -340,22 +339,9 @@ export class LocalRuntime {
 
   /** Until then a box answers NO_ZONE, or by older rules, for paths that are ready elsewhere. */
   #allKnowTheMap(observed: Observed): boolean {
-    return [...this.#replies].every(([box, { epoch }]) => !observed.registered.has(box) || epoch >= observed.epoch);
-  }
-
-  /** Status of every running data box, asked at once. */
-  async #ask(): Promise<Map<string, StatusReply>> {
-    const replies = new Map<string, StatusReply>();
-    for (const [box, reply] of await askStatuses(this.#admin, this.#desired(), this.#fleet.workloads)) {
-      if (typeof reply === "string") {
-        this.#silent.set(box, reply);
-        continue;
-      }
-      this.#silent.delete(box);
-      replies.set(box, reply);
-      this.#fleet.confirm(box);
-    }
-    return replies;
+    return [...this.#questions.replies].every(
+      ([box, { epoch }]) => !observed.registered.has(box) || epoch >= observed.epoch,
+    );
   }
 
   #note(actions: readonly Action[]): void {

@@ -190,7 +190,7 @@ async function supervisedFindings(dir: string | undefined): Promise<Finding[]> {
   const refused = status.problems.map((problem) => wrong(problemText(problem), "see `nexus status`"));
   // One that ends again and again runs now and then.
   const down = status.boxes.flatMap((box) =>
-    box.running && (box.state !== "starting" || box.problems.length === 0)
+    box.running && ((box.state !== "starting" && box.state !== "no answer") || box.problems.length === 0)
       ? []
       : [wrong(`${box.name} does not serve: ${box.problems.join("; ")}`, `see \`nexus logs ${box.name}\``)],
   );

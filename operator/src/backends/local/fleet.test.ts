@@ -54,7 +54,9 @@ test("a box that had to take other ports is known to all others, of which those 
   await vi.waitFor(
     () => {
       expect(fleet.workloads.get("b")?.peerEndpoint).not.toBe(`${loopback}:${before}`);
-      expect(fleet.views.get("a")).toMatchObject({ running: true, restarts: 1 });
+      expect(fleet.views.get("a")).toMatchObject({ running: true });
+      // Once for each time that b moves: on a busy machine what it takes may be taken again.
+      expect(fleet.views.get("a")?.restarts).toBeGreaterThan(0);
       expect(fleet.views.get("b")).toMatchObject({ running: true });
     },
     { timeout: 50_000, interval: 20 },

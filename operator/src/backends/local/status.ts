@@ -13,7 +13,7 @@ export interface BoxRow extends ChildView {
   name: string;
   role: "Data" | "Witness";
   region: string;
-  /** starting | empty | ready | draining | full as the box says; running for a witness; stopped. */
+  /** starting | empty | ready | draining | full as the box says; running | no answer for a witness; stopped. */
   state: string;
   /** Client endpoint of HTTP and gRPC (one port); empty for a witness. */
   http: string;
@@ -133,7 +133,8 @@ function boxRow(name: string, input: StatusInput): BoxRow {
   const child = children.get(name) ?? { pid: 0, running: false, restarts: 0, lastExit: "" };
   const workload = observed.workloads.get(name);
   const reply = replies.get(name);
-  const state = !child.running ? "stopped" : (reply?.state ?? (role === "Witness" ? "running" : "starting"));
+  const unasked = role === "Data" ? "starting" : input.silent.has(name) ? "no answer" : "running";
+  const state = child.running ? (reply?.state ?? unasked) : "stopped";
   const client = role === "Data" ? (workload?.clientEndpoint ?? "") : "";
   return {
     ...child,
@@ -154,7 +155,7 @@ function problemsOf(name: string, { desired, replies, children, silent }: Status
   const reply = replies.get(name);
   const child = children.get(name);
   if (reply && child?.running) return reply.problems;
-  // A witness gives no status: what runs is well.
+  // A witness gives no status: what runs and is not silent is well.
   if (child?.running && desired.boxes.get(name)?.role === "Witness" && !silent.has(name)) return [];
   const ended = child === undefined || child.lastExit === "" ? [] : [`it ${child.lastExit}`];
   if (!child?.running || !silent.has(name)) return ended;

@@ -3,7 +3,7 @@ import { type CallOptions, Metadata, type ServiceError } from "@grpc/grpc-js";
 import { messageOf, NexusError } from "@nexus-federation/node/base/errors.ts";
 import { failureError } from "@nexus-federation/node/client/caller.ts";
 import { plainText } from "@nexus-federation/node/client/problems.ts";
-import { channelOptions, credentialsToBox } from "@nexus-federation/node/transport/channel.ts";
+import { channelOptions, credentialsToBox, socketToBox } from "@nexus-federation/node/transport/channel.ts";
 import type { Credentials } from "@nexus-federation/node/transport/credentials.ts";
 import { AdminClient, type AdminReply, type StatusReply } from "@nexus-federation/proto/admin.ts";
 
@@ -73,6 +73,28 @@ export class Admin {
       this.#client(box, endpoint).status({ zones: true }, new Metadata(), deadline, (error, reply) =>
         resolve(error ? plainText(messageOf(error)) : reply),
       );
+    });
+  }
+
+  /** Empty when a box or witness answers at all, which takes a process that turns; else why not, as a text. */
+  greet(box: string, endpoint: string): Promise<string> {
+    const target = { own: this.#own, federation: this.#settings.federation, box, endpoint };
+    return new Promise((resolve) => {
+      const socket = socketToBox(target, ["h2"]);
+      const end = (why: string) => {
+        socket.destroy();
+        resolve(why);
+      };
+      socket.setTimeout(this.#settings.statusTimeoutMs, () =>
+        end(`no handshake within ${this.#settings.statusTimeoutMs} ms`),
+      );
+      socket.once("secureConnect", () => end(""));
+      let isThere = false;
+      socket.once("connect", () => {
+        isThere = true;
+      });
+      // Who refuses a handshake turns.
+      socket.on("error", (error) => end(isThere ? "" : plainText(messageOf(error))));
     });
   }
 
