@@ -49,6 +49,8 @@ export interface RaftConfig {
    * the witness; below `electionTick`. Default four fifths of it.
    */
   readonly soloAfterTicks?: number;
+  /** The same for a peer that the transport knows to be down: time to connect again. Default a third of it. */
+  readonly soloAfterDownTicks?: number;
   /** How long a candidate waits for the full members before it asks the witness: about a round trip. Default 1. */
   readonly witnessAskTicks?: number;
   /** Least time in SOLO, which doubles up to the maximum while modes change often. Defaults 2 and 64 × `electionTick`. */
@@ -64,6 +66,7 @@ export type Settings = Required<RaftConfig>;
 /** Fills in the defaults; returns a sentence when the configuration cannot work. */
 export function settingsOf(config: RaftConfig): Settings | string {
   const messageBytesMax = config.messageBytesMax ?? NO_LIMIT;
+  const soloAfterTicks = config.soloAfterTicks || Math.max(1, Math.floor(config.electionTick * 0.8));
   const settings: Settings = {
     applied: 0,
     asyncStorageWrites: false,
@@ -78,7 +81,8 @@ export function settingsOf(config: RaftConfig): Settings | string {
     messageBytesMax,
     applyingBytesMax: config.applyingBytesMax || Math.max(1, messageBytesMax),
     readsWaitingMax: config.readsWaitingMax ?? 10_000,
-    soloAfterTicks: config.soloAfterTicks || Math.max(1, Math.floor(config.electionTick * 0.8)),
+    soloAfterTicks,
+    soloAfterDownTicks: config.soloAfterDownTicks ?? Math.max(1, Math.floor(soloAfterTicks / 3)),
     witnessAskTicks: config.witnessAskTicks ?? 1,
     soloDwellTicks: config.soloDwellTicks ?? 2 * config.electionTick,
     soloDwellTicksMax: config.soloDwellTicksMax ?? 64 * config.electionTick,

@@ -205,8 +205,9 @@ function openEpoch(r: Raft, mode: Mode, index: number): void {
 }
 
 function isPresent(r: Raft, id: number): boolean {
+  const { soloAfterTicks, soloAfterDownTicks } = r.settings;
   const progress = r.tracker.progress.get(id);
-  return progress !== undefined && progress.silentTicks < r.settings.soloAfterTicks;
+  return progress !== undefined && progress.silentTicks < (r.peersDown.has(id) ? soloAfterDownTicks : soloAfterTicks);
 }
 
 function lacksPeer(r: Raft): boolean {
