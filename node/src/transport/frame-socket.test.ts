@@ -1,3 +1,5 @@
+import { Duplex } from "node:stream";
+import type { TLSSocket } from "node:tls";
 import { afterAll, expect, test } from "vitest";
 import { Authority } from "./authority.ts";
 import { socketToBox } from "./channel.ts";
@@ -13,6 +15,7 @@ import { systemClock, systemRandom } from "./system-clock.ts";
 
 // Streams between boxes that travel without gRPC, and a box that knows gRPC alone.
 
+const serving = { clock: systemClock, role: "server" as const };
 const authority = await Authority.create("acme", Date.now());
 const serve = new ServeLog({ echo: true });
 const b = await startBox(authority, selfOf("b"), { serve: { raft: new ServeLog(), forward: serve } });
@@ -71,6 +74,28 @@ test("a box that is asked whether it is there says so", async () => {
   await promise;
 
   socket.destroy();
+});
+
+test("who asks without end whether somebody is there, and reads nothing, is answered no more than it takes", () => {
+  const written: number[] = [];
+  const socket = new Duplex({
+    highWaterMark: 1024,
+    read: () => {},
+    write: (bytes: Buffer) => void written.push(bytes.length),
+  });
+  const events = { frame: () => {}, over: () => {} };
+  const server = new FrameSocket(
+    Object.assign(socket, { setNoDelay: () => {} }) as unknown as TLSSocket,
+    serving,
+    events,
+  );
+  const asked = Buffer.concat(Array.from({ length: 1000 }, () => batchFrame(14, [], 0)));
+
+  for (let i = 0; i < 10_000; i++) socket.emit("data", asked);
+
+  expect(written).toEqual([2]);
+  expect(socket.writableLength).toBeLessThanOrEqual(1024);
+  server.destroy();
 });
 
 test("frames that come while it is paused are kept in their order, and the caller hears that somebody is there", async () => {

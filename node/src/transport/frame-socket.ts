@@ -56,6 +56,8 @@ export class FrameSocket implements PeerStream {
   /** The last word was said; what comes now is not heard. */
   #refused = false;
   #paused = false;
+  /** Somebody wants to know whether anybody is there. */
+  #isAsked = false;
   /** Frames that came with the bytes during which it was paused. */
   #held: Buffer[] = [];
   #breath: Timer | undefined;
@@ -122,16 +124,18 @@ export class FrameSocket implements PeerStream {
     if (this.#isOver()) return;
     this.#heardMs = this.#needs.clock.now();
     const problem = this.#reader.push(chunk, this.#isOver);
-    if (problem !== undefined) this.#close(problem);
+    if (problem !== undefined) return this.#close(problem);
+    // Once for all that asked in these bytes, and never more than the peer takes.
+    if (this.#isAsked && !this.#isOver() && !this.#socket.writableNeedDrain) this.#socket.write(life);
+    this.#isAsked = false;
   }
 
   #frame(frame: Buffer): void {
     if (this.#isOver()) return;
     if (this.#paused) return void this.#held.push(frame);
     const field = frame[0]! >> 3;
-    if (field === lifeField) {
-      if (this.#needs.role === "server") this.#socket.write(life);
-    } else if (field === refusalField) this.#close(Buffer.from(readField(frame, field) ?? []).toString());
+    if (field === lifeField) this.#isAsked = this.#needs.role === "server";
+    else if (field === refusalField) this.#close(Buffer.from(readField(frame, field) ?? []).toString());
     else this.#events.frame(frame);
   }
 
