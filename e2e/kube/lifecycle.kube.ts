@@ -25,20 +25,26 @@ describe.skipIf(context === undefined)("a federation of two boxes and a witness"
     await world.federation.resting({ withinMs: 300_000, everyMs: 15_000 });
   });
 
-  test("the kubelet's port tells no metrics; another one does, of boxes and witnesses", async () => {
-    for (const box of ["nexus-1", "witness-1"]) {
+  test("the kubelet's port tells no metrics; another one does, of boxes, witnesses and the operator", async () => {
+    const [operator = ""] = await operatorPods(world.cluster);
+    const pods = [
+      { namespace: "life", pod: "pod/nexus-1-0", health: 2028, metrics: 2029 },
+      { namespace: "life", pod: "pod/witness-1-0", health: 2028, metrics: 2029 },
+      { namespace: operatorNamespace, pod: operator, health: 8080, metrics: 8081 },
+    ];
+    for (const { namespace, pod, health, metrics } of pods) {
       const told = async (port: number, path: string) => {
-        const way = await world.cluster.forward("life", `pod/${box}-0`, port);
+        const way = await world.cluster.forward(namespace, pod, port);
         try {
           const answer = await fetch(`http://127.0.0.1:${way.port}${path}`, { headers: { connection: "close" } });
-          return { status: answer.status, isMetrics: (await answer.text()).includes("# TYPE nexus_") };
+          return { status: answer.status, isMetrics: (await answer.text()).includes("# TYPE ") };
         } finally {
           way.stop();
         }
       };
-      expect(await told(2028, "/metrics")).toEqual({ status: 404, isMetrics: false });
-      expect(await told(2028, "/healthz")).toMatchObject({ status: 200 });
-      expect(await told(2029, "/metrics")).toEqual({ status: 200, isMetrics: true });
+      expect(await told(health, "/metrics")).toEqual({ status: 404, isMetrics: false });
+      expect(await told(health, "/healthz")).toMatchObject({ status: 200 });
+      expect(await told(metrics, "/metrics")).toEqual({ status: 200, isMetrics: true });
     }
   });
 

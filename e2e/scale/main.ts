@@ -143,7 +143,15 @@ try {
   const profiling = profile === undefined ? [] : ["--cpu-prof", `--cpu-prof-dir=${profile}`];
   operator = spawn(
     process.execPath,
-    [...profiling, ...nodeOptions.operator.flags, program!, ...flags, `--port=${port}`, "--log=warn"],
+    [
+      ...profiling,
+      ...nodeOptions.operator.flags,
+      program!,
+      ...flags,
+      "--port=0",
+      `--metrics-port=${port}`,
+      "--log=warn",
+    ],
     {
       cwd: root,
       stdio: ["ignore", "inherit", "inherit"],

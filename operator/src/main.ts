@@ -1,6 +1,5 @@
 // The operator as a process: flags, credentials, metrics and health, the manager, and a stop in order.
 import { randomUUID } from "node:crypto";
-import { createServer, type Server } from "node:http";
 import { hostname } from "node:os";
 import { KubeConfig } from "@kubernetes/client-node";
 import { messageOf } from "@nexus-federation/node/base/errors.ts";
@@ -10,6 +9,7 @@ import { collectDefaultMetrics, Registry } from "prom-client";
 import { letGo } from "./controllers/let-go.ts";
 import { Manager } from "./controllers/manager.ts";
 import { type OperatorSettings, operatorHelp, readOperatorSettings } from "./controllers/settings.ts";
+import { openDoors } from "./doors.ts";
 import { Applier } from "./runtime/applier.ts";
 import { RawClient } from "./runtime/client.ts";
 import { Connection } from "./runtime/connection.ts";
@@ -27,19 +27,6 @@ function kubeConfig(file: string): () => KubeConfig {
     else config.loadFromFile(file);
     return config;
   };
-}
-
-function serve(port: number, manager: Manager, registry: Registry): Server {
-  const server = createServer(async (request, response) => {
-    if (request.url === "/metrics") {
-      response.setHeader("content-type", registry.contentType).end(await registry.metrics());
-    } else if (request.url === "/healthz" || request.url === "/readyz") {
-      const ok = request.url === "/healthz" || manager.ready;
-      const body = { ready: manager.ready, leads: manager.leads };
-      response.writeHead(ok ? 200 : 503, { "content-type": "application/json" }).end(JSON.stringify(body));
-    } else response.writeHead(404).end();
-  });
-  return server.listen(port);
 }
 
 async function run(settings: OperatorSettings): Promise<void> {
@@ -62,14 +49,14 @@ async function run(settings: OperatorSettings): Promise<void> {
   }
   const identity = `${hostname()}_${randomUUID()}`;
   const events = new EventRecorder(identity, { client, clock, random, metrics, log });
-  const { namespace: namespaces, cluster, nodeImage, witnessImage, imagePullSecret, port } = settings;
+  const { namespace: namespaces, cluster, nodeImage, witnessImage, imagePullSecret, port, metricsPort } = settings;
   const images = { node: nodeImage, witness: witnessImage, pullSecrets: imagePullSecret };
   const applier = new Applier({ client, metrics });
   const manager = new Manager(
     { namespaces, cluster, images, identity },
     { client, applier, clock, random, metrics, events, log },
   );
-  const server = serve(port, manager, registry);
+  const doors = await openDoors({ port, metricsPort }, manager, registry);
   let stopping = false;
   const stop = async (reason: string) => {
     if (stopping) return;
@@ -78,13 +65,13 @@ async function run(settings: OperatorSettings): Promise<void> {
     setTimeout(() => process.exit(1), stopMs).unref();
     await manager.stop();
     await events.stop();
-    server.close();
+    doors.close();
     connection.close();
     process.exit(0);
   };
   process.on("SIGTERM", () => void stop("SIGTERM"));
   process.on("SIGINT", () => void stop("SIGINT"));
-  log.info({ namespaces, identity, port }, "operator starts");
+  log.info({ namespaces, identity, port, metricsPort }, "operator starts");
   await manager.start();
   log.info({}, "caches are filled");
 }

@@ -14,7 +14,8 @@ export const operatorSettings = z.strictObject({
   nodeImage: z.string().min(1).max(512).describe("Image of data boxes that name none (NEXUS_NODE_IMAGE)."),
   witnessImage: z.string().min(1).max(512).describe("Image of witnesses that name none (NEXUS_WITNESS_IMAGE)."),
   imagePullSecret: z.array(z.string().max(253)).max(8).default([]).describe("Pull secrets of the boxes' pods."),
-  port: z.coerce.number().int().min(0).max(65_535).default(8080).describe("Plain HTTP: /healthz, /readyz, /metrics."),
+  port: z.coerce.number().int().min(0).max(65_535).default(8080).describe("Plain HTTP: /healthz, /readyz."),
+  metricsPort: z.coerce.number().int().min(0).max(65_535).default(8081).describe("Plain HTTP: /metrics."),
   letGo: z
     .boolean()
     .default(false)
@@ -31,6 +32,7 @@ const flags = {
   "witness-image": { type: "string" },
   "image-pull-secret": { type: "string", multiple: true },
   port: { type: "string" },
+  "metrics-port": { type: "string" },
   log: { type: "string" },
   "let-go": { type: "boolean" },
 } as const;
@@ -63,6 +65,7 @@ export function readOperatorSettings(
     witnessImage: values["witness-image"] ?? environment["NEXUS_WITNESS_IMAGE"],
     imagePullSecret: split(values["image-pull-secret"]),
     port: values.port,
+    metricsPort: values["metrics-port"],
     log: values.log,
     letGo: values["let-go"],
   });

@@ -33,7 +33,7 @@ const images: Record<string, Image> = {
   operator: {
     what: "The operator, the one-shot services of compose.yaml, and the command line for jobs in a cluster",
     program: "operator",
-    ports: [8080],
+    ports: [8080, 8081],
     options: nodeOptions.operator,
     more: "COPY dist/compose.mjs dist/compose.mjs.LEGAL.txt dist/nexus.mjs dist/nexus.mjs.LEGAL.txt /app/",
   },

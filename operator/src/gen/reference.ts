@@ -76,7 +76,7 @@ export function metricsPage(of: { boxes: readonly MetricDefinition[]; operator: 
     "Served at `/metrics` of every box.",
     metricTable(of.boxes),
     "## The operator",
-    "Served at `/metrics` of its port 8080.",
+    "Served at `/metrics` of its port 8081.",
     metricTable(of.operator),
   ];
   return `${parts.join("\n\n")}\n`;

@@ -54,7 +54,10 @@ export const chartValues = z.strictObject({
       .max(64)
       .describe("Peers (`from` of a NetworkPolicy) that reach port 2026. Empty: all."),
     peers: z.array(anything("")).max(64).describe("More that reach port 2027: boxes of other clusters."),
-    scrapers: z.array(anything("")).max(64).describe("Peers that reach port 2029, the boxes' metrics. Empty: all."),
+    scrapers: z
+      .array(anything(""))
+      .max(64)
+      .describe("Peers that reach ports 2029 and 8081, the metrics of boxes and operator. Empty: all."),
   }),
   monitoring: z.strictObject({
     podMonitor: z.strictObject({
