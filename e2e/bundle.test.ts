@@ -23,7 +23,7 @@ async function nexus(...args: string[]): Promise<string> {
   return stdout;
 }
 
-beforeAll(() => bundle(["box", "witness", "nexus"], join(folder, "dist")).then(() => undefined));
+beforeAll(() => bundle(["box", "witness", "nexus"], { folder: join(folder, "dist") }).then(() => undefined));
 afterAll(async () => {
   await nexus("down").catch(() => {});
   rmSync(folder, { recursive: true, force: true });

@@ -59,7 +59,7 @@ async function fill(folder: string, node: string): Promise<void> {
 }
 
 /** Paths as the loader looks them up, the loader's own among them. */
-async function librariesOf(program: string): Promise<string[]> {
+export async function librariesOf(program: string): Promise<string[]> {
   const printed = await must(["ldd", program]);
   return [...printed.matchAll(/(?:=> |^\s*)(\/\S+) \(0x/gm)].map((match) => match[1]!);
 }

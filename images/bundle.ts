@@ -3,7 +3,7 @@
 // which lite mode cannot do. Native code cannot be bundled: the box's RocksDB goes beside it as dist/node_modules.
 import { chmodSync, cpSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync } from "node:fs";
 import { dirname, join, resolve } from "node:path";
-import { build } from "esbuild";
+import { build, type Plugin } from "esbuild";
 import { readFlags } from "../test/flags.ts";
 import { billOf, packageOf, wholeBill, writeBill } from "./sbom.ts";
 
@@ -29,10 +29,17 @@ const interpreter = "#!/usr/bin/env -S node --disable-warning=ExperimentalWarnin
 export const banner =
   'import { createRequire as nexusRequire } from "node:module"; const require = nexusRequire(import.meta.url);';
 
+export interface BundleSettings {
+  /** Default: dist/. */
+  folder?: string;
+  /** What the programs say they are, instead of node/src/base/version.ts: for tests of an upgrade. */
+  version?: string;
+}
+
 /** Bundles the programs, each with a list of what it consists of beside it; answers their files. */
 export async function bundle(
   names = Object.keys(programs) as (keyof typeof programs)[],
-  folder = dist,
+  { folder = dist, version }: BundleSettings = {},
 ): Promise<string[]> {
   mkdirSync(folder, { recursive: true });
   const native = copyRocksdb(join(folder, "node_modules"));
@@ -53,6 +60,7 @@ export async function bundle(
       external,
       banner: { js: commands.includes(name) ? `${interpreter}${banner}` : banner },
       metafile: true,
+      plugins: version === undefined ? [] : [versioned(version)],
     });
     const packages = Object.keys(made.metafile.inputs).map(packageOf);
     const used = new Set([...packages, ...(name === "box" ? native : [])].filter((found) => found !== undefined));
@@ -61,6 +69,17 @@ export async function bundle(
     files.push(outfile);
   }
   return files;
+}
+
+function versioned(version: string): Plugin {
+  const setup: Plugin["setup"] = (of) =>
+    of.onLoad({ filter: /\/node\/src\/base\/version\.ts$/ }, ({ path }) => {
+      const text = readFileSync(path, "utf8");
+      const contents = text.replace(/(export const version = )"[^"]*"/, `$1${JSON.stringify(version)}`);
+      if (contents === text) throw new Error(`${path} names no other version than ${version}`);
+      return { contents, loader: "ts" };
+    });
+  return { name: "version", setup };
 }
 
 /**

@@ -18,13 +18,15 @@ export interface ImageSettings {
   /** Default: NEXUS_IMAGE_TAG, else `dev`. */
   tag?: string;
   base?: string;
+  /** As BundleSettings has it. */
+  version?: string;
 }
 
 /** Bundles the programs and builds their images; answers the images' names with tag. */
 export async function makeImages(settings: ImageSettings = {}): Promise<string[]> {
   const wanted = settings.only ?? (Object.keys(images) as ImageName[]);
   const beside = wanted.includes("operator") ? (["compose", "nexus"] as const) : [];
-  await bundle([...wanted.map((name) => images[name]), ...beside]);
+  await bundle([...wanted.map((name) => images[name]), ...beside], { version: settings.version });
   const base = settings.base ?? process.env["BASE"] ?? (await baseImage());
   const tags: string[] = [];
   for (const name of wanted) {

@@ -91,19 +91,20 @@ async function startNodes(settings: ClusterSettings, owner: string, image: strin
 }
 
 /**
- * In the range that is set aside for tests of networks (RFC 2544), so that it is nobody's. Its first /24 is the nodes',
- * each node's pods have a /24 of their own: Docker drops what goes through an internal network to addresses outside it.
+ * In the upper half of the range that is set aside for tests of networks (RFC 2544), so that it is nobody's; the lower
+ * half is e2e/harness/network.ts's. Its first /24 is the nodes', each node's pods have a /24 of their own: Docker drops
+ * what goes through an internal network to addresses outside it.
  */
 async function createNetwork(network: string, labels: string[]): Promise<Network> {
   let why = "";
   for (let third = 0; third < 256; third += 256 / networksMax) {
-    const all = `198.18.${third}.0/20`;
-    const ranges = ["--subnet", all, "--ip-range", `198.18.${third}.0/24`, "--gateway", `198.18.${third}.1`];
+    const all = `198.19.${third}.0/20`;
+    const ranges = ["--subnet", all, "--ip-range", `198.19.${third}.0/24`, "--gateway", `198.19.${third}.1`];
     const made = await run(["docker", "network", "create", "--internal", ...ranges, ...labels, network]);
-    if (made.code === 0) return { name: network, all, podsOf: (node) => `198.18.${third + node}.0/24` };
+    if (made.code === 0) return { name: network, all, podsOf: (node) => `198.19.${third + node}.0/24` };
     why = made.stderr;
   }
-  throw new Error(`no free network in 198.18.0.0/16: ${why}`);
+  throw new Error(`no free network in 198.19.0.0/16: ${why}`);
 }
 
 async function joinPodNetworks(nodes: string[], network: Network): Promise<void> {

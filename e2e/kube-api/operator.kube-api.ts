@@ -3,78 +3,16 @@
 import { readFileSync } from "node:fs";
 import { resolve } from "node:path";
 import { Authority } from "@nexus-federation/node/transport/authority.ts";
-import { managedSelector } from "@nexus-federation/operator/backends/kubernetes/names.ts";
 import { letGo } from "@nexus-federation/operator/controllers/let-go.ts";
-import type { RawClient } from "@nexus-federation/operator/runtime/client.ts";
-import { SharedInformer } from "@nexus-federation/operator/runtime/informer.ts";
 import type { KubeObject } from "@nexus-federation/operator/runtime/objects.ts";
 import { ownTypes, resourceTypes } from "@nexus-federation/operator/runtime/resource-types.ts";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { parseAllDocuments } from "yaml";
 import { configMap, controlPlane, eventually, installCrds, newNamespace, side } from "./harness/api.ts";
 import { FederationRun } from "./harness/federation-run.ts";
+import { Made, picture } from "./harness/oracle.ts";
 
 const example = resolve(import.meta.dirname, "../../examples/quickstart.yaml");
-const childTypes = [
-  resourceTypes.statefulSet,
-  resourceTypes.persistentVolumeClaim,
-  resourceTypes.service,
-  resourceTypes.secret,
-  resourceTypes.configMap,
-  resourceTypes.podDisruptionBudget,
-];
-
-/** Counts what is made, by "Kind/name": one that is made twice was deleted in between, which nobody asked for. */
-class Made {
-  readonly counts: Record<string, number> = {};
-  readonly #informers: SharedInformer[];
-
-  constructor(near: ReturnType<typeof side>, namespace: string) {
-    this.#informers = childTypes.map(
-      (type) => new SharedInformer({ type, namespace, labelSelector: managedSelector }, near),
-    );
-    for (const informer of this.#informers)
-      informer.onChange(({ kind, object }) => {
-        const key = `${object.kind}/${object.metadata.name}`;
-        if (kind === "added") this.counts[key] = (this.counts[key] ?? 0) + 1;
-      });
-  }
-
-  async start(): Promise<this> {
-    for (const informer of this.#informers) informer.start();
-    await Promise.all(this.#informers.map((informer) => informer.waitSynced()));
-    return this;
-  }
-
-  async stop(): Promise<void> {
-    await Promise.all(this.#informers.map((informer) => informer.stop()));
-  }
-}
-
-/** What people would call the same objects: without what differs from namespace to namespace and from life to life. */
-async function picture(client: RawClient, namespace: string): Promise<string[]> {
-  const lines: string[] = [];
-  for (const type of [...childTypes, ownTypes.Box, ownTypes.RaftGroup, ownTypes.ConsensusZone]) {
-    const { items } = await client.list<KubeObject>(type, { namespace });
-    for (const { metadata, spec, status, data } of items as (KubeObject & { data?: Record<string, string> })[]) {
-      const { name, labels, finalizers } = metadata;
-      const said = (status as { conditions?: { type: string; status: string; reason: string }[] })?.conditions?.map(
-        (each) => `${each.type}=${each.status} ${each.reason}`,
-      );
-      const facts = { labels, finalizers, spec, keys: Object.keys(data ?? {}).sort(), said };
-      lines.push(
-        `${type.kind}/${name} ${JSON.stringify(facts)}`
-          .replaceAll(namespace, "NS")
-          .replace(/[0-9a-f]{8}-[0-9a-f-]{27}/g, "UID"),
-      );
-    }
-  }
-  // The digest of what is asked of a pod holds its volume's uid.
-  const digest = /("federation.nexus.io\/asked":")[0-9a-f]+/g;
-  const plain = lines.map((line) => line.replace(digest, "$1"));
-  return plain.map((line) => line.replace(/"clusterIPs?":(\[[^\]]*\]|"[^"]*"),?/g, "")).sort();
-}
-
 describe.skipIf(!controlPlane)("a federation's objects", () => {
   let near: ReturnType<typeof side>;
 
@@ -94,11 +32,11 @@ describe.skipIf(!controlPlane)("a federation's objects", () => {
     return namespace;
   }
 
-  /** One life after the other, the first ending at `failpoint`. */
-  async function lives(failpoint?: string) {
+  /** One life after the other, the first ending after so many writes. */
+  async function lives(crashAfter?: number) {
     const namespace = await declared();
     const made = await new Made(near, namespace).start();
-    const first = await new FederationRun(near, namespace, failpoint).start();
+    const first = await new FederationRun(near, namespace, { crashAfter }).start();
     await first.settle();
     await first.stop();
     const second = await new FederationRun(near, namespace).start();
@@ -106,8 +44,7 @@ describe.skipIf(!controlPlane)("a federation's objects", () => {
     await second.stop();
     await made.stop();
     const seen = await picture(near.client, namespace);
-    const counts = Object.entries(made.counts).map(([key, count]) => `${key} ${count}`);
-    return { seen, made: counts.sort(), crashed: first.writes };
+    return { seen, made: made.lines(), crashed: first.acts };
   }
 
   test("wherever the operator is killed, the next one brings the same objects about, each made once", async () => {
@@ -119,7 +56,7 @@ describe.skipIf(!controlPlane)("a federation's objects", () => {
     const places = Array.from({ length: undisturbed.crashed }, (_, index) => index + 1);
     const one = async () => {
       for (let place = places.shift(); place !== undefined; place = places.shift()) {
-        const { seen, made } = await lives(`after-write:${place}`);
+        const { seen, made } = await lives(place);
         const same = JSON.stringify([seen, made]) === JSON.stringify([undisturbed.seen, undisturbed.made]);
         if (!same) wrong.push({ place, seen: seen.filter((line) => !undisturbed.seen.includes(line)), made });
       }

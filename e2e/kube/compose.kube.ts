@@ -1,14 +1,17 @@
 // compose.yaml as a person with Docker uses it: up, write, lose a box, read, up once more, down.
+import { once } from "node:events";
 import { cpSync, existsSync, mkdirSync, mkdtempSync, rmSync } from "node:fs";
+import { connect } from "node:net";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { afterAll, describe, expect, inject, test } from "vitest";
 import { ensureDebianPackages } from "../cluster/docker.ts";
 import { must, run, until } from "../cluster/programs.ts";
+import { redisImage } from "./harness/redis-image.ts";
 
 const context = inject("cluster");
 const root = resolve(import.meta.dirname, "../..");
-const [firstPort, secondPort] = [32_026, 33_026];
+const [firstPort, secondPort, redisPort] = [32_026, 33_026, 36_379];
 
 /** The command that there is: the plugin of Docker's, or the program that Debian packs, which root may install. */
 async function composeCommand(): Promise<string[] | undefined> {
@@ -31,7 +34,12 @@ if (command === undefined) console.warn("SKIPPED: compose.yaml needs docker comp
 describe.skipIf(command === undefined || !hasImage)("compose.yaml", () => {
   const folder = mkdtempSync(join(tmpdir(), "nexus-compose-"));
   const project = `nexus-${process.pid}`;
-  const env = { NEXUS_TAG: tag, NEXUS_PORT_1: String(firstPort), NEXUS_PORT_2: String(secondPort) };
+  const env: Record<string, string> = {
+    NEXUS_TAG: tag,
+    NEXUS_PORT_1: String(firstPort),
+    NEXUS_PORT_2: String(secondPort),
+    REDIS_PORT: String(redisPort),
+  };
   const compose = (...args: string[]) =>
     must([...command!, "-p", project, "-f", join(folder, "compose.yaml"), ...args], { env });
   const nexus = (args: string[], input?: string) =>
@@ -44,7 +52,7 @@ describe.skipIf(command === undefined || !hasImage)("compose.yaml", () => {
   };
 
   afterAll(async () => {
-    await compose("down", "-v", "-t", "5");
+    await compose("--profile", "redis", "down", "-v", "-t", "5");
     rmSync(folder, { recursive: true, force: true });
   });
 
@@ -68,4 +76,32 @@ describe.skipIf(command === undefined || !hasImage)("compose.yaml", () => {
 
     expect([await nexus(["get", "/hello.txt"]), await nexus(["get", "/later.txt"])]).toEqual(["hello", "later"]);
   });
+
+  test("its profile adds a Redis that answers; without it, nothing is missing", async () => {
+    env["REDIS_IMAGE"] = await redisImage();
+
+    await compose("--profile", "redis", "up", "-d", "redis");
+    await until("a Redis that answers", async () => (await redis("PING").catch(() => "")) === "+PONG", {
+      withinMs: 60_000,
+    });
+    expect(await redis("SET greeting hello")).toBe("+OK");
+    expect(await redis("GET greeting")).toBe("$5");
+    await compose("--profile", "redis", "stop", "redis");
+
+    await nexus(["put", "/alone.txt", "-"], "alone");
+    expect(await nexus(["get", "/alone.txt"])).toBe("alone");
+  });
+
+  /** First line of the answer to one command. */
+  async function redis(command: string): Promise<string> {
+    const socket = connect(redisPort, "127.0.0.1");
+    try {
+      socket.write(`${command}\r\n`);
+      // Docker takes a connection for a container that does not listen yet, and closes it.
+      const [answer] = (await Promise.race([once(socket, "data"), once(socket, "close")])) as [Buffer | boolean];
+      return answer instanceof Buffer ? (answer.toString().split("\r\n")[0] ?? "") : "closed";
+    } finally {
+      socket.destroy();
+    }
+  }
 });

@@ -28,23 +28,26 @@ describe.skipIf(context === undefined)("a federation of two boxes and a witness"
   test("the kubelet's port tells no metrics; another one does, of boxes, witnesses and the operator", async () => {
     const [operator = ""] = await operatorPods(world.cluster);
     const pods = [
-      { namespace: "life", pod: "pod/nexus-1-0", health: 2028, metrics: 2029 },
-      { namespace: "life", pod: "pod/witness-1-0", health: 2028, metrics: 2029 },
-      { namespace: operatorNamespace, pod: operator, health: 8080, metrics: 8081 },
+      { namespace: "life", pod: "pod/nexus-1-0", health: 2028, metrics: 2029, data: true },
+      { namespace: "life", pod: "pod/witness-1-0", health: 2028, metrics: 2029, data: false },
+      { namespace: operatorNamespace, pod: operator, health: 8080, metrics: 8081, data: false },
     ];
-    for (const { namespace, pod, health, metrics } of pods) {
+    for (const { namespace, pod, health, metrics, data } of pods) {
       const told = async (port: number, path: string) => {
         const way = await world.cluster.forward(namespace, pod, port);
         try {
           const answer = await fetch(`http://127.0.0.1:${way.port}${path}`, { headers: { connection: "close" } });
-          return { status: answer.status, isMetrics: (await answer.text()).includes("# TYPE ") };
+          const text = await answer.text();
+          // A gauge that only a look at the box fills in.
+          const leads = /^nexus_raft_leader\{zone="root"\} 1$/m.test(text);
+          return { status: answer.status, isMetrics: text.includes("# TYPE "), leads };
         } finally {
           way.stop();
         }
       };
-      expect(await told(health, "/metrics")).toEqual({ status: 404, isMetrics: false });
+      expect(await told(health, "/metrics")).toEqual({ status: 404, isMetrics: false, leads: false });
       expect(await told(health, "/healthz")).toMatchObject({ status: 200 });
-      expect(await told(metrics, "/metrics")).toEqual({ status: 200, isMetrics: true });
+      expect(await told(metrics, "/metrics")).toEqual({ status: 200, isMetrics: true, leads: data });
     }
   });
 

@@ -1,7 +1,6 @@
 // The data node as a process: reads flags and environment, opens the disk, wires the rooms, listens, and stops in order.
 import { createHash, hash } from "node:crypto";
 import { readFileSync } from "node:fs";
-import http from "node:http";
 import { dirname, join } from "node:path";
 import { isRefusal, messageOf, NexusError, type Refusal, refuse } from "./base/errors.ts";
 import { featureLevel, version } from "./base/version.ts";
@@ -25,6 +24,7 @@ import { ApiServerReviews } from "./server/api-server-reviews.ts";
 import { TableAuthenticator } from "./server/authenticator.ts";
 import type { Authenticator } from "./server/callers.ts";
 import { adminOnPeerPort, clientDoors, type DoorsNeeds } from "./server/doors.ts";
+import { openPlainDoors } from "./server/plain-doors.ts";
 import { type ReviewOutcome, ServiceAccountAuthenticator } from "./server/service-account-authenticator.ts";
 import { BoxDatabase } from "./storage/database.ts";
 import { joinFederation, openIdentity } from "./storage/identity.ts";
@@ -170,6 +170,10 @@ async function buildListeners(parts: Parts, { host, node }: ReturnType<typeof bu
     certificate: () => credentials.current.certificate,
   });
   host.onLeadership((log, view) => gauges.observe(log, view));
+  const tellMetrics = async () => {
+    gauges.read();
+    return metrics.registry.metrics();
+  };
   const refused = (port: string) => (reason: string) => {
     metrics.connectionsRefused.of(port).inc();
     logger.debug({ port, reason }, "connection refused");
@@ -179,10 +183,7 @@ async function buildListeners(parts: Parts, { host, node }: ReturnType<typeof bu
     meter: (box, door) => meteredBox(box, new DoorMeter(metrics, door, clock)),
     authenticator: meteredAuthenticator(authenticatorOf(parts), metrics),
     audit: (principal, action) => logger.info({ principal, action }, "admin call"),
-    metrics: async () => {
-      gauges.read();
-      return metrics.registry.metrics();
-    },
+    metrics: tellMetrics,
     refused: refused("client"),
     defer: (fn) => clock.soon(fn),
     version,
@@ -200,7 +201,7 @@ async function buildListeners(parts: Parts, { host, node }: ReturnType<typeof bu
       ? { kind: "plain" }
       : { kind: "tls", credentials: current, clientCertificate: "optional" },
   });
-  return { peer, client };
+  return { peer, client, tellMetrics };
 }
 
 /** The table of tokens, and Kubernetes' API server behind it where there is one. */
@@ -257,10 +258,16 @@ async function run(settings: BoxSettings, logger: Logger, onFatal: (error: unkno
   const built = buildNode(parts);
   const { host, node } = built;
   host.start();
-  const { peer, client } = await buildListeners(parts, built);
+  const { peer, client, tellMetrics } = await buildListeners(parts, built);
   listeners.push(peer, client.listener);
   const ports = { peerPort: await peer.start(), clientPort: await client.listener.start() };
-  const plain = plainServers(settings, node.box, metrics);
+  const plain = openPlainDoors(settings, {
+    health: () => {
+      metrics.coordinatorHealthChecks.of().inc();
+      return node.box.health();
+    },
+    metrics: { contentType: metrics.registry.contentType, tell: tellMetrics },
+  });
   node.start();
   loop.start();
   credentials.start();
@@ -274,7 +281,7 @@ async function run(settings: BoxSettings, logger: Logger, onFatal: (error: unkno
     await node.drain(drainMs);
     node.stop();
     loop.stop();
-    for (const server of plain) server.close();
+    plain.close();
     await Promise.all([client.listener.stop(), client.close()]);
     await network.stop();
     await peer.stop();
@@ -300,33 +307,6 @@ function roomLogger(logger: Logger) {
     info: (message: string, fields: Record<string, unknown> = {}) => room.info(fields, message),
     warn: (message: string, fields: Record<string, unknown> = {}) => room.warn(fields, message),
   };
-}
-
-/** For the kubelet and for Prometheus: one port, or each its own. */
-function plainServers(settings: BoxSettings, box: BoxNode["box"], metrics: Metrics): http.Server[] {
-  const tellMetrics = async (response: http.ServerResponse) =>
-    response.setHeader("content-type", metrics.registry.contentType).end(await metrics.registry.metrics());
-  const tellHealth = (url: string | undefined, response: http.ServerResponse) => {
-    metrics.coordinatorHealthChecks.of().inc();
-    const health = box.health();
-    const ok = url === "/healthz" || (url === "/readyz" && health.ready);
-    response.writeHead(ok ? 200 : 503, { "content-type": "application/json" }).end(JSON.stringify(health));
-  };
-  const apart = settings.metrics !== undefined;
-  const health = http.createServer(({ url }, response) => {
-    if (url !== "/metrics") tellHealth(url, response);
-    else if (apart) response.writeHead(404).end();
-    else void tellMetrics(response);
-  });
-  const scraped = http.createServer(({ url }, response) => {
-    if (url === "/metrics") void tellMetrics(response);
-    else response.writeHead(404).end();
-  });
-  const { health: healthAt, metrics: metricsAt } = settings;
-  return [
-    ...(healthAt === undefined ? [] : [health.listen(healthAt.port, healthAt.host)]),
-    ...(metricsAt === undefined ? [] : [scraped.listen(metricsAt.port, metricsAt.host)]),
-  ];
 }
 
 async function main(): Promise<void> {

@@ -51,6 +51,8 @@ export interface FederationNeeds {
   cluster: string;
   /** Look again soon. */
   wake: () => void;
+  /** Where this process itself reaches a box; default: by its Services, as every pod does. */
+  adminEndpoint?: ((box: string) => string) | undefined;
 }
 
 /** Time between two looks while something changes, while it does so for long, and while nothing does. */
@@ -212,7 +214,8 @@ export class FederationController {
       const wish = wishOf(box.name, found, { stopped: false, evictable: false, mayReplaceVolume: false });
       const asked = wish && this.#fleet?.askedFor(wish, view, around);
       const endpoints = this.#endpoints(found, box, view);
-      const workload = workloadOf(box.name, view, { asked, endpoints, role: box.role });
+      const adminEndpoint = this.#needs.adminEndpoint?.(box.name);
+      const workload = workloadOf(box.name, view, { asked, endpoints, role: box.role, adminEndpoint });
       if (workload.exists || box.deleted) workloads.set(box.name, workload);
     }
     return workloads;

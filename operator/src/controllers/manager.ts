@@ -34,6 +34,8 @@ export interface ManagerSettings {
   images: Images;
   /** Of this process: never the same twice. */
   identity: string;
+  /** As FederationNeeds has it; absent in a cluster. */
+  adminEndpoint?: (box: string) => string;
 }
 
 /** Changes that come together are looked at together, ms. */
@@ -129,7 +131,7 @@ export class Manager {
     const federation = this.#federations.get(namespace);
     if (federation === undefined) return;
     const { client, applier, clock, random, events, log } = this.#needs;
-    const { images, cluster } = this.#settings;
+    const { images, cluster, adminEndpoint } = this.#settings;
     const expecting = new ExpectingClient({
       client: client.bound(leadership.signal),
       ledger: this.#ledger,
@@ -147,6 +149,7 @@ export class Manager {
       log,
       images,
       cluster,
+      adminEndpoint,
       wake: () => this.#queue.add(namespace),
     });
     federation.office = { controller, leadership };

@@ -50,8 +50,9 @@ export function endpointsOf(
 export function workloadOf(
   box: string,
   view: NamespaceView,
-  { asked, endpoints, role }: { asked: string | undefined; endpoints: Address; role: string },
+  wish: { asked: string | undefined; endpoints: Address; role: string; adminEndpoint?: string | undefined },
 ): ObservedWorkload {
+  const { asked, endpoints, role } = wish;
   const set = view.statefulSets.get(statefulSetName(box));
   const exists = set !== undefined && set.metadata.deletionTimestamp === undefined;
   const pod = view.pods.get(podName(box));
@@ -63,7 +64,7 @@ export function workloadOf(
     running,
     peerEndpoint: endpoints.peer,
     clientEndpoint: endpoints.client,
-    adminEndpoint: addressesOf(box, view.namespace, role).peer,
+    adminEndpoint: wish.adminEndpoint ?? addressesOf(box, view.namespace, role).peer,
     stopped: exists && at(set, "spec", "replicas") === 0,
     ...(pod === undefined || ending
       ? {}
