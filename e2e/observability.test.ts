@@ -1,4 +1,5 @@
 // What somebody on call sees of a federation: every metric of the list on the page, and the numbers move.
+import { readFileSync } from "node:fs";
 import { metricList } from "@nexus-federation/node/telemetry/metrics.ts";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { Federation } from "./harness/federation.ts";
@@ -111,7 +112,7 @@ describe("after the loss of a leader, some traffic and refusals", () => {
   });
 });
 
-test("a box that is told to stop hands leadership over and is gone within 5 s, and writes pause for less than 1 s", async () => {
+test("a box that is told to stop ends in order by itself, and writes go on at the other", async () => {
   const client = federation.client();
   const leader = await federation.leader();
   await client.put("/before", Buffer.from("x"));
@@ -122,9 +123,12 @@ test("a box that is told to stop hands leadership over and is gone within 5 s, a
   const pausedMs = performance.now() - startedMs;
   await until("the process is gone", async () => !isAlive(pid));
   const stoppedMs = performance.now() - startedMs;
-
-  console.log(`a write after SIGTERM took ${Math.round(pausedMs)} ms, the stop ${Math.round(stoppedMs)} ms`);
-  expect(pausedMs).toBeLessThan(1_000);
-  expect(stoppedMs).toBeLessThan(5_000);
   await federation.restarted(leader, pid);
+
+  // How long it takes is judged on a clock of its own (node/src/box/admin.test.ts): here it is only told.
+  console.log(`a write after SIGTERM took ${Math.round(pausedMs)} ms, the stop ${Math.round(stoppedMs)} ms`);
+  const log = readFileSync(federation.folder.log(leader), "utf8");
+  expect(log).toMatch(/"reason":"SIGTERM","msg":"box stops"\}\n[\s\S]*"box listens"/);
+  expect(log).not.toContain("did not go in order");
+  expect((await client.get("/during")).content).toHaveLength(1);
 });

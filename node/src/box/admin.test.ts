@@ -26,6 +26,22 @@ test("a drained box hands over and serves again when the drain is taken back", a
   expect(codeOf(await federation.write(first, "/x", "1"))).toBe("");
 });
 
+test("a box that is told to stop has handed everything over and the next write is done within a second", async () => {
+  const federation = await Federation.start(trio, { system: 3 });
+  await federation.zone({ zone: "all", pattern: "/**" }, trio);
+  const first = leaderOf(federation, "all");
+  const other = first === "a" ? "b" : "a";
+  const { clock } = federation.cluster;
+  const fromMs = clock.now();
+
+  const drained = federation.cluster.settle(federation.node(first).drain(3_000));
+  expect(codeOf(await federation.write(other, "/x", "1"))).toBe("");
+  await drained;
+
+  expect(clock.now() - fromMs).toBeLessThan(1_000);
+  expect(leaderOf(federation, "all")).toBe(other);
+});
+
 test("a removed box is no peer of anybody any more, its disk never returns, and a member is not removed", async () => {
   const federation = await Federation.start([...trio, "c"], { system: 3 });
   await federation.zone({ zone: "all", pattern: "/**" }, trio);
