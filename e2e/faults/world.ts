@@ -11,6 +11,8 @@ export interface Preparation {
   yaml?: string;
   /** All that it declares. Default: two data boxes and a witness. */
   boxes?: readonly string[];
+  /** Proxies also where there are namespaces. */
+  proxies?: boolean;
   /** Put before the command line of each box; it must become that command. */
   command?: (box: string, federation: Federation) => string[];
   /** When the folder is there and nothing runs. */
@@ -19,7 +21,7 @@ export interface Preparation {
 
 /** Two data boxes and a witness, unless the preparation says otherwise. */
 export async function openWorld(run: Run, preparation: Preparation = {}): Promise<World> {
-  const network = networkFor(run);
+  const network = networkFor(run.proxies || preparation.proxies === true);
   const federation = await Federation.up({
     ...(preparation.yaml === undefined ? { example: "quickstart.yaml" } : { yaml: preparation.yaml }),
     before: async (made) => {
@@ -44,7 +46,7 @@ export async function openWorld(run: Run, preparation: Preparation = {}): Promis
 }
 
 /** Namespaces lose packets as networks do; proxies need no root. */
-function networkFor({ proxies }: Run): Partitions | string {
+function networkFor(proxies: boolean): Partitions | string {
   const network = proxies ? "" : Network.open();
   return typeof network === "string" ? Proxies.open() : network;
 }

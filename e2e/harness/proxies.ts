@@ -13,6 +13,11 @@ const preload = pathToFileURL(`${import.meta.dirname}/own-address.mjs`).href;
 const [shownNet, ownNet] = ["127.77", "127.78"];
 let opened = 0;
 
+interface Word {
+  dueMs: number;
+  what: () => void;
+}
+
 /** One direction of one connection. */
 interface Pipe {
   from: string;
@@ -20,6 +25,8 @@ interface Pipe {
   source: Socket;
   /** Its reader is behind. */
   full: boolean;
+  /** What waits for its time, in order. */
+  late: Word[];
 }
 
 interface Waiting {
@@ -33,6 +40,8 @@ export class Proxies implements Partitions {
   readonly #subnet = ((process.pid + opened++) % 250) + 1;
   readonly #boxes: string[] = [];
   readonly #cuts = new Set<string>();
+  /** Time that words take longer, ms. */
+  readonly #delays = new Map<string, number>();
   readonly #pipes = new Set<Pipe>();
   readonly #sockets = new Set<Socket>();
   #waiting: Waiting[] = [];
@@ -74,7 +83,13 @@ export class Proxies implements Partitions {
     }
   }
 
+  /** What `from` says to `to` arrives so much later from now on. */
+  delay(from: string, to: string, delayMs: number): void {
+    this.#delays.set(`${from} ${to}`, delayMs);
+  }
+
   heal(): void {
+    this.#delays.clear();
     this.#cuts.clear();
     for (const pipe of this.#pipes) this.#flow(pipe);
     for (const { open } of this.#waiting.splice(0)) open();
@@ -109,8 +124,8 @@ export class Proxies implements Partitions {
     const open = () => {
       const made = connect({ host: this.#address(ownNet, to), port, allowHalfOpen: true });
       this.#keep(made);
-      this.#pipe({ from, to, source: taken, full: false }, made);
-      this.#pipe({ from: to, to: from, source: made, full: false }, taken);
+      this.#pipe({ from, to, source: taken, full: false, late: [] }, made);
+      this.#pipe({ from: to, to: from, source: made, full: false, late: [] }, taken);
     };
     if (this.#isCut(from, to)) this.#waiting.push({ from, to, open });
     else open();
@@ -126,19 +141,30 @@ export class Proxies implements Partitions {
     const { source } = pipe;
     this.#pipes.add(pipe);
     source.on("data", (bytes: Buffer) => {
-      pipe.full = !target.write(bytes);
-      if (pipe.full) this.#flow(pipe);
+      this.#later(pipe, () => {
+        if (target.destroyed) return;
+        pipe.full = !target.write(bytes);
+        if (pipe.full) this.#flow(pipe);
+      });
     });
     target.on("drain", () => {
       pipe.full = false;
       this.#flow(pipe);
     });
-    source.on("end", () => target.end());
+    source.on("end", () => this.#later(pipe, () => target.end()));
     source.on("close", () => {
       this.#pipes.delete(pipe);
-      target.destroySoon();
+      this.#later(pipe, () => target.destroySoon());
     });
     this.#flow(pipe);
+  }
+
+  /** In the order in which it was asked for, also when a delay ends. */
+  #later({ from, to, late }: Pipe, what: () => void): void {
+    const delayMs = this.#delays.get(`${from} ${to}`) ?? 0;
+    if (late.length === 0 && delayMs === 0) return what();
+    late.push({ dueMs: performance.now() + delayMs, what });
+    if (late.length === 1) setTimeout(() => sayDue(late), delayMs);
   }
 
   /** Reads on, or not: what is not read waits in the kernel. */
@@ -150,4 +176,10 @@ export class Proxies implements Partitions {
   #isCut(from: string, to: string): boolean {
     return this.#cuts.has(`${from} ${to}`);
   }
+}
+
+function sayDue(late: Word[]): void {
+  while (late[0] !== undefined && late[0].dueMs <= performance.now()) late.shift()!.what();
+  const next = late[0];
+  if (next !== undefined) setTimeout(() => sayDue(late), Math.max(1, next.dueMs - performance.now()));
 }

@@ -4,6 +4,7 @@ import { clockJumps } from "../strikes/clocks.ts";
 import { corruption } from "../strikes/corruption.ts";
 import { deeds } from "../strikes/deeds.ts";
 import { fullDisk, slowDisk } from "../strikes/disks.ts";
+import { oddStrikes } from "../strikes/odd.ts";
 import { partitions } from "../strikes/partitions.ts";
 import { kill, stop } from "../strikes/processes.ts";
 import { elections } from "./elections.ts";
@@ -19,8 +20,17 @@ export const scenarios: Scenario[] = [
   ...switchovers,
   elections,
   idleConnections,
-  ...[kill, stop, ...partitions, fullDisk, slowDisk(), corruption, clockJumps, certificates, ...deeds].map(
-    historyScenario,
-  ),
+  ...[
+    kill,
+    stop,
+    ...partitions,
+    fullDisk,
+    slowDisk(),
+    corruption,
+    clockJumps,
+    certificates,
+    ...deeds,
+    ...oddStrikes,
+  ].map(historyScenario),
   soak,
 ];

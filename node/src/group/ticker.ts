@@ -68,9 +68,10 @@ export class Ticker {
     if (raft.state === "StateLeader" && this.#core.turns.stallMs > this.#stallMaxMs(replica)) this.#stepDown(replica);
     if (!this.#isPatient(replica)) replica.node.tick();
     // The farewell must be the last word: whatever follows it would wake the followers.
+    const idle = raft.state === "StateLeader" && isIdle(replica);
     if (replica.node.hasReady()) this.#core.turns.mark(replica);
-    else if (raft.state === "StateLeader" && isIdle(replica)) this.#count(replica);
-    if (raft.state !== "StateLeader" || !isIdle(replica)) replica.idleTicks = 0;
+    else if (idle) this.#count(replica);
+    if (!idle) replica.idleTicks = 0;
   }
 
   /**

@@ -88,10 +88,11 @@ export function isLeaving(r: Raft): boolean {
 export function enterSoloIfDue(r: Raft): void {
   const { regime } = r;
   if (regime === undefined || regime.leader.mode === Mode.SOLO || !hasWitness(r) || r.leadTransferee !== NONE) return;
-  const lacking = lacksPeer(r);
   const waiting = r.log.lastIndex() > r.log.committed || r.readOnly.size > 0 || r.pendingReads.length > 0;
+  // Looked at every tick in every group: silence only where it matters.
+  if (!waiting) return;
   const { draining } = r;
-  if (!pairSoloRules.enterSolo({ mode: regime.leader.mode, lacking, waiting, draining })) return;
+  if (!pairSoloRules.enterSolo({ mode: regime.leader.mode, lacking: lacksPeer(r), waiting, draining })) return;
   const { soloDwellTicks, soloDwellTicksMax } = r.settings;
   const flapping = regime.modeTicks < regime.dwellTicks && regime.leader.epoch > 0;
   regime.dwellTicks = flapping ? Math.min(regime.dwellTicks * 2, soloDwellTicksMax) : soloDwellTicks;
@@ -171,8 +172,9 @@ function enterPairIfDue(r: Raft): void {
     if (progress?.state !== "StateReplicate" || !isPresent(r, id)) return false;
     return progress.match + r.settings.pairLagMax >= r.log.lastIndex();
   };
-  const lacking = pairSoloRules.lacksPeer(r.members, caughtUp);
   const dwelt = regime.modeTicks >= regime.dwellTicks;
+  if (!dwelt) return;
+  const lacking = pairSoloRules.lacksPeer(r.members, caughtUp);
   if (pairSoloRules.enterPair({ mode: regime.leader.mode, lacking, dwelt })) changeMode(r, regime, Mode.PAIR);
 }
 

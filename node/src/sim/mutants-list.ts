@@ -45,7 +45,13 @@ const witnessMutants: readonly Mutant[] = [
       "        if (this.#needs.store.dirty) {\n          this.counters.writes++;",
   },
   {
-    name: "a witness record is made on demand, so that a wiped witness keeps its identity",
+    name: "a wiped witness that joins again keeps its identity",
+    file: witnessServer,
+    from: "const incarnation = Buffer.from(this.#needs.newIncarnation());",
+    to: "const incarnation = Buffer.alloc(16, log);",
+  },
+  {
+    name: "a witness record is made on demand",
     file: witnessServer,
     from: "const group = this.#needs.store.get(incarnation);",
     to:
