@@ -58,7 +58,7 @@ export async function upload(
   const response = await new Promise<Response>((resolve, reject) => {
     const call = startUpload(session, (error, answer) => {
       answered.abort();
-      if (error !== null || answer === undefined) reject(streamError(error));
+      if (error !== null || answer === undefined) reject(streamError(error, session));
       else resolve(answer);
     });
     signal?.addEventListener("abort", () => call.cancel(), { once: true, signal: answered.signal });
@@ -144,7 +144,7 @@ export async function download(
   if (read.signal?.aborted) giveUp();
   const frames = call[Symbol.asyncIterator]() as AsyncIterator<DownloadFrame>;
   const first = await frames.next().catch((cause) => {
-    throw streamError(cause);
+    throw streamError(cause, session);
   });
   const head = first.value?.head;
   if (first.done || !head) throw new NexusError("INTERNAL", "the box sent no head before the content");
@@ -167,7 +167,7 @@ export async function download(
       }
       if (moved !== expected) throw new NexusError("ZONE_UNAVAILABLE", `${moved} of ${expected} bytes came`);
     } catch (cause) {
-      throw streamError(cause);
+      throw streamError(cause, session);
     } finally {
       read.signal?.removeEventListener("abort", giveUp);
       call.cancel();
@@ -185,10 +185,11 @@ export async function* watch(
   const retryMs = 100;
   while (!what.signal?.aborted) {
     let call: ReturnType<Session["rpc"]["watch"]> | undefined;
+    let session: Session | undefined;
     const onAbort = () => call?.cancel();
     what.signal?.addEventListener("abort", onAbort, { once: true });
     try {
-      const session = await needs.session();
+      session = await needs.session();
       call = session.rpc.watch({ options: undefined, path: what.path, after, zone: what.zone }, session.metadata);
       for await (const frame of call as AsyncIterable<WatchFrame>) {
         if (frame.failure) throw failureError(frame.failure);
@@ -197,7 +198,7 @@ export async function* watch(
       }
     } catch (cause) {
       if (what.signal?.aborted) return;
-      const error = streamError(cause);
+      const error = streamError(cause, session);
       if (!errorKinds[error.code].retryable) throw error;
     } finally {
       what.signal?.removeEventListener("abort", onAbort);
@@ -207,9 +208,15 @@ export async function* watch(
   }
 }
 
-/** gRPC's own failures as ours: a broken stream may come back, a refused identity will not. */
-function streamError(cause: unknown): NexusError {
+/**
+ * gRPC's own failures as ours: a broken stream may come back, a refused identity will not, and the session may have
+ * heard of that before the call's own connection was there.
+ */
+function streamError(cause: unknown, session: Pick<Session, "broken"> | undefined): NexusError {
   if (cause instanceof NexusError) return cause;
+  const last = session?.broken;
+  if (last?.code === "UNAUTHENTICATED" || last?.code === "DENIED")
+    return new NexusError(last.code, last.message, { cause });
   const status = (cause as { code?: number }).code;
   const text = plainText(messageOf(cause));
   if (status === 16) return new NexusError("UNAUTHENTICATED", text, { cause });

@@ -54,6 +54,7 @@ export class Session {
   #scheduled = false;
   #nextId = 1;
   #closed = false;
+  #broken: NexusError | undefined;
   readonly #silence = new Silence(systemClock, {
     owes: () => this.#pending.size > 0 && !this.#closed,
     ask: (question) => void this.#stream?.write(encodeMessage(RequestFrame, areYouThere(question))),
@@ -69,6 +70,10 @@ export class Session {
 
   get closed(): boolean {
     return this.#closed;
+  }
+  /** Why it ended, once it has: what went beside its stream ended with it. */
+  get broken(): NexusError | undefined {
+    return this.#broken;
   }
   /** The box owes answers and does not say a word; it may come back. */
   get silent(): boolean {
@@ -160,6 +165,7 @@ export class Session {
     this.#stream?.cancel();
     this.rpc.close();
     const broken = new NexusError(code, reason);
+    this.#broken = broken;
     for (const call of pending) call.done(undefined, broken, call.sent);
     this.onClosed(broken);
   }

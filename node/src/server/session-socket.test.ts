@@ -165,4 +165,14 @@ describe("the client", () => {
     await expect(rig.drive(bad[1]!.get("/x"))).rejects.toMatchObject({ code: "INVALID" });
     for (const client of bad) client.close();
   });
+
+  test.each([
+    ["download", (client: NexusClient) => client.download("/x")],
+    ["upload", (client: NexusClient) => client.upload("/x", [Buffer.alloc(9)])],
+  ])("tells a wrong token when the first call is a %s, which goes beside the stream", async (_name, call) => {
+    const client = new NexusClient({ ...settings(), token: "wrong" });
+
+    await expect(rig.drive<unknown>(call(client))).rejects.toMatchObject({ code: "UNAUTHENTICATED" });
+    client.close();
+  });
 });
