@@ -42,7 +42,7 @@ export function finish(child: ChildProcess, options: RunOptions = {}): Promise<R
     const timer = setTimeout(() => {
       late = true;
       child.kill("SIGKILL");
-    }, options.timeoutMs ?? 60_000);
+    }, options.timeoutMs ?? 150_000);
     child.once("error", fail);
     child.once("close", (code, signal) => {
       clearTimeout(timer);
