@@ -76,9 +76,12 @@ function report(ours: Side, peer: Side, floors: Floors): ReportRow[] {
   const own = { clients: 64, unit: "ms", peerName: `${etcd} at 10 % of its own peak` };
   out.push(reportRow({ name: "put p50 at 10 % of the peak rate", ...own, ours: ours.calm, peer: peer.calm }));
   const bytes = { clients: 1, unit: "MB/s", target: 0.5 };
-  const up = { ...bytes, name: "256 MiB up", peerName: "floor: lower of disk and gRPC stream" };
+  const up = { ...bytes, name: "256 MiB up", ours: ours.up };
   const down = { ...bytes, name: "256 MiB down", peerName: "floor: lower of cached read and gRPC stream" };
-  out.push(reportRow({ ...up, ours: ours.up, peer: [Math.min(floors.diskWrite, floors.streamBytes)] }));
+  const two = "floor: lower of a disk that takes two copies and gRPC stream";
+  out.push(reportRow({ ...up, peerName: two, peer: [Math.min(floors.diskWrite, floors.streamBytes)] }));
+  const one = { peerName: "floor: lower of a disk that takes one copy and gRPC stream", target: undefined };
+  out.push(reportRow({ ...up, ...one, peer: [Math.min(floors.diskWriteOne, floors.streamBytes)] }));
   out.push(reportRow({ ...down, ours: ours.down, peer: [Math.min(floors.diskRead, floors.streamBytes)] }));
   const putRates = ours.rows.get(rows.find((row) => row.ours === "put" && row.clients === 64)!) ?? [];
   const floor = { name: "put 256 B", clients: 64, unit: "ops/s", ours: putRates };

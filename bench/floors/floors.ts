@@ -7,8 +7,9 @@ export interface Floors {
   /** Puts a second through RocksDB, one or 64 a synced batch. */
   rocks1: number;
   rocks64: number;
-  /** Bytes a second. */
+  /** Bytes a second of a file that is written twice, as it is with two members on one disk; of one copy. */
   diskWrite: number;
+  diskWriteOne: number;
   diskRead: number;
   /** Messages of 256 B echoed a second by an empty gRPC stream, 64 under way; bytes a second in large frames. */
   streamRate: number;
@@ -30,6 +31,7 @@ export async function measureFloors(work: string, redis: number | undefined): Pr
     rocks1: store.rocks1,
     rocks64: store.rocks64,
     diskWrite: store.disk.write,
+    diskWriteOne: store.disk.writeOne,
     diskRead: store.disk.read,
     streamRate: stream.rate,
     streamBytes: stream.bulk,

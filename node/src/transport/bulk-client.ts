@@ -1,9 +1,9 @@
 import { type Client, Metadata, status } from "@grpc/grpc-js";
-import { ChunkDone, ChunkFrame, ChunkRequest, Handshake, SnapshotDone } from "@nexus-federation/proto/peer.ts";
+import { ChunkDone, ChunkRequest, Handshake, SnapshotDone } from "@nexus-federation/proto/peer.ts";
 import type { Clock } from "../base/clock.ts";
 import { messageOf, NexusError, type Refusal, refuse } from "../base/errors.ts";
 import { refusalOfFailure } from "../base/failure.ts";
-import { ChunkReader, chunkFrames, snapshotFrames } from "./bulk-frames.ts";
+import { ChunkReader, chunkFrames, decodeChunkFrame, snapshotFrames } from "./bulk-frames.ts";
 import { bulkMethods, handshakeKey } from "./bulk-methods.ts";
 import { clientToBox } from "./channel.ts";
 import type { Credentials } from "./credentials.ts";
@@ -36,7 +36,7 @@ export interface BulkSettings {
   idleMs: number;
 }
 
-export const bulkSettings: BulkSettings = { runningMax: 4, waitingMax: 256, idleMs: 30_000 };
+export const bulkSettings: BulkSettings = { runningMax: 8, waitingMax: 256, idleMs: 30_000 };
 
 interface Peer {
   slots: Slots;
@@ -86,8 +86,8 @@ export class GrpcBulk implements BulkClient {
     let failure: Refusal | undefined;
     const refusal = await this.#inPlace(box, (open) =>
       this.#download(open, { chunk, signal: options.signal }, (frame) => {
-        const answer = ChunkFrame.decode(frame);
-        if (answer.failure === undefined) reader.take(frame);
+        const answer = decodeChunkFrame(frame);
+        if (answer.failure === undefined) reader.take(answer);
         else failure = refusalOfFailure(answer.failure);
       }),
     );

@@ -12,7 +12,7 @@ import { asBuffer } from "../base/bytes.ts";
 import { messageOf, NexusError, type Refusal, refuse } from "../base/errors.ts";
 import { failureOf } from "../base/failure.ts";
 import { readable } from "../base/readable.ts";
-import { ChunkReader, chunkFrames, snapshotData } from "./bulk-frames.ts";
+import { ChunkReader, chunkFrames, decodeChunkFrame, snapshotData } from "./bulk-frames.ts";
 import { bulkMethods, handshakeKey } from "./bulk-methods.ts";
 import { checkCaller, remoteOf } from "./handshake.ts";
 import type { BulkServer, Remote, SelfAddress } from "./ports.ts";
@@ -109,7 +109,7 @@ async function takeChunk(
   call: ServerReadableStream<Buffer, Buffer>,
 ): Promise<Refusal | undefined> {
   const reader = new ChunkReader();
-  for await (const frame of call) reader.take(frame as Buffer);
+  for await (const frame of call) reader.take(decodeChunkFrame(frame as Buffer));
   const { name, data } = reader.whole();
   return needs.server.putChunk(callerOf(call), name, data);
 }

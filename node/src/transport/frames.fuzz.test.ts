@@ -1,11 +1,11 @@
 import { DownloadFrame, UploadFrame } from "@nexus-federation/proto/files.ts";
-import { type Handshake, PeerFrame } from "@nexus-federation/proto/peer.ts";
+import { ChunkFrame, type Handshake, PeerFrame } from "@nexus-federation/proto/peer.ts";
 import { WitnessBatch } from "@nexus-federation/proto/raft.ts";
 import { RequestFrame, ResponseFrame } from "@nexus-federation/proto/request.ts";
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { badBytes } from "../base/testing/bent.ts";
-import { ChunkReader, chunkFrames, snapshotData, snapshotFrames } from "./bulk-frames.ts";
+import { ChunkReader, chunkFrames, decodeChunkFrame, snapshotData, snapshotFrames } from "./bulk-frames.ts";
 import { decodeDownloadFrame, decodeUploadFrame, encodeDownloadFrame, encodeUploadFrame } from "./content-frames.ts";
 import { batchFrame, handshakeFrame, readField, readHandshake } from "./frames.ts";
 import { decodeMessage } from "./wire-codec.ts";
@@ -88,6 +88,21 @@ describe("frames that nobody wrote", () => {
     );
   });
 
+  test("a frame of a chunk is read as the generated code reads it, and refused when that refuses it", () => {
+    const frames = [...chunkFrames({ address: Buffer.alloc(33, 1), log: 70_000 }, Buffer.alloc(300_000, 1))];
+    for (const frame of frames) expect(decodeChunkFrame(frame)).toEqual(ChunkFrame.decode(frame));
+    fc.assert(
+      fc.property(
+        badBytes(frames[1]!.subarray(0, 200), ...chunkFrames({ address: Buffer.alloc(33), log: 1 }, request)),
+        (bytes) => {
+          const expected = readOf(() => ChunkFrame.decode(bytes));
+          expect(readOf(() => decodeChunkFrame(Buffer.from(bytes)))).toEqual(expected);
+        },
+      ),
+      { numRuns },
+    );
+  });
+
   test("a chunk of bent frames is refused, or has the bytes that its name promised", () => {
     const data = Buffer.alloc(3000, 1);
     const frames = [...chunkFrames({ address: Buffer.alloc(33, 1), log: 1 }, data)];
@@ -95,7 +110,7 @@ describe("frames that nobody wrote", () => {
       fc.property(badBytes(...frames), (bytes) => {
         const reader = new ChunkReader();
         const chunk = readOf(() => {
-          reader.take(Buffer.from(bytes));
+          reader.take(decodeChunkFrame(Buffer.from(bytes)));
           return reader.whole();
         });
         expect(chunk?.data.length ?? 0).toBeLessThanOrEqual(bytes.length);
