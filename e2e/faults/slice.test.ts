@@ -33,15 +33,15 @@ const oneWay = partitions.find((strike) => strike.name === "partition-one-way")!
 const transfer = deeds.find((strike) => strike.name === "deed-transfer")!;
 
 test.for([
-  { strike: kill },
-  { strike: stop },
-  { strike: leaderOnly },
-  { strike: oneWay, proxies: true },
-  { strike: transfer },
+  { strike: kill, by: "" },
+  { strike: stop, by: "" },
+  { strike: leaderOnly, by: "" },
+  { strike: oneWay, by: ", through TCP proxies" },
+  { strike: transfer, by: "" },
 ])(
-  "$strike.about (proxies: $proxies): every load's history has an order that explains it",
-  async ({ strike, proxies }, context) => {
-    const found = await judged(strike, proxies);
+  "$strike.about$by: every load's history has an order that explains it",
+  async ({ strike, by }, context) => {
+    const found = await judged(strike, by !== "");
     if (typeof found === "string") return skipFor(context, found);
     console.log(`${strike.name}: ${JSON.stringify(found.figures)}`);
     expect(found.wrong).toEqual([]);
