@@ -38,13 +38,10 @@ test.for([
   { strike: leaderOnly, by: "" },
   { strike: oneWay, by: ", through TCP proxies" },
   { strike: transfer, by: "" },
-])(
-  "$strike.about$by: every load's history has an order that explains it",
-  async ({ strike, by }, context) => {
-    const found = await judged(strike, by !== "");
-    if (typeof found === "string") return skipFor(context, found);
-    console.log(`${strike.name}: ${JSON.stringify(found.figures)}`);
-    expect(found.wrong).toEqual([]);
-    expect(found.figures["answered"]).toBeGreaterThan(0);
-  },
-);
+])("$strike.about$by: every load's history has an order that explains it", async ({ strike, by }, context) => {
+  const found = await judged(strike, by !== "");
+  if (typeof found === "string") return skipFor(context, found);
+  console.log(`${strike.name}: ${JSON.stringify(found.figures)}`);
+  expect(found.wrong).toEqual([]);
+  expect(found.figures["answered"]).toBeGreaterThan(0);
+});
