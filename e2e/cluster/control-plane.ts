@@ -278,7 +278,7 @@ function answersOk(url: string, ca: Buffer): Promise<boolean> {
 }
 
 /** Ports of loopback that were free a moment ago, all different. */
-export async function freePorts(count: number): Promise<number[]> {
+async function freePorts(count: number): Promise<number[]> {
   const servers = await Promise.all(
     Array.from({ length: count }, async () => {
       const server = createServer();

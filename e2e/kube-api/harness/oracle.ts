@@ -64,9 +64,10 @@ export async function picture(client: RawClient, namespace: string): Promise<str
     const { items } = await client.list<KubeObject>(type, { namespace });
     for (const { metadata, spec, status, data } of items as (KubeObject & { data?: Record<string, string> })[]) {
       const { name, labels, finalizers } = metadata;
-      const said = (status as { conditions?: { type: string; status: string; reason: string }[] })?.conditions?.map(
-        (each) => `${each.type}=${each.status} ${each.reason}`,
-      );
+      // A list by type: its order tells which changed first, and nothing of what is so.
+      const said = (status as { conditions?: { type: string; status: string; reason: string }[] })?.conditions
+        ?.map((each) => `${each.type}=${each.status} ${each.reason}`)
+        .sort();
       const facts = { labels, finalizers, spec, keys: Object.keys(data ?? {}).sort(), said };
       lines.push(
         `${type.kind}/${name} ${JSON.stringify(facts)}`

@@ -3,14 +3,14 @@
 // manifest names. What the operator sees and what it speaks to is real; only scheduling, images and probes are made short.
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { cpSync, existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { nodeOptions } from "@nexus-federation/operator/backends/local/node-flags.ts";
+import { boxPorts } from "@nexus-federation/operator/backends/shared/container.ts";
 import { SharedInformer } from "@nexus-federation/operator/runtime/informer.ts";
 import type { KubeObject } from "@nexus-federation/operator/runtime/objects.ts";
 import { type ResourceType, resourceTypes } from "@nexus-federation/operator/runtime/resource-types.ts";
-import { freePorts } from "../../cluster/control-plane.ts";
 import { pause } from "../../harness/run.ts";
 import type { Side } from "./api.ts";
 
@@ -19,12 +19,8 @@ const sources = resolve(import.meta.dirname, "../../../node/src");
 const images = ["nexus-node:1", "nexus-node:2", "nexus-witness:1"];
 const lookAgainMs = 20;
 
-interface Ports {
-  peer: number;
-  client: number;
-  health: number;
-  metrics: number;
-}
+/** How many of these there were in this process. */
+let started = 0;
 
 interface Template {
   metadata: { labels: Record<string, string>; annotations: Record<string, string> };
@@ -35,13 +31,16 @@ type WithData = KubeObject & { data: Record<string, string> };
 
 export class Pods {
   readonly folder = mkdtempSync(join(tmpdir(), "nexus-pods-"));
+  /** What a new volume begins with: a folder that was copied before, as from a snapshot. Absent: nothing. */
+  restored: string | undefined;
   /** Fewest pods that were ready at once since `watchReady`. */
   readyMin = Number.POSITIVE_INFINITY;
   readonly #near: Side;
   readonly #namespace: string;
   readonly #sets: SharedInformer;
   readonly #pods: SharedInformer;
-  readonly #ports = new Map<string, Ports>();
+  /** Address of each box: of loopback's sixteen million, where nobody's passing connections take a port. */
+  readonly #hosts = new Map<string, string>();
   /** By uid of the pod. */
   readonly #processes = new Map<string, ChildProcess>();
   readonly #ready = new Set<string>();
@@ -61,10 +60,9 @@ export class Pods {
   /** `boxes` are those that may ever run here. */
   static async start(near: Side, namespace: string, boxes: readonly string[]): Promise<Pods> {
     const pods = new Pods(near, namespace);
-    for (const box of boxes) {
-      const [peer, client, health, metrics] = (await freePorts(4)) as [number, number, number, number];
-      pods.#ports.set(box, { peer, client, health, metrics });
-    }
+    const net = `127.${64 + ((process.pid >> 8) % 128)}.${process.pid & 255}`;
+    const first = 1 + (started++ % 20) * 10;
+    for (const [index, box] of boxes.entries()) pods.#hosts.set(box, `${net}.${first + index}`);
     // Admission asks for the account that every namespace of a cluster has.
     const account = { apiVersion: "v1", kind: "ServiceAccount", metadata: { name: "default", namespace } };
     await near.client.create(resourceTypes.serviceAccount, account as KubeObject);
@@ -75,10 +73,14 @@ export class Pods {
   }
 
   /** Where a box's ports are, for `spec.endpoints` and for the operator. */
-  endpoint(box: string, port: keyof Ports = "peer"): string {
-    const ports = this.#ports.get(box);
-    if (ports === undefined) throw new Error(`box ${box} was not foreseen`);
-    return `127.0.0.1:${ports[port]}`;
+  endpoint(box: string, port: keyof typeof boxPorts = "peer"): string {
+    return `${this.#host(box)}:${boxPorts[port]}`;
+  }
+
+  #host(box: string): string {
+    const host = this.#hosts.get(box);
+    if (host === undefined) throw new Error(`box ${box} was not foreseen`);
+    return host;
   }
 
   /** Counts from now on how many of the pods are ready at least. */
@@ -153,6 +155,7 @@ export class Pods {
     )!;
     const folder = join(this.folder, uid);
     const data = join(this.folder, volumeUid.value);
+    if (!existsSync(data) && this.restored !== undefined) cpSync(this.restored, data, { recursive: true });
     mkdirSync(data, { recursive: true });
     const isWitness = pod.metadata.labels?.["app.kubernetes.io/component"] === "witness";
     await this.#files(folder, `${box}-tls`, "tls", resourceTypes.secret);
@@ -162,7 +165,6 @@ export class Pods {
     );
     const { flags, environment } = nodeOptions[isWitness ? "witness" : "data"];
     const program = join(sources, isWitness ? "witness.ts" : "box.ts");
-    const ports = this.#ports.get(box)!;
     const child = spawn(
       process.execPath,
       [
@@ -174,12 +176,7 @@ export class Pods {
       ],
       {
         stdio: "ignore",
-        env: {
-          ...process.env,
-          ...environment,
-          NEXUS_VOLUME_UID: volumeUid.value,
-          NEXUS_METRICS_PORT: String(ports.metrics),
-        },
+        env: { ...process.env, ...environment, NEXUS_VOLUME_UID: volumeUid.value },
       },
     );
     this.#processes.set(uid, child);
@@ -188,20 +185,15 @@ export class Pods {
       this.#count(uid, false);
       if (!this.#stopped) this.#look();
     });
-    void this.#awaitReady(pod, child, `http://127.0.0.1:${ports.health}/readyz`, namespace);
+    void this.#awaitReady(pod, child, `http://${this.endpoint(box, "health")}/readyz`, namespace);
   }
 
-  /** The container's configuration with this machine's folders and ports in it. */
+  /** The container's configuration with this machine's folders and the box's address in it. */
   #local(box: string, text: string, { folder, data }: { folder: string; data: string }): string {
-    const ports = this.#ports.get(box)!;
-    const moved = text
+    return text
       .replaceAll('"/etc/nexus/', `"${folder}/`)
       .replaceAll('"/var/lib/nexus', `"${data}`)
-      .replaceAll("0.0.0.0", "127.0.0.1");
-    const config = JSON.parse(moved) as Record<string, { port: number }>;
-    for (const port of ["peer", "client", "health"] as const)
-      if (config[port] !== undefined) config[port].port = ports[port];
-    return JSON.stringify(config);
+      .replaceAll("0.0.0.0", this.#host(box));
   }
 
   /** The object's data as files. */

@@ -5,12 +5,13 @@ import { intents, isAsked } from "../api/annotations.ts";
 import { kindNames } from "../api/kinds.ts";
 import { boxLabel, managedSelector } from "../backends/kubernetes/names.ts";
 import type { NamespaceView } from "../backends/kubernetes/view.ts";
-import type { Informer, Log } from "../runtime/api.ts";
+import type { Informer, KubeClient, Log } from "../runtime/api.ts";
 import type { RawClient } from "../runtime/client.ts";
-import { SharedInformer } from "../runtime/informer.ts";
+import { type InformerSettings, SharedInformer } from "../runtime/informer.ts";
 import type { RuntimeMetrics } from "../runtime/metrics.ts";
 import type { KubeObject } from "../runtime/objects.ts";
 import { ownTypes, type ResourceType, resourceTypes } from "../runtime/resource-types.ts";
+import { isBehind } from "./current.ts";
 
 export interface CacheNeeds {
   client: RawClient;
@@ -18,6 +19,8 @@ export interface CacheNeeds {
   random: Random;
   metrics: RuntimeMetrics;
   log: Log;
+  /** Default: informerDefaults. */
+  informers?: Partial<InformerSettings>;
 }
 
 const childTypes = {
@@ -43,6 +46,8 @@ export class Caches {
   /** Of the whole cluster; they never fill where the operator may not read them. */
   readonly #nodes: Informer | undefined;
   readonly #namespaces: Informer | undefined;
+  /** Namespaces whose caches were seen to be behind and not yet to have caught up. */
+  readonly #distrusted = new Set<string>();
 
   /** `namespace` undefined: all, with nodes and namespaces. */
   constructor(needs: CacheNeeds, namespace: string | undefined) {
@@ -53,6 +58,7 @@ export class Caches {
           ...(namespace === undefined || !type.namespaced ? {} : { namespace }),
           ...(labelSelector === undefined ? {} : { labelSelector }),
           keepsManagedFields: showsWhoAsked,
+          ...(needs.informers === undefined ? {} : { settings: needs.informers }),
         },
         needs,
       );
@@ -97,6 +103,40 @@ export class Caches {
 
   get synced(): boolean {
     return this.#namespaced.every((informer) => informer.synced);
+  }
+
+  /**
+   * Whether what the caches show of the namespace is what the server has now. The namespace's own resources are looked at
+   * live; once one of them is behind, everything else of it is too. What is behind lists anew.
+   */
+  async areCurrent(namespace: string, client: KubeClient): Promise<boolean> {
+    const own = await this.#behind(
+      this.#own.map((informer) => [informer, undefined] as const),
+      namespace,
+      client,
+    );
+    if (own.length === 0 && !this.#distrusted.has(namespace)) return true;
+    this.#distrusted.add(namespace);
+    const children = Object.entries(childTypes).map(
+      ([name, [, selector]]) => [this.#children[name as ChildName], selector] as const,
+    );
+    const behind = [...own, ...(await this.#behind(children, namespace, client))];
+    for (const informer of behind) informer.relist();
+    if (behind.length === 0) this.#distrusted.delete(namespace);
+    return behind.length === 0;
+  }
+
+  async #behind(
+    informers: readonly (readonly [Informer, string | undefined])[],
+    namespace: string,
+    client: KubeClient,
+  ): Promise<Informer[]> {
+    const looks = informers.map(async ([informer, selector]) => {
+      const selection = selector === undefined ? { namespace } : { namespace, labelSelector: selector };
+      const live = await client.list<KubeObject>(informer.type, selection);
+      return isBehind(informer, live, namespace) ? [informer] : [];
+    });
+    return (await Promise.all(looks)).flat();
   }
 
   async stop(): Promise<void> {

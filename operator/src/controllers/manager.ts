@@ -6,6 +6,7 @@ import type { EventSink, Leadership, Log, Outcome } from "../runtime/api.ts";
 import type { Applier } from "../runtime/applier.ts";
 import type { RawClient } from "../runtime/client.ts";
 import { Expectations } from "../runtime/expectations.ts";
+import type { InformerSettings } from "../runtime/informer.ts";
 import { isKubeError } from "../runtime/kube-error.ts";
 import { LeaderElector } from "../runtime/leader-elector.ts";
 import type { RuntimeMetrics } from "../runtime/metrics.ts";
@@ -24,6 +25,8 @@ export interface ManagerNeeds {
   metrics: RuntimeMetrics;
   events: EventSink;
   log: Log;
+  /** Default: informerDefaults. */
+  informers?: Partial<InformerSettings>;
 }
 
 export interface ManagerSettings {
@@ -40,12 +43,21 @@ export interface ManagerSettings {
 
 /** Changes that come together are looked at together, ms. */
 const gatherMs = 30;
+/** Between two looks whether the caches of a new leader have caught up, ms. */
+const catchUpMs = 300;
 /** Between two looks at a namespace that another operator leads and that may be ending, ms. */
 const lookAgainMs = 10_000;
 
+interface Office {
+  controller: FederationController;
+  leadership: Leadership;
+  /** The caches were seen to show what the server had when the office was taken, or later. */
+  current: boolean;
+}
+
 interface Federation {
   elector: LeaderElector;
-  office: { controller: FederationController; leadership: Leadership } | undefined;
+  office: Office | undefined;
 }
 
 export class Manager {
@@ -152,7 +164,7 @@ export class Manager {
       adminEndpoint,
       wake: () => this.#queue.add(namespace),
     });
-    federation.office = { controller, leadership };
+    federation.office = { controller, leadership, current: false };
     log.info({ namespace, identity: this.#settings.identity }, "leads the federation");
     this.#queue.add(namespace);
   }
@@ -171,6 +183,9 @@ export class Manager {
   async #reconcile(namespace: string, signal: AbortSignal): Promise<Outcome> {
     const office = this.#federations.get(namespace)?.office;
     if (office === undefined || !office.leadership.held()) return this.#letGo(namespace);
+    // A replica that waited in the wings may have missed everything: what it shows may have been undone long since.
+    office.current ||= await this.#cachesOf(namespace)!.areCurrent(namespace, this.#needs.client);
+    if (!office.current) return { kind: "retry", afterMs: catchUpMs, reason: "the caches are behind the server" };
     const written = this.#ledger.check(namespace);
     if (written.kind === "pending") return { kind: "retry", afterMs: written.retryAfterMs, reason: written.what };
     return office.controller.reconcile(AbortSignal.any([signal, office.leadership.signal]));

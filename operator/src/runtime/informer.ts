@@ -218,8 +218,11 @@ export class SharedInformer<T extends KubeObject = KubeObject> implements Inform
       // A server that ends every watch at once must not be asked in a tight loop.
       return events > 0 ? 0 : this.#backoff.nextMs();
     } catch (error) {
-      if (stalled) this.#fault("stall", watching.signal.reason);
-      else if (watching.signal.aborted) return 0;
+      if (stalled) {
+        this.#fault("stall", watching.signal.reason);
+        // Not even a bookmark came: something in between holds watches back, and the next would be as blind.
+        if (events === 0) this.#mustList = true;
+      } else if (watching.signal.aborted) return 0;
       else throw error;
       return this.#backoff.nextMs();
     } finally {
