@@ -173,13 +173,14 @@ export class KubeFleet {
   /** Deletes everything of the box but its volume. True once nothing is left. */
   async removeBox(box: string, view: NamespaceView): Promise<boolean> {
     const pod = view.pods.get(podName(box));
+    // The StatefulSet last: while it is there, a removal that was cut short is taken up again.
     const left = [
-      [resourceTypes.statefulSet, view.statefulSets.get(statefulSetName(box))],
       [resourceTypes.podDisruptionBudget, view.budgets.get(budgetName(box))],
       [resourceTypes.service, view.services.get(peerServiceName(box))],
       [resourceTypes.service, view.services.get(clientServiceName(box))],
       [resourceTypes.configMap, view.configMaps.get(configName(box))],
       [resourceTypes.secret, view.secrets.get(certificateName(box))],
+      [resourceTypes.statefulSet, view.statefulSets.get(statefulSetName(box))],
     ] as const;
     let any = pod !== undefined;
     this.#asAsked.delete(box);
