@@ -1,3 +1,4 @@
+import { startTimeOf } from "@nexus-federation/operator/backends/local/process-info.ts";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { Federation } from "./harness/federation.ts";
 import { pause, quantile, until } from "./harness/run.ts";
@@ -75,10 +76,39 @@ test("kill -9 of the supervisor and every box: the next up goes on with the data
   await federation.whole();
 });
 
+test("kill -9 of the supervisor: the boxes serve on, and the next up adopts them", async () => {
+  const before = await federation.status();
+  process.kill(before.supervisor, "SIGKILL");
+  const since = load.acknowledged.length;
+  await until("writes go on without a supervisor", () => load.acknowledged.length > since + 20);
+
+  const ran = await federation.start();
+
+  expect(ran, ran.stderr).toMatchObject({ code: 0 });
+  const pids = (status: typeof before) => status.boxes.map(({ name, pid }) => `${name} ${pid}`).sort();
+  expect(pids(await federation.status())).toEqual(pids(before));
+  await federation.whole();
+});
+
 test("after all that every acknowledged write reads back and every register is linearizable", async () => {
   await load.stop();
   expect(load.acknowledged.length).toBeGreaterThan(500);
   expect(load.wrongRegisters()).toEqual([]);
   expect(await load.missing(federation.client())).toEqual([]);
   expect(load.acknowledged.filter((ack) => ack.copies < 2 && !ack.degraded)).toEqual([]);
+});
+
+test("down ends boxes that nobody supervises any more, and the next up goes on with their data", async () => {
+  const status = await federation.status();
+  process.kill(status.supervisor, "SIGKILL");
+  const alive = () => status.boxes.filter(({ pid }) => startTimeOf(pid) !== undefined).length;
+  await until("the supervisor is gone", () => startTimeOf(status.supervisor) === undefined);
+  expect(alive()).toBe(status.boxes.length);
+
+  const down = await federation.nexus(["down"]);
+
+  expect(down, down.stderr).toMatchObject({ code: 0 });
+  expect(alive()).toBe(0);
+  expect(await federation.start()).toMatchObject({ code: 0 });
+  await federation.whole();
 });

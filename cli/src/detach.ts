@@ -3,11 +3,12 @@ import { type ChildProcess, spawn } from "node:child_process";
 import { closeSync, existsSync, openSync, readFileSync, statSync } from "node:fs";
 import { resolve } from "node:path";
 import { messageOf, NexusError } from "@nexus-federation/node/base/errors.ts";
-import { claimFolder } from "@nexus-federation/operator/backends/local/claim.ts";
+import { claimant, claimFolder } from "@nexus-federation/operator/backends/local/claim.ts";
 import { callSupervisor } from "@nexus-federation/operator/backends/local/control.ts";
 import type { Folder } from "@nexus-federation/operator/backends/local/folder.ts";
 import { LocalError } from "@nexus-federation/operator/backends/local/local-error.ts";
 import type { LocalStatus } from "@nexus-federation/operator/backends/local/status.ts";
+import { endLeftovers } from "./leftovers.ts";
 import { untilServing, untilWhole } from "./serving.ts";
 import type { Tools } from "./tools.ts";
 
@@ -42,7 +43,7 @@ export async function upDetached(
   const until = performance.now() + waitMs;
   let last = "it has not answered yet";
   while (performance.now() < until) {
-    if (supervisor.stopping) return supervisor.interrupted();
+    if (supervisor.stopping) return interrupted(supervisor, folder);
     if (supervisor.ended !== undefined) return explain(supervisor.ended, logFile, logFrom);
     try {
       const status = await callSupervisor(folder, { verb: "settle", timeoutMs: settleMs }, answerMs);
@@ -50,7 +51,7 @@ export async function upDetached(
         const limits = { until, stopped: () => supervisor.stopping };
         const late = await untilServing(folder, status, limits);
         const now = await untilWhole(() => callSupervisor(folder, { verb: "status" }, answerMs), limits);
-        if (supervisor.stopping) return supervisor.interrupted();
+        if (supervisor.stopping) return interrupted(supervisor, folder);
         if (late !== undefined) process.stderr.write(`${late}\n`);
         supervisor.leave();
         return done(tools, folder, now);
@@ -71,7 +72,17 @@ function launch({ folder, files, waitMs }: DetachedUp, logFile: string): ChildPr
   // A bundle (npm run build) is its own entry.
   const main = import.meta.filename.endsWith(".mjs") ? import.meta.filename : resolve(import.meta.dirname, "main.ts");
   const named = files.flatMap((file) => ["-f", resolve(file)]);
-  const args = [...process.execArgv, main, "--dir", folder.root, "up", "--wait", `${waitMs}ms`, ...named];
+  const args = [
+    ...process.execArgv,
+    main,
+    "--dir",
+    folder.root,
+    "up",
+    "--adoptable",
+    "--wait",
+    `${waitMs}ms`,
+    ...named,
+  ];
   try {
     return spawn(process.execPath, args, { detached: true, stdio: ["ignore", log, log] });
   } finally {
@@ -109,14 +120,21 @@ class Supervisor {
     this.#child.unref();
   }
 
-  async interrupted(): Promise<number> {
-    process.stderr.write("stopping ...\n");
+  /** It has its time to stop its processes. */
+  async end(): Promise<void> {
     const until = performance.now() + stopMs;
     while (this.ended === undefined && performance.now() < until) await new Promise((go) => setTimeout(go, pauseMs));
     if (this.ended === undefined) this.#child.kill("SIGKILL");
     this.leave();
-    return 1;
   }
+}
+
+async function interrupted(supervisor: Supervisor, folder: Folder): Promise<number> {
+  process.stderr.write("stopping ...\n");
+  await supervisor.end();
+  // What it could not stop before it was killed; another supervisor's are its own.
+  if (claimant(folder) === undefined) await endLeftovers(folder);
+  return 1;
 }
 
 function explain(how: string, logFile: string, from: number): number {

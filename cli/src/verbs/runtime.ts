@@ -9,7 +9,7 @@ import {
   statSync,
   watch,
 } from "node:fs";
-import { dirname, join, relative, resolve } from "node:path";
+import { dirname, relative, resolve } from "node:path";
 import { messageOf, NexusError } from "@nexus-federation/node/base/errors.ts";
 import { Authority } from "@nexus-federation/node/transport/authority.ts";
 import { type LoadFault, loadFiles, printFault, type SourceFile } from "@nexus-federation/operator/api/load.ts";
@@ -17,7 +17,6 @@ import { claimant, claimFolder } from "@nexus-federation/operator/backends/local
 import { callSupervisor } from "@nexus-federation/operator/backends/local/control.ts";
 import { Folder } from "@nexus-federation/operator/backends/local/folder.ts";
 import { LocalError } from "@nexus-federation/operator/backends/local/local-error.ts";
-import { readIdentity, startTimeOf } from "@nexus-federation/operator/backends/local/process-info.ts";
 import type { ApplyOutcome, LocalStatus, ObjectFault } from "@nexus-federation/operator/backends/local/status.ts";
 import { federationOf } from "@nexus-federation/operator/federation-name.ts";
 import { LocalRuntime } from "@nexus-federation/operator/local.ts";
@@ -34,6 +33,7 @@ import {
 import { upDetached } from "../detach.ts";
 import { parseCount, parseDuration, UsageError } from "../durations.ts";
 import { readStdin } from "../input.ts";
+import { endLeftovers, leftovers } from "../leftovers.ts";
 import { untilServing, untilWhole } from "../serving.ts";
 import { systemSentence, type Tools, verb } from "../tools.ts";
 import { problemText, statusText } from "./status.ts";
@@ -59,6 +59,10 @@ export function runtimeVerbs(program: Command): void {
       [],
     )
     .option("--detach", "leave the processes running and give the shell back")
+    .option(
+      "--adoptable",
+      "the boxes outlive this process if it is killed, and the next up adopts them; so with --detach",
+    )
     .option("--wait <duration>", "how long to wait until everything is ready", "60s")
     .action(verb(up));
   for (const [name, text] of [
@@ -85,7 +89,7 @@ export function runtimeVerbs(program: Command): void {
     .action(verb(logs));
 }
 
-async function up(tools: Tools, flags: FileFlags & { detach?: boolean }): Promise<number> {
+async function up(tools: Tools, flags: FileFlags & { detach?: boolean; adoptable?: boolean }): Promise<number> {
   const files = await readFiles(flags.file);
   const folder = upFolder(tools, files);
   if (files.length === 0 && !existsSync(folder.desired)) throw new UsageError(filesNeeded);
@@ -104,7 +108,12 @@ async function up(tools: Tools, flags: FileFlags & { detach?: boolean }): Promis
     void runtime?.stop();
   });
   const federation = nameOf(folder, files);
-  runtime = await LocalRuntime.open({ folder: folder.root, federation, detached: false, report: say });
+  runtime = await LocalRuntime.open({
+    folder: folder.root,
+    federation,
+    detached: flags.adoptable ?? false,
+    report: say,
+  });
   if (stop.asked) return leave(runtime);
   const outcome = await runtime.start(files);
   if (outcome.refused.length > 0) {
@@ -209,8 +218,8 @@ async function down(tools: Tools, flags: { deleteData?: boolean }): Promise<void
     await callSupervisor(folder, { verb: "down", deleteData });
   } catch (error) {
     const nobody = error instanceof NexusError && error.code === "ZONE_UNAVAILABLE" && !claimant(folder);
-    if (!nobody || !deleteData) throw error;
-    await deleteStopped(folder);
+    if (!nobody || (!deleteData && leftovers(folder).length === 0)) throw error;
+    await downAlone(folder, deleteData);
   }
   const until = performance.now() + downMs;
   while (claimant(folder) && performance.now() < until) await new Promise((go) => setTimeout(go, lookMs));
@@ -228,26 +237,15 @@ function isNamed({ options }: Tools): boolean {
   return options.dir !== undefined || options.context !== undefined || folderAbove(process.cwd()) !== undefined;
 }
 
-/** Nobody supervises the folder; processes that a killed supervisor left are ending by themselves. */
-async function deleteStopped(folder: Folder): Promise<void> {
+/** Nobody supervises the folder; what a killed supervisor left in it is ended here. */
+async function downAlone(folder: Folder, deleteData: boolean): Promise<void> {
   const release = claimFolder(folder);
-  const files = readdirSync(folder.run).map((name) => join(folder.run, name));
-  const alive = () =>
-    files.flatMap((file) => {
-      const left = file === folder.claim ? undefined : readIdentity(file);
-      return left !== undefined && startTimeOf(left.pid) === left.startTime ? [left.pid] : [];
-    });
-  const until = performance.now() + downMs;
-  while (alive().length > 0 && performance.now() < until) await new Promise((go) => setTimeout(go, lookMs));
-  const left = alive();
-  if (left.length > 0) {
+  try {
+    await endLeftovers(folder);
+    if (deleteData) rmSync(folder.root, { recursive: true, force: true });
+  } finally {
     release();
-    throw new LocalError(
-      "DEADLINE",
-      `processes of the federation still run (pid ${left.join(", ")}); nothing was deleted`,
-    );
   }
-  rmSync(folder.root, { recursive: true, force: true });
 }
 
 async function logs(tools: Tools, name: string, flags: { follow?: boolean; lines: string }): Promise<void> {

@@ -136,7 +136,7 @@ const takenPort: Strike = {
 
 const supervisor: Strike = {
   name: "supervisor",
-  about: "kill -9 of the supervisor, and another one at once, while the boxes of the first still end",
+  about: "kill -9 of the supervisor, and another one that adopts its boxes",
   async strike({ federation }) {
     const { supervisor: pid } = await federation.status();
     process.kill(pid, "SIGKILL");
