@@ -101,7 +101,7 @@ export const answerMs = 15_000;
 /** Nobody supervises the folder; with what was declared before, `up` needs no file. */
 export function notUp(folder: Folder): string {
   const again = existsSync(folder.desired) ? `nexus up --dir ${folder.root}` : "nexus up -f FILE";
-  return `no federation is up in ${folder.root}; start it, or go on with boxes that still run, with ${again}`;
+  return `no federation is up in ${folder.root}; start it with ${again}`;
 }
 
 /** Asks the folder's supervisor. Throws its refusal, ZONE_UNAVAILABLE when none is running, DEADLINE when it hangs. */
