@@ -253,15 +253,6 @@ describe.skipIf(!controlPlane || !process.env["NEXUS_PITFALLS"])("pitfalls of op
         for (let i = 0; i < 5; i++)
           await near.client.patch(resourceTypes.service, at("nexus-1-client"), { metadata: { labels } });
         await near.client.patch(resourceTypes.podDisruptionBudget, set, { spec: { maxUnavailable: 5 } });
-        const told = { status: { conditions: [{ type: "Ready", status: "False", reason: "Theirs", message: "x" }] } };
-        const { apiVersion, kind, metadata } = await living.get("Box", "nexus-1");
-        const { name, namespace } = metadata;
-        await near.client.applyStatus(ownTypes.Box, {
-          apiVersion,
-          kind,
-          metadata: { name, namespace },
-          ...told,
-        } as KubeObject);
       });
 
       const service = await near.client.get(resourceTypes.service, at("nexus-1-client"));
