@@ -34,7 +34,7 @@ async function collect(parts: AsyncIterable<Uint8Array>): Promise<Buffer> {
 
 test("a box that is asked whether it is there keeps its stream and its waiting calls", async () => {
   const settings = { federation: "fed", endpoints: [rig.endpoint("a")], token: tokens.all };
-  const session = await drive(connector(settings)(rig.endpoint("a")));
+  const session = await drive(connector(settings, rig.federation.cluster.clock)(rig.endpoint("a")));
   const holder = await drive(clientOf().acquire("/c/asked", { ttlMs: 60_000 }));
   const value = { path: "/c/asked", kind: "mutex", slots: 1, ttlMs: 1000, wait: true, owner: "" };
   const op = { $case: "mutate" as const, value: { op: { $case: "acquire" as const, value } } };

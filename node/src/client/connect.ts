@@ -2,7 +2,9 @@
 // on loopback; the bearer token travels as metadata, or in the first frame.
 
 import * as grpc from "@grpc/grpc-js";
+import type { Clock } from "../base/clock.ts";
 import { channelOptions, credentialsToFederation } from "../transport/channel.ts";
+import { systemClock } from "../transport/system-clock.ts";
 import { bearer } from "./checks.ts";
 import { connectionError } from "./problems.ts";
 import { Session } from "./session.ts";
@@ -11,7 +13,10 @@ import type { ClientSettings } from "./types.ts";
 
 const connectTimeoutMs = 3000;
 
-export function connector(settings: ClientSettings): (endpoint: string) => Promise<Session> {
+export function connector(
+  settings: ClientSettings,
+  clock: Clock = systemClock,
+): (endpoint: string) => Promise<Session> {
   const credentials = credentialsOf(settings);
   const metadata = new grpc.Metadata();
   if (settings.token) metadata.set("authorization", bearer(settings.token));
@@ -26,6 +31,7 @@ export function connector(settings: ClientSettings): (endpoint: string) => Promi
       credentials,
       channelOptions,
       metadata,
+      clock,
     });
     try {
       await session.open(connectTimeoutMs);

@@ -3,11 +3,11 @@
 import { type ChannelCredentials, type ChannelOptions, connectivityState, type Metadata } from "@grpc/grpc-js";
 import { FilesClient, FilesService } from "@nexus-federation/proto/files.ts";
 import { type Request, RequestFrame, type Response, ResponseFrame } from "@nexus-federation/proto/request.ts";
+import type { Clock } from "../base/clock.ts";
 import { messageOf, NexusError } from "../base/errors.ts";
 import { Silence } from "../base/silence.ts";
 import { grpcMessageBytesMax } from "../transport/ports.ts";
 import { areYouThere } from "../transport/question.ts";
-import { systemClock } from "../transport/system-clock.ts";
 import { decodeMessage, encodeMessage } from "../transport/wire-codec.ts";
 import { plainText } from "./problems.ts";
 import type { SessionStream } from "./session-socket.ts";
@@ -30,6 +30,7 @@ export interface SessionNeeds {
   credentials: ChannelCredentials;
   channelOptions: ChannelOptions;
   metadata: Metadata;
+  clock: Clock;
   /** The stream without gRPC; undefined when the box has none. Rejects with what is wrong with the connection. */
   frames?: ((timeoutMs: number) => Promise<SessionStream | undefined>) | undefined;
 }
@@ -55,16 +56,19 @@ export class Session {
   #nextId = 1;
   #closed = false;
   #broken: NexusError | undefined;
-  readonly #silence = new Silence(systemClock, {
-    owes: () => this.#pending.size > 0 && !this.#closed,
-    ask: (question) => void this.#stream?.write(encodeMessage(RequestFrame, areYouThere(question))),
-    silent: () => this.#abandon(),
-  });
+  readonly #clock: Clock;
+  readonly #silence: Silence;
 
   constructor(needs: SessionNeeds) {
     this.endpoint = needs.endpoint;
     this.metadata = needs.metadata;
     this.#frames = needs.frames;
+    this.#clock = needs.clock;
+    this.#silence = new Silence(needs.clock, {
+      owes: () => this.#pending.size > 0 && !this.#closed,
+      ask: (question) => void this.#stream?.write(encodeMessage(RequestFrame, areYouThere(question))),
+      silent: () => this.#abandon(),
+    });
     this.rpc = new FilesClient(needs.address, needs.credentials, needs.channelOptions);
   }
 
@@ -145,7 +149,7 @@ export class Session {
     this.#silence.sent();
     if (!this.#scheduled) {
       this.#scheduled = true;
-      systemClock.soon(() => this.#flush());
+      this.#clock.soon(() => this.#flush());
     }
     return id;
   }
