@@ -49,7 +49,7 @@ export interface RaftConfig {
    * the witness; below `electionTick`. Default four fifths of it.
    */
   readonly soloAfterTicks?: number;
-  /** The same for a peer that the transport knows to be down: time to connect again. Default a third of it. */
+  /** The same for a peer that the transport knows to be down: time to connect again. Default a sixth of it. */
   readonly soloAfterDownTicks?: number;
   /** How long a candidate waits for the full members before it asks the witness: about a round trip. Default 1. */
   readonly witnessAskTicks?: number;
@@ -82,7 +82,7 @@ export function settingsOf(config: RaftConfig): Settings | string {
     applyingBytesMax: config.applyingBytesMax || Math.max(1, messageBytesMax),
     readsWaitingMax: config.readsWaitingMax ?? 10_000,
     soloAfterTicks,
-    soloAfterDownTicks: config.soloAfterDownTicks ?? Math.max(1, Math.floor(soloAfterTicks / 3)),
+    soloAfterDownTicks: config.soloAfterDownTicks ?? Math.max(1, Math.floor(soloAfterTicks / 6)),
     witnessAskTicks: config.witnessAskTicks ?? 1,
     soloDwellTicks: config.soloDwellTicks ?? 2 * config.electionTick,
     soloDwellTicksMax: config.soloDwellTicksMax ?? 64 * config.electionTick,
