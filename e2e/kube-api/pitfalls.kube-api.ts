@@ -354,6 +354,12 @@ describe.skipIf(!controlPlane || !process.env["NEXUS_PITFALLS"])("pitfalls of op
       "patch cert-manager.io/certificates",
       // token-review.kube-api.ts: auth.tokenReview.
       "create /serviceaccounts",
+      // kube/members.kube.ts: a volume that grows.
+      "patch /persistentvolumeclaims",
+      // operator.kube-api.ts: a Federation.
+      "patch federation.nexus.io/federations/status",
+      // Not shown: the condition of a Mount, which no version links yet.
+      "patch federation.nexus.io/mounts/status",
       // kube/install.kube.ts: an operator of all namespaces, and one that is away while a namespace ends.
       "get /namespaces",
       "list /namespaces",

@@ -110,6 +110,7 @@ export class FaultProxy {
   /** What happens to every watch that is open. */
   breakWatches(how: "reset" | "end" | "expire" | "garble"): void {
     for (const { response } of this.#watches) {
+      if (response.writableEnded) continue;
       if (how === "reset") response.socket?.destroy();
       else if (how === "end") response.end();
       else if (how === "garble") response.end('{"type":"ADDED","object":{"kind\n');

@@ -72,8 +72,7 @@ function aboutBox(box: DesiredBox, { observed, view, planned }: ConditionWorld):
   }
   const why = observed.workloads.get(box.name)?.running === false ? podTrouble(view, box.name) : undefined;
   const ready = planned.get(`Box/${box.name}`)?.find((each) => each.type === "Ready");
-  if (why !== undefined && ready?.status === "False" && ready.reason === "NotRunning")
-    conditions.push({ ...ready, message: `${ready.message} ${why}` });
+  if (why !== undefined && ready?.status === "False") conditions.push({ ...ready, message: `${ready.message} ${why}` });
   return conditions;
 }
 

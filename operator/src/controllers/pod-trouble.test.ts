@@ -1,5 +1,6 @@
 import { expect, test } from "vitest";
 import type { NamespaceView } from "../backends/kubernetes/view.ts";
+import { type ConditionWorld, conditionsFor } from "./conditions.ts";
 import { podTrouble } from "./pod-trouble.ts";
 
 const said = "/var/lib/nexus/box holds the data of box b";
@@ -31,4 +32,25 @@ test("a pod that no node takes is told by the scheduler, and one that starts is 
 
   expect(troubleOf({ conditions })).toBe("Unschedulable: 0/3 nodes");
   expect(troubleOf({ containerStatuses: [{ state: { running: {} } }] })).toBeUndefined();
+});
+
+test("a box whose new pod does not start says why, not only that it is waited for", () => {
+  const waiting = { reason: "ImagePullBackOff", message: "not found" };
+  const pod = {
+    apiVersion: "v1",
+    kind: "Pod",
+    metadata: { name: "a-0" },
+    status: { containerStatuses: [{ state: { waiting } }] },
+  };
+  const ready = { type: "Ready", status: "False", reason: "Progressing", message: "Its new pod is not ready yet." };
+  const world = {
+    desired: { boxes: new Map([["a", { name: "a", role: "Witness", stop: "" }]]), groups: new Map() },
+    observed: { workloads: new Map([["a", { running: false }]]), logs: new Map(), boxes: new Map() },
+    view: { pods: new Map([["a-0", pod]]), nodes: new Map() },
+    planned: new Map([["Box/a", [ready]]]),
+  } as unknown as ConditionWorld;
+
+  const told = conditionsFor("Box/a", world).find(({ type }) => type === "Ready");
+
+  expect(told?.message).toBe("Its new pod is not ready yet. ImagePullBackOff: not found");
 });

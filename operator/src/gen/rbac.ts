@@ -27,9 +27,14 @@ export const federationRights: readonly Right[] = [
     why: "Finalizers (controllers/finalizers.ts).",
   },
   {
-    types: [resourceTypes.statefulSet, resourceTypes.podDisruptionBudget],
+    types: [resourceTypes.statefulSet],
     verbs: [...watch, ...apply, "delete"],
     why: "The box's workload (backends/kubernetes/fleet.ts).",
+  },
+  {
+    types: [resourceTypes.podDisruptionBudget],
+    verbs: [...watch, ...apply, "delete"],
+    why: "When it may be evicted (backends/kubernetes/fleet.ts).",
   },
   {
     types: [resourceTypes.service, resourceTypes.configMap],
