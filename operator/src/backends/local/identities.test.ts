@@ -1,5 +1,5 @@
 import { X509Certificate } from "node:crypto";
-import { existsSync, mkdtempSync, rmSync } from "node:fs";
+import { existsSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { revocationListLifeMs } from "@nexus-federation/node/transport/authority.ts";
@@ -62,7 +62,7 @@ test("a certificate that is replaced is still good until it is revoked, and ever
   expect(former).toBe(first.certificate);
   expect(readCredentials(a).certificate).not.toBe(first.certificate);
   expect(readCredentials(a).crl).toBe(listBefore);
-  await identities.revoke(first.certificate, start);
+  await identities.revokeFormer(start);
   expect(serialsOn(readCredentials(b).crl)).toEqual([serialOf(first.certificate)]);
   expect(readCredentials(a).crl).toBe(readCredentials(b).crl);
   await identities.forget("b", start);
@@ -70,6 +70,42 @@ test("a certificate that is replaced is still good until it is revoked, and ever
   expect(serialsOn(readCredentials(a).crl)).toHaveLength(2);
   await identities.forget("b", start);
   expect(await identities.reissue("nobody", start)).toBeUndefined();
+});
+
+test("files that a killed supervisor left half-written are made anew by the next one", async () => {
+  const identities = await open(start);
+  const [a, b, c] = [
+    await identities.box("a", start),
+    await identities.box("b", start),
+    await identities.box("c", start),
+  ];
+  const first = readCredentials(c);
+  writeFileSync(join(a, "tls.key"), first.key);
+  writeFileSync(join(b, "tls.crt"), "-----BEGIN CERTIFICATE-----\n");
+  rmSync(join(c, "tls.key"));
+
+  const next = await open(start);
+  for (const name of ["a", "b", "c"]) secureContextOf(readCredentials(await next.box(name, start)));
+
+  expect(readCredentials(c).certificate).not.toBe(first.certificate);
+});
+
+test("certificates whose replacement was cut short are revoked in the end, all of them", async () => {
+  const identities = await open(start);
+  const box = await identities.box("a", start);
+  const first = readCredentials(box);
+  await identities.reissue("a", start);
+  const second = readCredentials(box);
+
+  const next = await open(start);
+  await next.reissue("a", start);
+  await next.revokeFormer(start);
+
+  const revoked = [first, second].map(({ certificate }) => serialOf(certificate));
+  expect(serialsOn(readCredentials(box).crl).sort()).toEqual(revoked.sort());
+  const list = readCredentials(box).crl;
+  await next.revokeFormer(start);
+  expect(readCredentials(box).crl).toBe(list);
 });
 
 const serialOf = (pem: string) => new X509Certificate(pem).serialNumber.toLowerCase();

@@ -1,6 +1,6 @@
 // Certificates and the owner's token of a local federation. The authority lives in the folder; leaves are issued for each
 // box and for the operator, and again when a third of their life is left.
-import { createHash } from "node:crypto";
+import { createHash, createPrivateKey, X509Certificate } from "node:crypto";
 import { existsSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import type { Random } from "@nexus-federation/node/base/clock.ts";
@@ -19,6 +19,9 @@ import { type Folder, writePrivate } from "./folder.ts";
 export const operatorId = "local";
 /** Beside the boxes' folders; no box has a name that begins with a dot. */
 const operatorFolder = ".operator";
+const certificateFile = "tls.crt";
+/** In a box's folder: its certificates that were replaced and are not revoked yet, PEM. */
+const formerFile = "former.crt";
 
 export class Identities {
   readonly #folder: Folder;
@@ -67,29 +70,45 @@ export class Identities {
     return this.#ensure("operator", operatorId, nowMs);
   }
 
-  /** Another certificate for the box, which takes it by itself. Answers the former one, still good; undefined: it had none. */
+  /**
+   * Another certificate for the box, which takes it by itself. Answers the former one, good until `revokeFormer`;
+   * undefined: it had none.
+   */
   async reissue(name: string, nowMs: number): Promise<string | undefined> {
     const folder = this.#folder.certificates(name);
-    if (!existsSync(join(folder, "tls.crt"))) return undefined;
-    const former = readCredentials(folder).certificate;
+    if (!existsSync(join(folder, certificateFile))) return undefined;
+    const former = readFileSync(join(folder, certificateFile), "utf8");
+    // Kept until it is revoked: who ends in between, or is asked again, must not forget it.
+    writePrivate(join(folder, formerFile), formerIn(folder) + former);
     writeCredentials(folder, await this.#issue("box", name, nowMs));
     return former;
   }
 
-  /** From here on nobody who has the next list takes the certificate; every box gets that list. */
-  async revoke(certificatePem: string, nowMs: number): Promise<void> {
-    await this.#authority.revoke(certificatePem, nowMs);
-    await this.#authority.save(this.#folder.authority);
-    await this.renew(nowMs);
+  /** From here on nobody who has the next list takes a certificate that was replaced; every box gets that list. */
+  async revokeFormer(nowMs: number, boxes = readdirSync(this.#folder.certificates(""))): Promise<void> {
+    const folders = boxes.map((name) => this.#folder.certificates(name));
+    const replaced = folders.filter((folder) => formerIn(folder) !== "");
+    if (replaced.length === 0) return;
+    await this.#revoke(
+      replaced.flatMap((folder) => certificatesIn(formerIn(folder))),
+      nowMs,
+    );
+    for (const folder of replaced) rmSync(join(folder, formerFile));
   }
 
   /** Of a box that is gone for good. */
   async forget(name: string, nowMs: number): Promise<void> {
     const folder = this.#folder.certificates(name);
-    if (!existsSync(join(folder, "tls.crt"))) return;
-    const { certificate } = readCredentials(folder);
+    if (!existsSync(join(folder, certificateFile))) return;
+    const own = readFileSync(join(folder, certificateFile), "utf8");
+    await this.#revoke(certificatesIn(own + formerIn(folder)), nowMs);
     rmSync(folder, { recursive: true });
-    await this.revoke(certificate, nowMs);
+  }
+
+  async #revoke(certificates: readonly string[], nowMs: number): Promise<void> {
+    for (const certificate of certificates) await this.#authority.revoke(certificate, nowMs);
+    await this.#authority.save(this.#folder.authority);
+    await this.renew(nowMs);
   }
 
   /** Renews what will end soon: the revocation list and every leaf. Boxes look at their files by themselves. */
@@ -106,7 +125,7 @@ export class Identities {
 
   async #ensure(kind: "box" | "operator", id: string, nowMs: number): Promise<Credentials> {
     const folder = this.#folder.certificates(kind === "box" ? id : operatorFolder);
-    const kept = existsSync(join(folder, "tls.crt")) ? readCredentials(folder) : undefined;
+    const kept = usable(folder);
     const lasts = kept !== undefined && expiresAtMs(kept) - nowMs > this.#leafLifeMs * renewBelow;
     const crl = this.#authority.crlPem;
     if (lasts && kept.crl === crl) return kept;
@@ -119,6 +138,25 @@ export class Identities {
     return this.#authority.issue({ kind, id }, { nowMs, lifeMs: this.#leafLifeMs, hosts: [id] });
   }
 }
+
+/** What is there, when it fits together: who was killed between two files left halves. */
+function usable(folder: string): Credentials | undefined {
+  if (!existsSync(join(folder, certificateFile))) return undefined;
+  try {
+    const kept = readCredentials(folder);
+    return new X509Certificate(kept.certificate).checkPrivateKey(createPrivateKey(kept.key)) ? kept : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+function formerIn(folder: string): string {
+  const file = join(folder, formerFile);
+  return existsSync(file) ? readFileSync(file, "utf8") : "";
+}
+
+const certificatesIn = (pem: string): string[] =>
+  pem.match(/-----BEGIN CERTIFICATE-----[\s\S]*?-----END CERTIFICATE-----/g) ?? [];
 
 /** The owner's token, drawn on first use; boxes get only its hash. */
 export function ensureToken(folder: Folder, federation: string, random: Random): string {

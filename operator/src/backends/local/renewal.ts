@@ -26,20 +26,31 @@ export class Renewal {
   readonly #everyMs: number;
   /** Monotonic ms. */
   #nextMs: number;
+  /** When what an earlier supervisor replaced may be revoked: its boxes have taken their new certificates by then. */
+  #formerMs: number;
+  /** Replacements under way, by box. */
+  readonly #replacing = new Map<string, Promise<void>>();
 
   constructor(needs: RenewalNeeds, lifeMs = leafLifeMs) {
     this.#needs = needs;
     this.#everyMs = Math.min(lookEveryMsMax, lifeMs / looksPerLife);
     this.#nextMs = needs.clock.now() + this.#everyMs;
+    this.#formerMs = needs.clock.now() + takenMs;
   }
 
   /** For a key that others may have: the box gets another certificate, and when it has it the former one counts no more. */
-  async replace(box: string): Promise<void> {
+  replace(box: string): Promise<void> {
+    const replacing = this.#replacing.get(box) ?? this.#replace(box).finally(() => this.#replacing.delete(box));
+    this.#replacing.set(box, replacing);
+    return replacing;
+  }
+
+  async #replace(box: string): Promise<void> {
     const { identities, clock } = this.#needs;
     const former = await identities.reissue(box, clock.wallMs());
     if (former === undefined) throw new NexusError("NOT_FOUND", `no box "${box}" has a certificate of this federation`);
     await delay(clock, takenMs);
-    await identities.revoke(former, clock.wallMs());
+    await identities.revokeFormer(clock.wallMs(), [box]);
   }
 
   /** A recovery gives disks up: what still speaks with their boxes' certificates is not what comes in their place. */
@@ -55,8 +66,8 @@ export class Renewal {
 
   async #giveUp(box: string): Promise<void> {
     const { identities, clock } = this.#needs;
-    const former = await identities.reissue(box, clock.wallMs());
-    if (former !== undefined) await identities.revoke(former, clock.wallMs());
+    await identities.reissue(box, clock.wallMs());
+    await identities.revokeFormer(clock.wallMs(), [box]);
   }
 
   /** The box is gone for good. */
@@ -67,6 +78,10 @@ export class Renewal {
   /** Does nothing until it is due. */
   async look(): Promise<void> {
     const { identities, admin, clock } = this.#needs;
+    if (this.#replacing.size === 0 && clock.now() >= this.#formerMs) {
+      this.#formerMs = Number.POSITIVE_INFINITY;
+      await identities.revokeFormer(clock.wallMs());
+    }
     if (clock.now() < this.#nextMs) return;
     this.#nextMs = clock.now() + this.#everyMs;
     const now = clock.wallMs();
