@@ -1,7 +1,6 @@
 // The witness process: composition only. It must fit 64 MiB, so it imports nothing but grpc-js, the wire records and our
 // transport; settings are checked by hand, logs are JSON lines made by hand.
 import { readFileSync } from "node:fs";
-import { createServer } from "node:http";
 import { dirname, join } from "node:path";
 import { messageOf } from "./base/errors.ts";
 import { featureLevel, version } from "./base/version.ts";
@@ -10,6 +9,7 @@ import { claimDisk } from "./storage/owner.ts";
 import { WatchedCredentials } from "./transport/credentials-watch.ts";
 import { Listener, peerListenerLimits } from "./transport/listener.ts";
 import { TlsNetwork } from "./transport/network.ts";
+import { plainServer } from "./transport/plain-server.ts";
 import { systemClock, systemRandom } from "./transport/system-clock.ts";
 import { metricsPage } from "./witness/metrics.ts";
 import { RecordStore } from "./witness/records.ts";
@@ -114,8 +114,8 @@ async function main(): Promise<void> {
   const { network, listener, credentials, port } = await connect(config, server);
   const metricsPort = Number(process.env["NEXUS_METRICS_PORT"] ?? 0);
   const plain = [
-    ...(config.health ? [plainServer(server, config.health, { health: true, metrics: metricsPort === 0 })] : []),
-    ...(metricsPort > 0 ? [plainServer(server, { host: anywhere, port: metricsPort }, { metrics: true })] : []),
+    ...(config.health ? [plainDoor(server, config.health, { health: true, metrics: metricsPort === 0 })] : []),
+    ...(metricsPort > 0 ? [plainDoor(server, { host: anywhere, port: metricsPort }, { metrics: true })] : []),
   ];
   say("info", "serving", { box: config.box, port, records: server.records });
 
@@ -140,12 +140,12 @@ async function main(): Promise<void> {
 }
 
 /** For the kubelet and for Prometheus: one port, or each its own. */
-function plainServer(
+function plainDoor(
   server: WitnessServer,
   at: { host: string; port: number },
   tells: { health?: boolean; metrics?: boolean },
 ) {
-  const http = createServer(({ url }, response) => {
+  const http = plainServer(({ url }, response) => {
     if (tells.health && (url === "/healthz" || url === "/readyz")) response.end("ok\n");
     else if (tells.metrics && url === "/metrics")
       response.setHeader("content-type", "text/plain; version=0.0.4").end(metricsPage(server));

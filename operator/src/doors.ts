@@ -1,8 +1,9 @@
 // What the operator's process answers: its health to the kubelet, its metrics to who scrapes, each on a port of its own, so
 // that a network can let the one through and not the other (decision 021).
 import { once } from "node:events";
-import { createServer, type RequestListener, type Server } from "node:http";
+import type { IncomingMessage, Server, ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
+import { plainServer } from "@nexus-federation/node/transport/plain-server.ts";
 import type { Registry } from "prom-client";
 
 export interface DoorSettings {
@@ -28,13 +29,13 @@ export interface Doors {
 
 /** Resolves once both listen; rejects when one cannot. */
 export async function openDoors(settings: DoorSettings, told: Told, registry: Registry): Promise<Doors> {
-  const health = createServer((request, response) => {
+  const health = plainServer((request, response) => {
     if (request.url !== "/healthz" && request.url !== "/readyz") return void response.writeHead(404).end();
     const { ready, leads } = told;
     const status = request.url === "/healthz" || ready ? 200 : 503;
     response.writeHead(status, { "content-type": "application/json" }).end(JSON.stringify({ ready, leads }));
   });
-  const metrics = createServer(tellMetrics(registry));
+  const metrics = plainServer(tellMetrics(registry));
   const [port, metricsPort] = await Promise.all([
     listening(health, settings.port),
     listening(metrics, settings.metricsPort),
@@ -46,8 +47,8 @@ export async function openDoors(settings: DoorSettings, told: Told, registry: Re
   return { ports: { port, metricsPort }, close };
 }
 
-function tellMetrics(registry: Registry): RequestListener {
-  return async (request, response) => {
+function tellMetrics(registry: Registry) {
+  return async (request: IncomingMessage, response: ServerResponse) => {
     if (request.url !== "/metrics") return void response.writeHead(404).end();
     response.setHeader("content-type", registry.contentType).end(await registry.metrics());
   };

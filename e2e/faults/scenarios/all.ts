@@ -7,6 +7,7 @@ import { fullDisk, slowDisk } from "../strikes/disks.ts";
 import { oddStrikes } from "../strikes/odd.ts";
 import { partitions } from "../strikes/partitions.ts";
 import { kill, stop } from "../strikes/processes.ts";
+import { togetherStrikes } from "../strikes/together.ts";
 import { elections } from "./elections.ts";
 import { failovers } from "./failover.ts";
 import { historyScenario } from "./histories.ts";
@@ -31,6 +32,7 @@ export const scenarios: Scenario[] = [
     certificates,
     ...deeds,
     ...oddStrikes,
+    ...togetherStrikes,
   ].map(historyScenario),
   soak,
 ];

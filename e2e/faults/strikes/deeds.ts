@@ -2,7 +2,7 @@
 // and comes back; the deed must come to its end, and no client may see that it was cut in two.
 
 import { pause, until } from "../../harness/run.ts";
-import { box as boxYaml, documents, systemGroup, witness, zone } from "../../harness/yaml.ts";
+import { box as boxYaml, documents, group, systemGroup, witness, zone } from "../../harness/yaml.ts";
 import { dataBoxes, otherThan, pick, type World, witnessBox } from "../scenario.ts";
 import type { Preparation } from "../world.ts";
 import type { Mend, Strike } from "./strike.ts";
@@ -32,6 +32,14 @@ const applied =
   async () =>
     (await federation.apply(yaml)).code === 0;
 
+/** Where the zone stands, one after the other: two groups, and each of two boxes alone. */
+const stands = [
+  root("mode: strong_ha, raftGroup: other"),
+  root("mode: strong, authorityBox: nexus-1"),
+  root("mode: strong, authorityBox: nexus-3"),
+  root(shared),
+];
+
 const kinds: DeedKind[] = [
   {
     name: "deed-transfer",
@@ -56,6 +64,23 @@ const kinds: DeedKind[] = [
     },
     async next(world, round) {
       return applied(world, members(round % 2 === 0 ? third : dataBoxes[1]));
+    },
+  },
+  {
+    name: "deed-move",
+    about: "the zone moves to another group, or to another box alone,",
+    preparation: {
+      boxes: [...dataBoxes, third, witnessBox],
+      yaml: documents(
+        ...[...dataBoxes, third].map((name) => boxYaml(name)),
+        witness(witnessBox),
+        members(dataBoxes[1]),
+        group("other", [dataBoxes[1], third, `${witnessBox}:Witness`]),
+        root(shared),
+      ),
+    },
+    async next(world, round) {
+      return applied(world, stands[round % stands.length]!);
     },
   },
   {

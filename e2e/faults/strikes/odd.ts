@@ -53,13 +53,19 @@ const far: Strike = {
 };
 
 /** Its folder as it is at one moment. */
-async function copied(federation: Federation, box: string): Promise<string> {
+export async function copied(federation: Federation, box: string): Promise<string> {
   const copy = join(federation.root, `${box}.old`);
   rmSync(copy, { recursive: true, force: true });
   const pid = await federation.freeze(box);
   cpSync(federation.folder.box(box), copy, { recursive: true });
   federation.thaw(pid);
   return copy;
+}
+
+/** What stands in the box's folder is gone; the copy takes its place. */
+export function putBack(copy: string, folder: string): void {
+  for (const name of readdirSync(folder)) rmSync(join(folder, name), { recursive: true });
+  cpSync(copy, folder, { recursive: true });
 }
 
 const oldBackup: Strike = {
@@ -72,10 +78,7 @@ const oldBackup: Strike = {
     return async () => {
       // What only this box has would be lost by rights.
       await wholeAgain(world);
-      await federation.damage(box, (folder) => {
-        for (const name of readdirSync(folder)) rmSync(join(folder, name), { recursive: true });
-        cpSync(copy, folder, { recursive: true });
-      });
+      await federation.damage(box, (folder) => putBack(copy, folder));
     };
   },
 };
@@ -134,6 +137,8 @@ const takenPort: Strike = {
   },
 };
 
+export const supervisorMsMax = 120_000;
+
 const supervisor: Strike = {
   name: "supervisor",
   about: "kill -9 of the supervisor, and another one that adopts its boxes",
@@ -147,7 +152,6 @@ const supervisor: Strike = {
     };
   },
 };
-const supervisorMsMax = 120_000;
 
 /** Leaves a new copy less room than it needs; then room comes. */
 const wipedWithoutRoom: Strike = {

@@ -1,4 +1,5 @@
-import { createServer, type Server, type ServerResponse } from "node:http";
+import type { Server, ServerResponse } from "node:http";
+import { plainServer } from "../transport/plain-server.ts";
 
 interface Place {
   host: string;
@@ -30,17 +31,16 @@ export function openPlainDoors({ health, metrics }: PlainPlaces, needs: PlainNee
   };
   const servers: Server[] = [];
   if (health !== undefined) {
-    const server = createServer(({ url }, response) => {
-      if (url !== "/metrics") tellHealth(url, response);
-      else if (metrics !== undefined) response.writeHead(404).end();
-      else void tellMetrics(response);
+    const server = plainServer(({ url }, response) => {
+      if (url !== "/metrics") return tellHealth(url, response);
+      if (metrics === undefined) return tellMetrics(response);
+      return response.writeHead(404).end();
     });
     servers.push(server.listen(health.port, health.host));
   }
   if (metrics !== undefined) {
-    const server = createServer(({ url }, response) => {
-      if (url === "/metrics") void tellMetrics(response);
-      else response.writeHead(404).end();
+    const server = plainServer(({ url }, response) => {
+      return url === "/metrics" ? tellMetrics(response) : response.writeHead(404).end();
     });
     servers.push(server.listen(metrics.port, metrics.host));
   }
