@@ -10,7 +10,7 @@ const oversleepChance = 0.03;
 export async function incrementUnderLock(desk: Desk): Promise<void> {
   const { load, client } = desk;
   const path = load.at("counters", "number");
-  const lockPath = load.at("counters", "lock");
+  const lockPath = path.replace(/number$/, "lock");
   const requestId = randomBytes(16);
   const { timeoutMs } = load.settings;
   const granted = await client

@@ -36,6 +36,8 @@ const never = new Set<string>(["INTERNAL", "INVALID", "CORRUPT", "DENIED", "UNAU
 
 /** Calls of unknown fate on the paths of one kind. */
 const unknownMax = 6;
+/** Paths of one kind and round that are given before others take their place. */
+const askedMax = 600;
 
 export class Load {
   readonly history = new History();
@@ -48,6 +50,8 @@ export class Load {
   round = 0;
   /** Calls of unknown fate by kind and round. */
   readonly #unknown = new Map<string, number>();
+  /** Paths given, by kind and round. */
+  readonly #asked = new Map<string, number>();
   #running = true;
   readonly #loops: Promise<void>[] = [];
   readonly #acknowledged: Acknowledgement[] = [];
@@ -70,11 +74,14 @@ export class Load {
   }
 
   /**
-   * A path of this round. A checker tries every order of the calls of unknown fate, so a path is left for a new one when
-   * it has had its share of them.
+   * A path of this round. A checker tries every order of the calls of unknown fate, at each place of what follows, so a path
+   * is left for a new one when it has had its share of them, or of calls.
    */
   at(kind: string, name: string | number): string {
-    const part = Math.floor((this.#unknown.get(`${kind} ${this.round}`) ?? 0) / unknownMax);
+    const key = `${kind} ${this.round}`;
+    const asked = this.#asked.get(key) ?? 0;
+    this.#asked.set(key, asked + 1);
+    const part = Math.floor((this.#unknown.get(key) ?? 0) / unknownMax) + Math.floor(asked / askedMax);
     return `${this.settings.path}/${kind}/${this.round}.${part}/${name}`;
   }
 
