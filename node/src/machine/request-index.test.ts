@@ -28,12 +28,12 @@ test("an id that is remembered is found at its index, however many were forgotte
   );
 });
 
-test("nearly all new ids are told apart at once, though thousands are remembered", () => {
+test("new ids are told apart at once, though thousands are remembered", () => {
   const random = seededRandom(7);
   const index = new RequestIndex();
   for (let i = 0; i < 50_000; i++) index.add(random.bytes(16), i);
 
   const wrong = Array.from({ length: 5000 }, () => random.bytes(16)).filter((one) => index.find(one, 0).length > 0);
 
-  expect(wrong.length).toBeLessThan(250);
+  expect(wrong).toEqual([]);
 });

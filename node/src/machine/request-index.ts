@@ -13,12 +13,15 @@ class Part {
   /** Index of the newest id in it. */
   last: number;
   readonly #places: Uint32Array;
+  /** Sixteen more bits of the id: a new one is compared with some forty places, and each match is a look into the store. */
+  readonly #more: Uint16Array;
   #room: number;
 
   constructor(base: number, places: number) {
     this.base = base;
     this.last = base;
     this.#places = new Uint32Array(places);
+    this.#more = new Uint16Array(places);
     this.#room = Math.floor(places * fullShare);
   }
 
@@ -34,18 +37,20 @@ class Part {
     let at = wordOf(id, 0) & mask;
     while (this.#places[at] !== 0) at = (at + 1) & mask;
     this.#places[at] = ((tagOf(id) << spanBits) | (index - this.base)) >>> 0;
+    this.#more[at] = moreOf(id);
     this.#room--;
     this.last = index;
   }
 
-  /** Where the id may stand. Nothing else shares its tag but one in a thousand. */
+  /** Where the id may stand: of other ids one in 67 million has the same 26 bits. */
   find(id: Uint8Array, found: number[]): void {
     const mask = this.#places.length - 1;
     const tag = tagOf(id);
+    const more = moreOf(id);
     for (let at = wordOf(id, 0) & mask; ; at = (at + 1) & mask) {
       const place = this.#places[at]!;
       if (place === 0) return;
-      if (place >>> spanBits === tag) found.push(this.base + (place & (spanMax - 1)));
+      if (place >>> spanBits === tag && this.#more[at] === more) found.push(this.base + (place & (spanMax - 1)));
     }
   }
 }
@@ -59,13 +64,17 @@ function tagOf(id: Uint8Array): number {
   return wordOf(id, 4) >>> spanBits || 1;
 }
 
+function moreOf(id: Uint8Array): number {
+  return id[4]! | (id[5]! << 8);
+}
+
 /** Bytes of an id that are looked at here. */
 export const idHeadBytes = 8;
 const nowhere: readonly number[] = [];
 
 /**
  * Tells where in the log a request id may stand, from memory alone: nearly every command is new, and a look into the
- * store for each would cost more than the command. Six to fourteen bytes a remembered request.
+ * store for each would cost more than the command. Ten to twenty bytes a remembered request.
  */
 export class RequestIndex {
   /** Oldest first. */
