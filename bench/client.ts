@@ -1,5 +1,6 @@
 // The load on our side, in a process of its own as etcd's is: the published TypeScript client over one stream.
 // node bench/client.ts --dir FOLDER --mode put|get|stale|lock|batch|touch|offer|up|down --clients N --seconds S; one JSON line.
+import { randomInt } from "node:crypto";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
@@ -72,9 +73,11 @@ async function fill(): Promise<void> {
 async function transfer(mode: "up" | "down"): Promise<Measured> {
   const part = Buffer.alloc(256 * 1024);
   for (let i = 0; i < part.length; i++) part[i] = (i * 2654435761) >>> 13;
+  const salt = randomInt(2 ** 32);
   function* parts(): Iterable<Uint8Array> {
     for (let at = 0; at < fileBytes; at += part.length) {
       part.writeUInt32LE(at, 0); // no two chunks are alike
+      part.writeUInt32LE(salt, 4); // nor two runs
       yield Buffer.from(part);
     }
   }

@@ -192,7 +192,7 @@ async function buildListeners(parts: Parts, { host, node }: ReturnType<typeof bu
   const security = { kind: "tls", credentials: current, clientCertificate: "required" } as const;
   const peer = new Listener({ ...settings.peer, ...peerListenerLimits, security }, { refused: refused("peer") });
   network.serveOn(peer);
-  serveBulk(peer.grpc, { self, admit: host.admit, server: bulkServer(parts, host) });
+  serveBulk(peer, { clock, self, admit: host.admit, server: bulkServer(parts, host) });
   adminOnPeerPort(needs, peer);
   const client = await clientDoors(needs, {
     ...settings.client,

@@ -10,6 +10,7 @@ import { connectionError } from "./problems.ts";
 import { Session } from "./session.ts";
 import { openSessionSocket } from "./session-socket.ts";
 import type { ClientSettings } from "./types.ts";
+import { UploadSockets } from "./upload-sockets.ts";
 
 const connectTimeoutMs = 3000;
 
@@ -28,6 +29,7 @@ export function connector(
       endpoint,
       address,
       frames: ca === undefined ? undefined : (timeoutMs) => openSessionSocket(target, { token, timeoutMs }),
+      uploads: ca === undefined ? undefined : new UploadSockets(target, token),
       credentials,
       channelOptions,
       metadata,

@@ -6,6 +6,7 @@ import {
   type DownloadRequest,
   FilesService,
   type UploadFrame,
+  type UploadHeader,
   type WatchFrame,
 } from "@nexus-federation/proto/files.ts";
 import type { Event, FileInfo, Receipt } from "@nexus-federation/proto/records.ts";
@@ -54,19 +55,23 @@ export async function upload(
   const file = { ...(operation!.value as WriteFile), size: what.put.size ?? 0 };
   const { signal } = what.put;
   if (signal?.aborted) throw new NexusError("DEADLINE", "the caller gave up", { cause: signal.reason });
+  const header = { options: needs.options, write: file, zone: what.put.zone ?? "" };
+  const socket = await session.uploads?.take().catch((cause) => {
+    throw streamError(cause, session);
+  });
   const answered = new AbortController();
   const response = await new Promise<Response>((resolve, reject) => {
-    const call = startUpload(session, (error, answer) => {
+    const done = (error: Error | null | undefined, answer?: Response) => {
       answered.abort();
-      if (error !== null || answer === undefined) reject(streamError(error, session));
+      if (error || answer === undefined) reject(streamError(error, session));
       else resolve(answer);
-    });
+    };
+    const call = socket ?? startUpload(session, header, done);
     signal?.addEventListener("abort", () => call.cancel(), { once: true, signal: answered.signal });
-    call.on("error", () => {});
-    call.write({ header: { options: needs.options, write: file, zone: what.put.zone ?? "" }, data: Buffer.alloc(0) });
+    socket?.start(header, done);
     feed({ sink: call, answered: answered.signal }, what.source, what.put.onProgress).catch((cause) => {
-      call.cancel();
       reject(cause);
+      call.cancel();
     });
   });
   if (response.result?.$case === "failure") throw errorOf(response);
@@ -74,9 +79,17 @@ export async function upload(
   return { receipt: response.receipt!, info: response.result.value.info };
 }
 
-function startUpload(session: Session, done: requestCallback<Response>): ClientWritableStream<UploadFrame> {
+function startUpload(
+  session: Session,
+  header: UploadHeader,
+  done: requestCallback<Response>,
+): ClientWritableStream<UploadFrame> {
   const { path, responseDeserialize } = FilesService.upload;
-  return session.rpc.makeClientStreamRequest(path, encodeUploadFrame, responseDeserialize, session.metadata, done);
+  const { rpc, metadata } = session;
+  const call = rpc.makeClientStreamRequest(path, encodeUploadFrame, responseDeserialize, metadata, done);
+  call.on("error", () => {});
+  call.write({ header, data: Buffer.alloc(0) });
+  return call;
 }
 
 function startDownload(session: Session, request: DownloadRequest): ClientReadableStream<DownloadFrame> {

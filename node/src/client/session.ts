@@ -11,6 +11,7 @@ import { areYouThere } from "../transport/question.ts";
 import { decodeMessage, encodeMessage } from "../transport/wire-codec.ts";
 import { plainText } from "./problems.ts";
 import type { SessionStream } from "./session-socket.ts";
+import type { UploadSockets } from "./upload-sockets.ts";
 
 /**
  * Exactly one of response and broken is given; ZONE_UNAVAILABLE may pass, other codes are the box's last word. `sent`
@@ -33,6 +34,8 @@ export interface SessionNeeds {
   clock: Clock;
   /** The stream without gRPC; undefined when the box has none. Rejects with what is wrong with the connection. */
   frames?: ((timeoutMs: number) => Promise<SessionStream | undefined>) | undefined;
+  /** Connections for uploads without gRPC. */
+  uploads?: UploadSockets | undefined;
 }
 
 const asTheyAre = (bytes: Buffer): Buffer => bytes;
@@ -45,6 +48,7 @@ export class Session {
   readonly endpoint: string;
   readonly rpc: FilesClient;
   readonly metadata: Metadata;
+  readonly uploads: UploadSockets | undefined;
   readonly #frames: SessionNeeds["frames"];
   /** Called once when the stream ended for whatever reason. */
   onClosed: (reason: NexusError) => void = () => {};
@@ -63,6 +67,7 @@ export class Session {
     this.endpoint = needs.endpoint;
     this.metadata = needs.metadata;
     this.#frames = needs.frames;
+    this.uploads = needs.uploads;
     this.#clock = needs.clock;
     this.#silence = new Silence(needs.clock, {
       owes: () => this.#pending.size > 0 && !this.#closed,
@@ -168,6 +173,7 @@ export class Session {
     this.#silence.end();
     this.#stream?.cancel();
     this.rpc.close();
+    this.uploads?.close();
     const broken = new NexusError(code, reason);
     this.#broken = broken;
     for (const call of pending) call.done(undefined, broken, call.sent);

@@ -11,6 +11,7 @@ import { Listener, type ListenerSettings } from "../transport/listener.ts";
 import { sessionProtocol } from "../transport/session-frames.ts";
 import { callIdentity } from "../transport/sessions.ts";
 import { systemClock } from "../transport/system-clock.ts";
+import { uploadsProtocol } from "../transport/upload-frames.ts";
 import { decodeMessage, encodeMessage } from "../transport/wire-codec.ts";
 import { type Audit, adminDoor } from "./admin-door.ts";
 import type { Authenticator } from "./callers.ts";
@@ -19,6 +20,7 @@ import { httpDoor } from "./http-door.ts";
 import { LockWaiters } from "./lock-waiters.ts";
 import { withPageTokens } from "./page-tokens.ts";
 import { acceptSessions } from "./session-socket.ts";
+import { acceptUploads } from "./upload-socket.ts";
 
 /** The generated service, with codecs of their own for the stream of many requests and for content. */
 const filesService = {
@@ -70,6 +72,7 @@ export async function clientDoors(
   listener.grpc.addService(LocksService, { ...locksDoor(grpcNeeds) });
   listener.grpc.addService(AdminService, { ...adminDoor({ ...grpcNeeds, audit: needs.audit }) });
   listener.onFrames(sessionProtocol, acceptSessions({ ...grpcNeeds, clock: systemClock }));
+  listener.onFrames(uploadsProtocol, acceptUploads({ box: grpcBox, authenticator, clock: systemClock }));
   const close = () => {
     lockWaiters.close();
     return http.close();

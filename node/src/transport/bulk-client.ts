@@ -1,11 +1,13 @@
 import { type Client, Metadata, status } from "@grpc/grpc-js";
 import { ChunkDone, ChunkRequest, Handshake, SnapshotDone } from "@nexus-federation/proto/peer.ts";
+import { equalBytes } from "../base/bytes.ts";
 import type { Clock } from "../base/clock.ts";
 import { messageOf, NexusError, type Refusal, refuse } from "../base/errors.ts";
 import { refusalOfFailure } from "../base/failure.ts";
 import { ChunkReader, chunkFrames, decodeChunkFrame, snapshotFrames } from "./bulk-frames.ts";
 import { bulkMethods, handshakeKey } from "./bulk-methods.ts";
 import { clientToBox } from "./channel.ts";
+import { ChunkLink } from "./chunk-link.ts";
 import type { Credentials } from "./credentials.ts";
 import { handshakeOf } from "./handshake.ts";
 import type {
@@ -41,6 +43,8 @@ export const bulkSettings: BulkSettings = { runningMax: 8, waitingMax: 256, idle
 interface Peer {
   slots: Slots;
   channel: { client: Client; credentials: Credentials; endpoint: string } | undefined;
+  /** Where chunks are put. A peer that speaks gRPC alone is asked again when the addresses or certificates change. */
+  chunks: { link: ChunkLink; credentials: Credentials; address: PeerAddress } | undefined;
 }
 
 interface Running {
@@ -48,7 +52,10 @@ interface Running {
   readonly progress: () => void;
 }
 
-/** Bulk transfers over connections of their own, so that they never stand before a heartbeat. */
+/**
+ * Bulk transfers over connections of their own, so that they never stand before a heartbeat. Chunks are put as frames
+ * (chunk-link.ts), the rest is gRPC.
+ */
 export class GrpcBulk implements BulkClient {
   readonly #needs: BulkNeeds;
   readonly #settings: BulkSettings;
@@ -73,7 +80,10 @@ export class GrpcBulk implements BulkClient {
     chunk: ChunkName,
     options: { data: Uint8Array; signal?: AbortSignal },
   ): Promise<Refusal | undefined> {
-    return this.#inPlace(box, (open) => {
+    return this.#inPlace(box, async (open) => {
+      const link = this.#chunksOf(open.peer, open.address);
+      if (await link.ready) return options.signal?.aborted ? givenUp : link.put(chunk, options.data);
+      if (link.isOver !== undefined) return link.isOver;
       const frames = chunkFrames(chunk, options.data);
       return this.#upload(open, { method: bulkMethods.putChunk, frames, signal: options.signal }, (done) =>
         refusalIn(ChunkDone.decode(done)),
@@ -103,20 +113,23 @@ export class GrpcBulk implements BulkClient {
 
   /** The box is gone: its connection is closed, transfers under way with it end. */
   forget(box: string): void {
-    this.#peers.get(box)?.channel?.client.close();
+    const peer = this.#peers.get(box);
+    peer?.channel?.client.close();
+    peer?.chunks?.link.close();
     this.#peers.delete(box);
   }
 
   /** Boxes to which a connection is kept. */
   get connections(): number {
     let open = 0;
-    for (const { channel } of this.#peers.values()) if (channel !== undefined) open++;
+    for (const { channel, chunks } of this.#peers.values()) {
+      if (channel !== undefined || (chunks !== undefined && chunks.link.isOver === undefined)) open++;
+    }
     return open;
   }
 
   stop(): void {
-    for (const peer of this.#peers.values()) peer.channel?.client.close();
-    this.#peers.clear();
+    for (const box of [...this.#peers.keys()]) this.forget(box);
   }
 
   /** Runs `act` with the peer's channel when a place is free. */
@@ -124,6 +137,7 @@ export class GrpcBulk implements BulkClient {
     const peer = this.#peers.get(box) ?? {
       slots: new Slots(this.#settings.runningMax, this.#settings.waitingMax),
       channel: undefined,
+      chunks: undefined,
     };
     this.#peers.set(box, peer);
     if (!(await peer.slots.enter())) {
@@ -132,16 +146,37 @@ export class GrpcBulk implements BulkClient {
     try {
       const address = this.#needs.address(box);
       if (address === undefined) return refuse("ZONE_UNAVAILABLE", `the address of box ${box} is not known`);
-      const metadata = new Metadata();
-      const handshake = Handshake.encode(handshakeOf(this.#needs.self, address)).finish();
-      metadata.set(handshakeKey, Buffer.from(handshake));
-      return await act({ client: this.#clientOf(peer, address), metadata });
+      return await act({ peer, address });
     } catch (error) {
       if (error instanceof NexusError) return error.refusal;
       throw error;
     } finally {
       peer.slots.leave();
     }
+  }
+
+  /** The connection on which chunks are put, or a new one when that has ended, or address or certificates changed. */
+  #chunksOf(peer: Peer, address: PeerAddress): ChunkLink {
+    const credentials = this.#needs.credentials();
+    const known = peer.chunks;
+    const isSame =
+      known?.credentials === credentials &&
+      known.address.endpoint === address.endpoint &&
+      equalBytes(known.address.incarnation, address.incarnation);
+    if (known !== undefined && isSame && (known.link.isOver === undefined || known.link.isResting)) return known.link;
+    known?.link.finish();
+    const { clock, self } = this.#needs;
+    const target = { own: credentials, federation: self.federation, box: address.box, endpoint: address.endpoint };
+    const link = new ChunkLink({ clock, self, idleMs: this.#settings.idleMs }, target, address);
+    peer.chunks = { link, credentials, address };
+    return link;
+  }
+
+  #metadataFor(address: PeerAddress): Metadata {
+    const metadata = new Metadata();
+    const handshake = Handshake.encode(handshakeOf(this.#needs.self, address)).finish();
+    metadata.set(handshakeKey, Buffer.from(handshake));
+    return metadata;
   }
 
   /** The open channel, or a new one when address or certificates changed. */
@@ -173,11 +208,11 @@ export class GrpcBulk implements BulkClient {
     const answer = new Promise<Refusal | undefined>((resolve) => {
       settle = resolve;
     });
-    const call = open.client.makeClientStreamRequest(
+    const call = this.#clientOf(open.peer, open.address).makeClientStreamRequest(
       method.path,
       method.requestSerialize,
       method.responseDeserialize,
-      open.metadata,
+      this.#metadataFor(open.address),
       (error, done?: Buffer) => {
         over = true;
         wake();
@@ -212,12 +247,12 @@ export class GrpcBulk implements BulkClient {
   ): Promise<Refusal | undefined> {
     const { path, requestSerialize, responseDeserialize } = bulkMethods.getChunk;
     const request = ChunkRequest.encode({ log: init.chunk.log, address: Buffer.from(init.chunk.address) }).finish();
-    const call = open.client.makeServerStreamRequest(
+    const call = this.#clientOf(open.peer, open.address).makeServerStreamRequest(
       path,
       requestSerialize,
       responseDeserialize,
       Buffer.from(request),
-      open.metadata,
+      this.#metadataFor(open.address),
     );
     const running = this.#watch(call, init.signal);
     return new Promise<Refusal | undefined>((resolve) => {
@@ -264,9 +299,11 @@ export class GrpcBulk implements BulkClient {
 }
 
 interface Opened {
-  client: Client;
-  metadata: Metadata;
+  peer: Peer;
+  address: PeerAddress;
 }
+
+const givenUp = refuse("DEADLINE", "the transfer was given up");
 
 function refusalIn({ failure }: SnapshotDone | ChunkDone): Refusal | undefined {
   return failure && refusalOfFailure(failure);

@@ -1,4 +1,4 @@
-import type { Server, ServerReadableStream, ServerWritableStream } from "@grpc/grpc-js";
+import type { ServerReadableStream, ServerWritableStream } from "@grpc/grpc-js";
 import {
   ChunkDone,
   ChunkFrame,
@@ -9,17 +9,22 @@ import {
 } from "@nexus-federation/proto/peer.ts";
 import type { Failure } from "@nexus-federation/proto/records.ts";
 import { asBuffer } from "../base/bytes.ts";
+import type { Clock } from "../base/clock.ts";
 import { messageOf, NexusError, type Refusal, refuse } from "../base/errors.ts";
 import { failureOf } from "../base/failure.ts";
 import { readable } from "../base/readable.ts";
 import { ChunkReader, chunkFrames, decodeChunkFrame, snapshotData } from "./bulk-frames.ts";
 import { bulkMethods, handshakeKey } from "./bulk-methods.ts";
+import { acceptChunks } from "./chunk-door.ts";
+import { chunksProtocol } from "./chunk-frames.ts";
 import { checkCaller, remoteOf } from "./handshake.ts";
+import type { Listener } from "./listener.ts";
 import type { BulkServer, Remote, SelfAddress } from "./ports.ts";
 import { statusOf } from "./refusals.ts";
 import { callIdentity } from "./sessions.ts";
 
 export interface BulkServerNeeds {
+  clock: Clock;
   self: SelfAddress;
   /** As ServeHandler.admit. */
   admit: (remote: Remote) => Refusal | undefined;
@@ -29,9 +34,10 @@ export interface BulkServerNeeds {
 type Call = ServerReadableStream<Buffer, Buffer> | ServerWritableStream<Buffer, Buffer>;
 type Reply = (error: Error | null, done?: Buffer) => void;
 
-/** Adds Snapshot, PutChunk and GetChunk to a peer listener, before it starts. */
-export function serveBulk(grpc: Server, needs: BulkServerNeeds): void {
-  grpc.addService(bulkMethods, {
+/** Adds Snapshot, PutChunk and GetChunk to a peer listener, and chunks as frames, before it starts. */
+export function serveBulk(listener: Pick<Listener, "grpc" | "onFrames">, needs: BulkServerNeeds): void {
+  listener.onFrames(chunksProtocol, acceptChunks(needs));
+  listener.grpc.addService(bulkMethods, {
     snapshot: (call: ServerReadableStream<Buffer, Buffer>, reply: Reply) => {
       answer(needs, call, () => takeSnapshot(needs, call)).then(
         (failure) => reply(null, asBuffer(SnapshotDone.encode({ failure }).finish())),

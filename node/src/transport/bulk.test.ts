@@ -149,10 +149,15 @@ afterAll(async () => {
 });
 const authority = await Authority.create("acme", Date.now());
 
-async function grpcBench(more: { settings?: typeof bulkSettings } = {}): Promise<Bench> {
+/** `isEarlier`: the receiver is a box that speaks gRPC alone. */
+async function tlsBench(more: { settings?: typeof bulkSettings; isEarlier?: boolean } = {}): Promise<Bench> {
   const shelf = new Shelf();
   const listener = new Listener(peerSettings(await boxCredentials(authority, "b")));
-  serveBulk(listener.grpc, { self: selfOf("b"), admit: () => undefined, server: shelf });
+  const onFrames: Listener["onFrames"] = more.isEarlier ? () => {} : (...taker) => listener.onFrames(...taker);
+  serveBulk(
+    { grpc: listener.grpc, onFrames },
+    { clock: systemClock, self: selfOf("b"), admit: () => undefined, server: shelf },
+  );
   const port = await listener.start();
   const credentials = await boxCredentials(authority, "a");
   const client = new GrpcBulk(
@@ -175,7 +180,8 @@ async function grpcBench(more: { settings?: typeof bulkSettings } = {}): Promise
   return { client, shelf };
 }
 
-describeBulk("bulk over gRPC", grpcBench);
+describeBulk("bulk over TLS", tlsBench);
+describeBulk("bulk to a box that speaks gRPC alone", () => tlsBench({ isEarlier: true }));
 describeBulk("bulk in memory", async () => {
   const hub = new MemoryHub(systemClock, systemRandom);
   const shelf = new Shelf();
@@ -189,7 +195,7 @@ describeBulk("bulk in memory", async () => {
 
 test("a snapshot is read from its source no faster than the receiver takes it", async () => {
   const [total, pieceBytes, leadMax] = [64 << 20, 256 << 10, 16 << 20];
-  const { client, shelf } = await grpcBench();
+  const { client, shelf } = await tlsBench();
   let [read, lead] = [0, 0];
   async function* source() {
     for (; read < total; read += pieceBytes) yield Buffer.alloc(pieceBytes, 7);
@@ -213,7 +219,7 @@ test("a snapshot is read from its source no faster than the receiver takes it", 
 });
 
 test("the connection to a box that was removed is closed, and one that comes back gets another", async () => {
-  const { client, shelf } = await grpcBench();
+  const { client, shelf } = await tlsBench();
   const bulk = client as GrpcBulk;
   const put = () => bulk.putChunk("b", { log: 7, address }, { data: pattern(10) });
   expect(await put()).toBeUndefined();
@@ -227,7 +233,7 @@ test("the connection to a box that was removed is closed, and one that comes bac
 });
 
 test("transfers beyond the places and the queue are refused as overload", async () => {
-  const { client } = await grpcBench({ settings: { ...bulkSettings, runningMax: 1, waitingMax: 1 } });
+  const { client } = await tlsBench({ settings: { ...bulkSettings, runningMax: 1, waitingMax: 1 } });
   const put = () => client.putChunk("b", { log: 7, address }, { data: pattern(10) });
 
   const answers = await Promise.all([put(), put(), put()]);

@@ -26,7 +26,7 @@ import {
 } from "@grpc/grpc-js";
 import { WriteFile } from "./command.ts";
 import { Event, Failure } from "./records.ts";
-import { Request, RequestFrame, RequestOptions, Response, ResponseFrame } from "./request.ts";
+import { Request, RequestFrame, RequestOptions, Response, ResponseFrame, SessionGreeting } from "./request.ts";
 
 export const protobufPackage = "nexus.v1";
 
@@ -41,6 +41,21 @@ export interface UploadHeader {
   options: RequestOptions | undefined;
   write: WriteFile | undefined;
   zone: string;
+}
+
+/**
+ * Uploads without gRPC (ALPN nexus-uploads/1): frames over TLS, one upload after the other. Each is a greeting, a header,
+ * data and the end; its answer, which may come before the end when the upload is refused.
+ */
+export interface UploadsFrame {
+  greeting: SessionGreeting | undefined;
+  header: UploadHeader | undefined;
+  data: Buffer;
+  end: UploadEnd | undefined;
+  answer: Response | undefined;
+}
+
+export interface UploadEnd {
 }
 
 export interface DownloadRequest {
@@ -182,6 +197,131 @@ export const UploadHeader: MessageFns<UploadHeader> = {
             message.zone = reader.string();
             continue;
           }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+};
+
+function createBaseUploadsFrame(): UploadsFrame {
+  return { greeting: undefined, header: undefined, data: Buffer.alloc(0), end: undefined, answer: undefined };
+}
+
+export const UploadsFrame: MessageFns<UploadsFrame> = {
+  encode(message: UploadsFrame, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.greeting !== undefined) {
+      SessionGreeting.encode(message.greeting, writer.uint32(10).fork()).join();
+    }
+    if (message.header !== undefined) {
+      UploadHeader.encode(message.header, writer.uint32(18).fork()).join();
+    }
+    if (message.data.length !== 0) {
+      writer.uint32(26).bytes(message.data);
+    }
+    if (message.end !== undefined) {
+      UploadEnd.encode(message.end, writer.uint32(34).fork()).join();
+    }
+    if (message.answer !== undefined) {
+      Response.encode(message.answer, writer.uint32(42).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): UploadsFrame {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseUploadsFrame();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.greeting = SessionGreeting.decode(reader, reader.uint32());
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.header = UploadHeader.decode(reader, reader.uint32());
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.data = Buffer.from(reader.bytes());
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.end = UploadEnd.decode(reader, reader.uint32());
+            continue;
+          }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.answer = Response.decode(reader, reader.uint32());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+};
+
+function createBaseUploadEnd(): UploadEnd {
+  return {};
+}
+
+export const UploadEnd: MessageFns<UploadEnd> = {
+  encode(_: UploadEnd, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): UploadEnd {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseUploadEnd();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
