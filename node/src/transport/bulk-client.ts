@@ -129,7 +129,7 @@ export class GrpcBulk implements BulkClient {
   }
 
   stop(): void {
-    for (const box of [...this.#peers.keys()]) this.forget(box);
+    for (const box of this.#peers.keys()) this.forget(box);
   }
 
   /** Runs `act` with the peer's channel when a place is free. */
