@@ -1,12 +1,17 @@
 // `make profile`: where the time of the boxes goes under load. Starts a federation, drives puts and profiles the leader, the
-// follower and the client for some seconds, prints the functions with the most self time, and keeps the .cpuprofile files.
+// follower and the client for some seconds, prints the functions with the most self time and what an operation costs in each
+// part of each process, and keeps the .cpuprofile files.
 import { spawn } from "node:child_process";
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
+import { text } from "node:stream/consumers";
 import { readFlags } from "../test/flags.ts";
+import { Inspected, type Profile } from "./inspected.ts";
 import { Ours } from "./ours.ts";
-import { sleep } from "./processes.ts";
+import { type Measured, sleep } from "./processes.ts";
+import { costTable, hottest, partShares } from "./profile-table.ts";
+import { spent, threadTimes } from "./threads.ts";
 
 const { flags } = readFlags({
   command: "npm run profile --",
@@ -21,114 +26,64 @@ const { flags } = readFlags({
     top: { about: "functions that are printed", count: 40 },
   },
 });
-const inspectorPort = 9229;
-const samplingMicroseconds = 200;
 /** Before the profile starts: connections, compiled code. */
 const warmupMs = 3_000;
 
-interface Profile {
-  nodes: { id: number; callFrame: { functionName: string; url: string; lineNumber: number } }[];
-  samples: number[];
-  timeDeltas: number[];
+/** Starts the load; `result` is what it came to. */
+function startLoad(ours: Ours, ms: number): { pid: number; result: Promise<Measured> } {
+  const args = ["bench/client.ts", "--dir", ours.folder, "--mode", flags.mode, "--clients", `${flags.clients}`];
+  args.push("--groups", `${flags.groups}`, "--seconds", String((warmupMs + ms) / 1000));
+  const cwd = resolve(import.meta.dirname, "..");
+  const client = spawn(process.execPath, args, { cwd, stdio: ["ignore", "pipe", "inherit"] });
+  const result = text(client.stdout).then((out) => JSON.parse(out) as Measured);
+  return { pid: client.pid!, result };
 }
 
-/** One process's profile, taken through the inspector that SIGUSR1 opens. */
-class Inspected {
-  readonly #socket: WebSocket;
-  #next = 1;
-  readonly #waiting = new Map<number, (result: { profile?: Profile }) => void>();
-
-  private constructor(socket: WebSocket) {
-    this.#socket = socket;
-    socket.addEventListener("message", ({ data }) => {
-      const { id, result } = JSON.parse(String(data)) as { id: number; result: { profile?: Profile } };
-      this.#waiting.get(id)?.(result);
-    });
-  }
-
-  static async open(pid: number): Promise<Inspected> {
-    process.kill(pid, "SIGUSR1");
-    for (let i = 0; i < 100; i++) {
-      await sleep(50);
-      const list = await fetch(`http://127.0.0.1:${inspectorPort}/json/list`).catch(() => undefined);
-      if (list === undefined) continue;
-      const [target] = (await list.json()) as { webSocketDebuggerUrl: string }[];
-      const socket = new WebSocket(target!.webSocketDebuggerUrl);
-      await new Promise((resolve) => socket.addEventListener("open", resolve, { once: true }));
-      return new Inspected(socket);
-    }
-    throw new Error(`process ${pid} opened no inspector`);
-  }
-
-  ask(method: string, params: object = {}): Promise<{ profile?: Profile }> {
-    const id = this.#next++;
-    return new Promise((resolve) => {
-      this.#waiting.set(id, resolve);
-      this.#socket.send(JSON.stringify({ id, method, params }));
-    });
-  }
-
-  async profile(ms: number): Promise<Profile> {
-    await this.ask("Profiler.enable");
-    await this.ask("Profiler.setSamplingInterval", { interval: samplingMicroseconds });
-    await this.ask("Profiler.start");
-    await sleep(ms);
-    const { profile } = await this.ask("Profiler.stop");
-    return profile!;
-  }
-
-  /** The next process may have the port. */
-  async close(): Promise<void> {
-    const expression = "process.getBuiltinModule('inspector').close()";
-    void this.ask("Runtime.evaluate", { expression });
-    await sleep(200);
-    this.#socket.close();
-  }
+function processes(ours: Ours, client: number): [name: string, pid: number][] {
+  return [...[...ours.pids()].filter(([name]) => !name.startsWith("witness")), ["client", client]];
 }
 
-/** Functions by self time, % of the profile. */
-function hottest(profile: Profile, count: number): string {
-  const self = new Map<number, number>();
-  let total = 0;
-  for (const [i, id] of profile.samples.entries()) {
-    const delta = profile.timeDeltas[i] ?? 0;
-    self.set(id, (self.get(id) ?? 0) + delta);
-    total += delta;
-  }
-  const byPlace = new Map<string, number>();
-  for (const { id, callFrame } of profile.nodes) {
-    const { functionName, url, lineNumber } = callFrame;
-    const file = url.replace(/^.*\/(node_modules|node\/src|bench|proto)\//, "$1/");
-    const place = `${functionName || "(anonymous)"} ${file}${url === "" ? "" : `:${lineNumber + 1}`}`;
-    byPlace.set(place, (byPlace.get(place) ?? 0) + (self.get(id) ?? 0));
-  }
-  const sorted = [...byPlace].sort((a, b) => b[1] - a[1]).slice(0, count);
-  return sorted.map(([place, time]) => `${((100 * time) / total).toFixed(1).padStart(6)} %  ${place}`).join("\n");
-}
-
-async function profileBoxes(ours: Ours): Promise<void> {
+async function profileAll(ours: Ours): Promise<Map<string, Profile>> {
   const out = resolve(flags.out);
   mkdirSync(out, { recursive: true });
   const ms = flags.seconds * 1000;
-  const load = ["bench/client.ts", "--dir", ours.folder, "--mode", flags.mode, "--clients", `${flags.clients}`];
-  load.push("--groups", `${flags.groups}`);
-  const seconds = (warmupMs + 3 * (ms + 1500)) / 1000;
-  const client = spawn(process.execPath, [...load, "--seconds", String(seconds)], {
-    cwd: resolve(import.meta.dirname, ".."),
-    stdio: ["ignore", "inherit", "inherit"],
-  });
-  const ended = new Promise((resolve) => client.once("close", resolve));
+  const load = startLoad(ours, 3 * (ms + 1500));
   await sleep(warmupMs);
-  const pids = [...ours.pids(), ["client", client.pid!] as const].filter(([name]) => !name.startsWith("witness"));
-  for (const [name, pid] of pids) {
+  const profiles = new Map<string, Profile>();
+  for (const [name, pid] of processes(ours, load.pid)) {
     const inspected = await Inspected.open(pid);
     const profile = await inspected.profile(ms);
     await inspected.close();
+    profiles.set(name, profile);
     const file = join(out, `${name}-${flags.mode}-${flags.clients}.cpuprofile`);
     writeFileSync(file, JSON.stringify(profile));
     process.stdout.write(`\n${name} (${file})\n${hottest(profile, flags.top)}\n`);
   }
-  await ended;
+  await load.result;
+  return profiles;
+}
+
+/** The same load again without a profiler, which costs time itself: CPU by process and thread, divided by the operations. */
+async function costs(ours: Ours, profiles: Map<string, Profile>): Promise<string> {
+  const ms = flags.seconds * 1000;
+  const load = startLoad(ours, ms);
+  await sleep(warmupMs);
+  const began = performance.now();
+  const watched = processes(ours, load.pid).map(([name, pid]) => ({ name, pid, before: threadTimes(pid) }));
+  await sleep(ms / 2);
+  const times = watched.map(({ name, pid, before }) => ({ name, times: spent(before, threadTimes(pid)) }));
+  const seconds = (performance.now() - began) / 1000;
+  const { rate } = await load.result;
+  const shares = times.map(({ name, times }) => {
+    const threads = new Map([...times].map(([kind, micros]) => [kind, micros / (rate * seconds)]));
+    return { name, threads, parts: partShares(profiles.get(name)!) };
+  });
+  return `${rate.toFixed(0)} ${flags.mode}/s, ${flags.clients} clients\n\n${costTable(shares)}`;
+}
+
+async function profileBoxes(ours: Ours): Promise<void> {
+  const profiles = await profileAll(ours);
+  if (flags.mode !== "up" && flags.mode !== "down") process.stdout.write(`\n${await costs(ours, profiles)}\n`);
 }
 
 if (flags.dir !== undefined) await profileBoxes(Ours.at(flags.dir));
