@@ -62,7 +62,7 @@ export function readPut(frame: Buffer): ChunkPut | undefined {
   }
   if (!Number.isSafeInteger(log) || data.length > chunkBytesMax) return undefined;
   // The name outlives the frame.
-  return { id, chunk: { log, address: Uint8Array.from(address) }, data: asBuffer(data) };
+  return { id, chunk: { log, address: Buffer.from(address) }, data: asBuffer(data) };
 }
 
 export function doneFrame(done: ChunkPutDone): Buffer {

@@ -195,7 +195,7 @@ const put = Buffer.concat([putHead(3, name(7), data.length), data]);
 test("a put is read as it was written, its data as a view", () => {
   const read = readPut(put);
 
-  expect(read).toEqual({ id: 3, chunk: name(7), data });
+  expect(read).toEqual({ id: 3, chunk: { log: 7, address: Buffer.from(name(7).address) }, data });
   expect(read?.data.buffer).toBe(put.buffer);
   expect(readDone(doneFrame({ id: 4, failure: undefined }))).toEqual({ id: 4, failure: undefined });
 });
