@@ -106,13 +106,16 @@ describe.skipIf(why)("the chart", () => {
     await kubectl(["-n", "going", "patch", "box", "nexus-1", "--type=merge", "-p", '{"metadata":{"finalizers":null}}']);
   });
 
-  test("with namespaces listed, the operator has rights in them and nowhere else", async () => {
+  test("with namespaces listed, the operator has rights in them, and elsewhere only that to let go of boxes and zones", async () => {
     await helm("upgrade", "nexus", chart, "-n", "nexus-system", "--set", "namespaces={files}");
     const who = "--as=system:serviceaccount:nexus-system:nexus-operator";
-    const may = async (namespace: string) =>
-      (await attempt(["-n", namespace, "auth", "can-i", "patch", "statefulsets", who])).stdout.trim();
+    const may = async (namespace: string, what = "statefulsets") =>
+      (await attempt(["-n", namespace, "auth", "can-i", "patch", what, who])).stdout.trim();
 
     expect(await may("files")).toBe("yes");
     expect(await may("default")).toBe("no");
+    // A namespace that ends loses its RoleBinding before its boxes, which are to be let go all the same.
+    expect(await may("default", "boxes")).toBe("yes");
+    expect(await may("default", "raftgroups")).toBe("no");
   });
 });

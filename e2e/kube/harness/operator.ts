@@ -110,7 +110,13 @@ export class Federation {
   }
 
   static async apply(cluster: Cluster, namespace: string, example = "quickstart"): Promise<Federation> {
-    const federation = await Federation.empty(cluster, namespace);
+    await Federation.empty(cluster, namespace);
+    return Federation.into(cluster, namespace, example);
+  }
+
+  /** Into a namespace that is there. */
+  static async into(cluster: Cluster, namespace: string, example = "quickstart"): Promise<Federation> {
+    const federation = new Federation(cluster, namespace);
     await federation.run(["apply", "-f", resolve(root, `examples/${example}.yaml`)]);
     return federation;
   }

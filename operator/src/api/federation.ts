@@ -97,16 +97,6 @@ export const federationSpec = z.strictObject({
         .describe(
           "Accept Kubernetes service account tokens: boxes ask the API server (TokenReview) and keep its answer for a minute. Setting or removing it restarts the boxes one by one. Local processes ignore it. Default: not accepted.",
         ),
-      oidc: mapList(
-        z.strictObject({
-          issuer: text(512).describe("URL of the issuer, as in its tokens."),
-          audience: text(253).describe("Audience that its tokens must carry."),
-        }),
-        "issuer",
-        { max: 8 },
-      )
-        .optional()
-        .describe("Accept tokens of these OpenID Connect issuers. Default: none."),
     })
     .optional()
     .describe("Who may come in besides certificates and static tokens."),

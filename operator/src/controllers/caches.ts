@@ -44,19 +44,19 @@ export class Caches {
   readonly #own: Informer[];
   readonly #children: Record<ChildName, Informer>;
   /** Of the whole cluster; they never fill where the operator may not read them. */
-  readonly #nodes: Informer | undefined;
-  readonly #namespaces: Informer | undefined;
+  readonly #nodes: Informer;
+  readonly #namespaces: Informer;
   /** Namespaces whose caches were seen to be behind and not yet to have caught up. */
   readonly #distrusted = new Set<string>();
 
-  /** `namespace` undefined: all, with nodes and namespaces. */
+  /** `namespace` undefined: all. */
   constructor(needs: CacheNeeds, namespace: string | undefined) {
-    const of = (type: ResourceType, labelSelector?: string): Informer =>
+    const of = (type: ResourceType, selectors: { labelSelector?: string; fieldSelector?: string } = {}): Informer =>
       new SharedInformer(
         {
           type,
           ...(namespace === undefined || !type.namespaced ? {} : { namespace }),
-          ...(labelSelector === undefined ? {} : { labelSelector }),
+          ...selectors,
           keepsManagedFields: showsWhoAsked,
           ...(needs.informers === undefined ? {} : { settings: needs.informers }),
         },
@@ -64,10 +64,11 @@ export class Caches {
       );
     this.#own = kindNames.map((kind) => of(ownTypes[kind]));
     this.#children = Object.fromEntries(
-      Object.entries(childTypes).map(([name, [type, selector]]) => [name, of(type, selector)]),
+      Object.entries(childTypes).map(([name, [type, labelSelector]]) => [name, of(type, { labelSelector })]),
     ) as Record<ChildName, Informer>;
     this.#nodes = of(resourceTypes.node);
-    this.#namespaces = namespace === undefined ? of(resourceTypes.namespace) : undefined;
+    const only = namespace === undefined ? {} : { fieldSelector: `metadata.name=${namespace}` };
+    this.#namespaces = of(resourceTypes.namespace, only);
   }
 
   get #namespaced(): Informer[] {
@@ -85,16 +86,16 @@ export class Caches {
       informer.onChange(({ object }) => changed(object.metadata.namespace ?? ""));
       informer.start();
     }
-    this.#nodes?.onChange((event) => {
+    this.#nodes.onChange((event) => {
       // A node writes its heartbeat into its status all the time.
       if (event.kind === "updated" && JSON.stringify(event.before.spec) === JSON.stringify(event.object.spec)) return;
       changed("");
     });
-    this.#nodes?.start();
-    this.#namespaces?.onChange(({ object }) => {
+    this.#nodes.start();
+    this.#namespaces.onChange(({ object }) => {
       if (object.metadata.deletionTimestamp !== undefined) changed(object.metadata.name);
     });
-    this.#namespaces?.start();
+    this.#namespaces.start();
   }
 
   async waitSynced(signal?: AbortSignal): Promise<void> {
@@ -140,8 +141,7 @@ export class Caches {
   }
 
   async stop(): Promise<void> {
-    const extra = [this.#nodes, this.#namespaces].filter((each) => each !== undefined);
-    await Promise.all([...this.#namespaced, ...extra].map((informer) => informer.stop()));
+    await Promise.all([...this.#namespaced, this.#nodes, this.#namespaces].map((informer) => informer.stop()));
   }
 
   /** Namespaces that hold any of our resources. */
@@ -152,14 +152,18 @@ export class Caches {
     return found;
   }
 
+  /** As far as the operator may know. */
+  isEnding(namespace: string): boolean {
+    return this.#namespaces.get({ name: namespace })?.metadata.deletionTimestamp !== undefined;
+  }
+
   view(namespace: string): NamespaceView {
     const byName = (informer: Informer): Map<string, KubeObject> =>
       new Map(informer.list(namespace).map((object) => [object.metadata.name, object]));
     const child = (name: ChildName) => byName(this.#children[name]);
-    const self = this.#namespaces?.get({ name: namespace });
     return {
       namespace,
-      terminating: self?.metadata.deletionTimestamp !== undefined,
+      terminating: this.isEnding(namespace),
       own: this.#own.flatMap((informer) => informer.list(namespace)),
       statefulSets: child("statefulSets"),
       pods: child("pods"),
@@ -168,7 +172,7 @@ export class Caches {
       secrets: child("secrets"),
       configMaps: child("configMaps"),
       budgets: child("budgets"),
-      nodes: new Map((this.#nodes?.list() ?? []).map((node) => [node.metadata.name, node])),
+      nodes: new Map(this.#nodes.list().map((node) => [node.metadata.name, node])),
     };
   }
 }

@@ -15,7 +15,7 @@ import { WorkQueue } from "../runtime/work-queue.ts";
 import { Caches } from "./caches.ts";
 import { ExpectingClient } from "./expecting-client.ts";
 import { FederationController } from "./federation.ts";
-import { Finalizers } from "./finalizers.ts";
+import { letGo } from "./let-go.ts";
 
 export interface ManagerNeeds {
   client: RawClient;
@@ -182,7 +182,8 @@ export class Manager {
 
   async #reconcile(namespace: string, signal: AbortSignal): Promise<Outcome> {
     const office = this.#federations.get(namespace)?.office;
-    if (office === undefined || !office.leadership.held()) return this.#letGo(namespace);
+    const isEnding = this.#cachesOf(namespace)?.isEnding(namespace) === true;
+    if (isEnding || office === undefined || !office.leadership.held()) return this.#letGo(namespace);
     // A replica that waited in the wings may have missed everything: what it shows may have been undone long since.
     office.current ||= await this.#cachesOf(namespace)!.areCurrent(namespace, this.#needs.client);
     if (!office.current) return { kind: "retry", afterMs: catchUpMs, reason: "the caches are behind the server" };
@@ -193,15 +194,19 @@ export class Manager {
 
   /**
    * In a namespace that ends nobody can take a lease that is gone: an operator that comes then would hold its objects for
-   * ever. To let go of them needs no lease, since every replica does the same.
+   * ever. To let go of them needs no lease, since every replica does the same. They are looked at live: a namespace may lose
+   * the operator's rights to watch before its boxes.
    */
   async #letGo(namespace: string): Promise<Outcome> {
-    const view = this.#cachesOf(namespace)?.view(namespace);
-    if (view === undefined || !view.own.some(({ metadata }) => metadata.deletionTimestamp !== undefined))
-      return { kind: "done" };
-    if (!view.terminating && !(await this.#isEnding(namespace)))
-      return { kind: "retry", afterMs: lookAgainMs, reason: "another operator may hold what is deleted here" };
-    await new Finalizers(this.#needs.client).releaseAll(view.own);
+    const caches = this.#cachesOf(namespace);
+    if (caches === undefined) return { kind: "done" };
+    if (!caches.isEnding(namespace)) {
+      const { own } = caches.view(namespace);
+      if (!own.some(({ metadata }) => metadata.deletionTimestamp !== undefined)) return { kind: "done" };
+      if (!(await this.#isEnding(namespace)))
+        return { kind: "retry", afterMs: lookAgainMs, reason: "another operator may hold what is deleted here" };
+    }
+    await letGo(this.#needs.client, [namespace]);
     return { kind: "done" };
   }
 

@@ -18,11 +18,6 @@ export interface ObstacleWorld {
 /** What only a person can remove from the way, by "Kind/name". */
 export function obstaclesOf({ found, desired, view, knownFederation }: ObstacleWorld): Map<string, Obstacle> {
   const obstacles = new Map<string, Obstacle>(found.misread);
-  if (found.federation?.auth?.oidc !== undefined) {
-    const message =
-      "spec.auth.oidc is not built yet in this version: clients come in with the token of Secret nexus-token, a service account token (spec.auth.tokenReview) or a certificate. Everything else is as declared.";
-    obstacles.set(federationKey, { reason: "NotBuiltYet", message });
-  }
   for (const [key, resource] of found.resources) {
     if (resource.kind !== "Box") continue;
     const refused = refusedFields(resource.spec.podTemplate ?? {});

@@ -79,6 +79,11 @@ export const federationRights: readonly Right[] = [
 export const clusterRights: readonly Right[] = [
   { types: [resourceTypes.node], verbs: watch, why: "Cordons and lost nodes (controllers/caches.ts)." },
   { types: [resourceTypes.namespace], verbs: watch, why: "Namespaces that are ending (controllers/caches.ts)." },
+  {
+    types: own("", ["Box", "ConsensusZone"]),
+    verbs: ["list", "patch"],
+    why: "What an ending namespace still holds is let go after its RoleBinding is gone (controllers/let-go.ts).",
+  },
 ];
 
 /** A list of RBAC rules, as charts/nexus reads it. */

@@ -29,7 +29,7 @@ export const chartValues = z.strictObject({
   rbac: z.strictObject({
     create: onOff("Makes roles and bindings for the operator's account."),
     clusterWide: onOff(
-      `Lets the operator read nodes and namespaces. Without it no hand-over happens by itself before a drain (annotate the Box with ${drainAnnotation}), and deleting a namespace waits for its finalizers.`,
+      `Lets the operator read nodes and namespaces, and let go of the boxes and zones of a namespace that ends. Without it no hand-over happens by itself before a drain (annotate the Box with ${drainAnnotation}), and deleting a namespace waits for its finalizers: delete its boxes and zones first.`,
     ),
   }),
   serviceAccount: z.strictObject({
