@@ -54,11 +54,16 @@ export async function upload(
   const operation = write(what.path, new Uint8Array(0), what.put).op;
   const file = { ...(operation!.value as WriteFile), size: what.put.size ?? 0 };
   const { signal } = what.put;
-  if (signal?.aborted) throw new NexusError("DEADLINE", "the caller gave up", { cause: signal.reason });
+  const giveUp = () => new NexusError("DEADLINE", "the caller gave up", { cause: signal?.reason });
+  if (signal?.aborted) throw giveUp();
   const header = { options: needs.options, write: file, zone: what.put.zone ?? "" };
   const socket = await session.uploads?.take().catch((cause) => {
     throw streamError(cause, session);
   });
+  if (signal?.aborted) {
+    socket?.cancel();
+    throw giveUp();
+  }
   const answered = new AbortController();
   const response = await new Promise<Response>((resolve, reject) => {
     const done = (error: Error | null | undefined, answer?: Response) => {

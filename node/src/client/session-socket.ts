@@ -4,10 +4,11 @@ import { EventEmitter } from "node:events";
 import { status } from "@grpc/grpc-js";
 import type { ResponseFrame } from "@nexus-federation/proto/request.ts";
 import { messageOf } from "../base/errors.ts";
-import { type FederationTarget, socketToFederation } from "../transport/channel.ts";
-import { FrameSocket } from "../transport/frame-socket.ts";
+import type { FederationTarget } from "../transport/channel.ts";
+import type { FrameSocket } from "../transport/frame-socket.ts";
 import { greetingFrame, readResponses, requestsFrame, sessionProtocol } from "../transport/session-frames.ts";
-import { systemClock } from "../transport/system-clock.ts";
+import type { StreamEvents } from "../transport/streams.ts";
+import { connectFrames } from "./frame-connection.ts";
 
 /** What a session needs of its stream: a call of grpc-js has it. */
 export interface SessionStream {
@@ -21,7 +22,7 @@ export interface SessionStream {
 }
 
 /** Ends with an "error" whatever ended it. */
-export class SessionSocket extends EventEmitter implements SessionStream {
+export class SessionSocket extends EventEmitter implements SessionStream, StreamEvents {
   readonly #frames: FrameSocket;
 
   /** The frames of a connection whose handshake is done; `token` may be empty. */
@@ -66,31 +67,5 @@ export function openSessionSocket(
   target: FederationTarget,
   { token, timeoutMs }: { token: string; timeoutMs: number },
 ): Promise<SessionSocket | undefined> {
-  return new Promise((resolve, reject) => {
-    const socket = socketToFederation(target, [sessionProtocol, "h2"]);
-    let stream: SessionSocket | undefined;
-    let late: { cancel(): void } | undefined;
-    const frames = new FrameSocket(
-      socket,
-      { clock: systemClock, role: "caller" },
-      {
-        frame: (frame) => stream?.frame(frame),
-        over: (reason) => {
-          late?.cancel();
-          if (stream !== undefined) return stream.over(reason);
-          reject(new Error(reason));
-        },
-      },
-    );
-    late = systemClock.after(timeoutMs, () => {
-      frames.destroy();
-      reject(new Error("no TLS handshake in time"));
-    });
-    socket.once("secureConnect", () => {
-      late?.cancel();
-      if (socket.alpnProtocol === sessionProtocol) stream = new SessionSocket(frames, token);
-      else frames.destroy();
-      resolve(stream);
-    });
-  });
+  return connectFrames(target, { protocol: sessionProtocol, timeoutMs }, (frames) => new SessionSocket(frames, token));
 }

@@ -5,9 +5,9 @@ import type { UploadHeader } from "@nexus-federation/proto/files.ts";
 import type { Response } from "@nexus-federation/proto/request.ts";
 import { NexusError } from "../base/errors.ts";
 import { isErrorCode } from "../base/failure.ts";
-import { type FederationTarget, socketToFederation } from "../transport/channel.ts";
-import { FrameSocket } from "../transport/frame-socket.ts";
-import { systemClock } from "../transport/system-clock.ts";
+import type { FederationTarget } from "../transport/channel.ts";
+import type { FrameSocket } from "../transport/frame-socket.ts";
+import type { StreamEvents } from "../transport/streams.ts";
 import {
   readUploadFrame,
   uploadData,
@@ -16,12 +16,13 @@ import {
   uploadHeader,
   uploadsProtocol,
 } from "../transport/upload-frames.ts";
+import { connectFrames } from "./frame-connection.ts";
 
 /** Connections that are kept for the next upload. */
 const idleMax = 4;
-const connectMs = 3_000;
+const connectTimeoutMs = 3_000;
 
-export type UploadDone = (error: Error | undefined, answer: Response | undefined) => void;
+type UploadDone = (error: Error | undefined, answer: Response | undefined) => void;
 
 /** The connections of one session. */
 export class UploadSockets {
@@ -42,7 +43,9 @@ export class UploadSockets {
       if (!socket.isOver) return socket;
     }
     if (this.#speaksGrpcAlone || this.#closed) return undefined;
-    const socket = await open(this.#target, this.#token, (free) => this.#keep(free));
+    const needs = { protocol: uploadsProtocol, timeoutMs: connectTimeoutMs };
+    const make = (frames: FrameSocket) => new UploadSocket(frames, this.#token, (free) => this.#keep(free));
+    const socket = await connectFrames(this.#target, needs, make);
     this.#speaksGrpcAlone = socket === undefined;
     return socket;
   }
@@ -60,7 +63,7 @@ export class UploadSockets {
 }
 
 /** One connection, one upload at a time. Emits "drain" when more can be written. */
-export class UploadSocket extends EventEmitter {
+export class UploadSocket extends EventEmitter implements StreamEvents {
   readonly #frames: FrameSocket;
   readonly #token: string;
   readonly #free: (socket: UploadSocket) => void;
@@ -110,49 +113,19 @@ export class UploadSocket extends EventEmitter {
     else this.cancel();
   }
 
+  drained(): void {
+    this.emit("drain");
+  }
+
   over(reason: string): void {
     if (this.#over) return;
     this.#over = true;
     this.#frames.destroy();
-    this.emit("drain");
+    this.drained();
     const done = this.#done;
     this.#done = undefined;
     const [, code = "", text = ""] = /^([A-Z_]+): (.*)$/s.exec(reason) ?? [];
     if (isErrorCode(code)) done?.(new NexusError(code, text), undefined);
     else done?.(new NexusError("ZONE_UNAVAILABLE", `the connection to the box broke: ${reason}`), undefined);
   }
-}
-
-function open(
-  target: FederationTarget,
-  token: string,
-  free: (socket: UploadSocket) => void,
-): Promise<UploadSocket | undefined> {
-  return new Promise((resolve, reject) => {
-    const socket = socketToFederation(target, [uploadsProtocol, "h2"]);
-    let upload: UploadSocket | undefined;
-    const frames = new FrameSocket(
-      socket,
-      { clock: systemClock, role: "caller" },
-      {
-        frame: (frame) => upload?.frame(frame),
-        drained: () => upload?.emit("drain"),
-        over: (reason) => {
-          late.cancel();
-          if (upload !== undefined) upload.over(reason);
-          else reject(new Error(reason));
-        },
-      },
-    );
-    const late = systemClock.after(connectMs, () => {
-      frames.destroy();
-      reject(new Error("no TLS handshake in time"));
-    });
-    socket.once("secureConnect", () => {
-      late.cancel();
-      if (socket.alpnProtocol === uploadsProtocol) upload = new UploadSocket(frames, token, free);
-      else frames.destroy();
-      resolve(upload);
-    });
-  });
 }

@@ -121,7 +121,7 @@ describe("a client's stream without gRPC", () => {
 describe("the client", () => {
   const settings = () => ({ federation: "fed", endpoints: [rig.endpoint()], token: tokens.all, ca: credentials.ca });
 
-  test("speaks it where the box does, and gRPC beside it for content", async () => {
+  test("speaks it where the box does, and sends and fetches content beside it", async () => {
     const client = new NexusClient(settings());
     await rig.drive(client.put("/small", "x"));
     await rig.drive(client.put("/large", Buffer.alloc(100_000, 1)));

@@ -28,9 +28,9 @@ let rig: DoorRig;
 let client: NexusClient;
 beforeAll(async () => {
   rig = await DoorRig.start(["a"], { kind: "tls", credentials, clientCertificate: "optional" });
-  const settings = { federation: "fed", endpoints: [rig.endpoint()], token: tokens.all, ca: credentials.ca };
-  client = new NexusClient(settings);
+  client = new NexusClient(settings());
 });
+const settings = () => ({ federation: "fed", endpoints: [rig.endpoint()], token: tokens.all, ca: credentials.ca });
 afterAll(async () => {
   client.close();
   await rig.stop();
@@ -163,5 +163,23 @@ describe("the client", () => {
 
     const { content } = await rig.drive(client.get("/reused"));
     for (let i = 0; i < 20; i++) expect(content[i * part.length + 7]).toBe(i + 1);
+  });
+
+  test("that gives up while the connection is made is told so, and its content is not asked for", async () => {
+    const impatient = new NexusClient(settings());
+    await rig.drive(impatient.list("/"));
+    const abort = new AbortController();
+    let isAsked = false;
+    function* parts() {
+      isAsked = true;
+      yield Buffer.alloc(1);
+    }
+
+    const uploading = rig.drive(impatient.upload("/given-up", parts(), { signal: abort.signal }));
+    setImmediate(() => abort.abort());
+
+    await expect(uploading).rejects.toMatchObject({ code: "DEADLINE", message: "the caller gave up" });
+    expect(isAsked).toBe(false);
+    impatient.close();
   });
 });

@@ -8,7 +8,7 @@ import type { BoxApi, Caller, Upload } from "../box/api.ts";
 import { peerIdentity } from "../transport/credentials.ts";
 import { FrameSocket } from "../transport/frame-socket.ts";
 import { greetingBytesMax } from "../transport/session-frames.ts";
-import { readUploadFrame, type UploadFrames, uploadAnswer, uploadFrameBytesMax } from "../transport/upload-frames.ts";
+import { readUploadFrame, type UploadsFrame, uploadAnswer, uploadFrameBytesMax } from "../transport/upload-frames.ts";
 import { type Authenticator, ownOptions, refusedResponse } from "./callers.ts";
 
 /** Time from the TLS handshake to the first greeting, ms. */
@@ -90,7 +90,7 @@ class UploadSocket {
     );
   }
 
-  async #greet(frame: UploadFrames | undefined): Promise<void> {
+  async #greet(frame: UploadsFrame | undefined): Promise<void> {
     if (frame?.kind !== "greeting") {
       return this.#refuse(refuse("INVALID", "the first frame of an upload must be a greeting"));
     }
@@ -101,7 +101,7 @@ class UploadSocket {
     this.#frames.takeUpTo(uploadFrameBytesMax);
   }
 
-  async #go(upload: Upload, frame: UploadFrames | undefined): Promise<void> {
+  async #go(upload: Upload, frame: UploadsFrame | undefined): Promise<void> {
     if (frame?.kind === "data") {
       const refusal = await upload.write(frame.data);
       if (refusal === undefined || this.#over) return;

@@ -14,7 +14,7 @@ export const uploadFrameBytesMax = chunkBytesMax + 1024;
 
 const fields = { greeting: 1, header: 2, data: 3, end: 4, answer: 5 } as const;
 
-export type UploadFrames =
+export type UploadsFrame =
   | { kind: "greeting"; token: string }
   | { kind: "header"; header: UploadHeader }
   /** A view of the frame. */
@@ -37,7 +37,7 @@ export function uploadAnswer(response: Response): Buffer {
 }
 
 /** Undefined when the frame is none, or cannot be read. */
-export function readUploadFrame(frame: Buffer): UploadFrames | undefined {
+export function readUploadFrame(frame: Buffer): UploadsFrame | undefined {
   const field = frame[0]! >> 3;
   const body = readField(frame, field);
   if (body === undefined) return undefined;
