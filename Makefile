@@ -59,7 +59,7 @@ sim: node_modules/.installed-all ## deterministic simulation, SEEDS=500 FROM=1
 bench: node_modules/.installed-all ## the benchmarks, side by side with their peers (minutes)
 	@npm run -s bench
 
-profile: node_modules/.installed-all ## where the time of the boxes goes under load: profiles/*.cpuprofile (half a minute)
+profile: node_modules/.installed-all ## where the time of the boxes goes under load, and what an operation costs by part: profiles/*.cpuprofile (a minute)
 	@npm run -s profile -- --mode $(or $(MODE),put) --clients $(or $(CLIENTS),64)
 
 gen: node_modules/.installed-all ## make wire code, CRDs and reference pages again from their sources

@@ -3,6 +3,11 @@ import { sleep } from "./processes.ts";
 
 const inspectorPort = 9229;
 const samplingMicroseconds = 200;
+/** The inspector is asked for so often, and so many times. */
+const attemptMs = 50;
+const attemptsMax = 100;
+/** Time in which a closed inspector lets go of its port. */
+const closingMs = 200;
 
 export interface Profile {
   nodes: { id: number; callFrame: { functionName: string; url: string; lineNumber: number }; children?: number[] }[];
@@ -10,6 +15,7 @@ export interface Profile {
   timeDeltas: number[];
 }
 
+/** A process whose inspector is open; one at a time, they share the port. */
 export class Inspected {
   readonly #socket: WebSocket;
   #next = 1;
@@ -20,13 +26,14 @@ export class Inspected {
     socket.addEventListener("message", ({ data }) => {
       const { id, result } = JSON.parse(String(data)) as { id: number; result: { profile?: Profile } };
       this.#waiting.get(id)?.(result);
+      this.#waiting.delete(id);
     });
   }
 
   static async open(pid: number): Promise<Inspected> {
     process.kill(pid, "SIGUSR1");
-    for (let i = 0; i < 100; i++) {
-      await sleep(50);
+    for (let i = 0; i < attemptsMax; i++) {
+      await sleep(attemptMs);
       const list = await fetch(`http://127.0.0.1:${inspectorPort}/json/list`).catch(() => undefined);
       if (list === undefined) continue;
       const [target] = (await list.json()) as { webSocketDebuggerUrl: string }[];
@@ -45,6 +52,7 @@ export class Inspected {
     });
   }
 
+  /** What its main thread does for so long. */
   async profile(ms: number): Promise<Profile> {
     await this.ask("Profiler.enable");
     await this.ask("Profiler.setSamplingInterval", { interval: samplingMicroseconds });
@@ -58,7 +66,7 @@ export class Inspected {
   async close(): Promise<void> {
     const expression = "process.getBuiltinModule('inspector').close()";
     void this.ask("Runtime.evaluate", { expression });
-    await sleep(200);
+    await sleep(closingMs);
     this.#socket.close();
   }
 }

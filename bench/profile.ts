@@ -15,7 +15,8 @@ import { spent, threadTimes } from "./threads.ts";
 
 const { flags } = readFlags({
   command: "npm run profile --",
-  about: "Where the time of the boxes goes under load; prints the functions with the most self time.",
+  about:
+    "Where the time of the boxes goes under load: the functions with the most self time, the cost of an operation by part.",
   flags: {
     mode: { about: "what the clients do: put, get, stale, lock, batch, up, down", value: "MODE", default: "put" },
     clients: { about: "clients that wait for their answers", count: 64 },
@@ -28,6 +29,10 @@ const { flags } = readFlags({
 });
 /** Before the profile starts: connections, compiled code. */
 const warmupMs = 3_000;
+/** Leader, follower and client are profiled one after the other. */
+const profiledCount = 3;
+/** What opening and closing an inspector may take besides, while the load goes on. */
+const inspectorMs = 1_500;
 
 /** Starts the load; `result` is what it came to. */
 function startLoad(ours: Ours, ms: number): { pid: number; result: Promise<Measured> } {
@@ -47,7 +52,7 @@ async function profileAll(ours: Ours): Promise<Map<string, Profile>> {
   const out = resolve(flags.out);
   mkdirSync(out, { recursive: true });
   const ms = flags.seconds * 1000;
-  const load = startLoad(ours, 3 * (ms + 1500));
+  const load = startLoad(ours, profiledCount * (ms + inspectorMs));
   await sleep(warmupMs);
   const profiles = new Map<string, Profile>();
   for (const [name, pid] of processes(ours, load.pid)) {

@@ -34,7 +34,7 @@ import { createLogger, type Logger, roomLog } from "./telemetry/log.ts";
 import { LoopDelay } from "./telemetry/loop-delay.ts";
 import { createMetrics, type Metrics } from "./telemetry/metrics.ts";
 import { endOnUnforeseen } from "./telemetry/unforeseen.ts";
-import { GrpcBulk } from "./transport/bulk-client.ts";
+import { TlsBulk } from "./transport/bulk-client.ts";
 import { serveBulk } from "./transport/bulk-server.ts";
 import { WatchedCredentials } from "./transport/credentials-watch.ts";
 import { countBuffersAsHeap } from "./transport/garbage.ts";
@@ -86,7 +86,7 @@ interface Parts {
   self: SelfAddress;
   credentials: WatchedCredentials;
   network: TlsNetwork;
-  bulk: GrpcBulk;
+  bulk: TlsBulk;
 }
 
 /** The groups, and the box over them. */
@@ -251,7 +251,7 @@ async function run(settings: BoxSettings, logger: Logger, onFatal: (error: unkno
   });
   const current = () => credentials.current;
   const network = new TlsNetwork({ clock, random, self, credentials: current });
-  const bulk = new GrpcBulk({ clock, self, credentials: current, address: (name) => network.address(name) });
+  const bulk = new TlsBulk({ clock, self, credentials: current, address: (name) => network.address(name) });
   network.onRemoved((name) => bulk.forget(name));
   const loop = new LoopDelay(clock);
   const parts = { settings, logger, disk, metrics, loop, surroundings, self, credentials, network, bulk };

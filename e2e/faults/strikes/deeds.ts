@@ -32,6 +32,18 @@ const applied =
   async () =>
     (await federation.apply(yaml)).code === 0;
 
+/** A third box beside the two, and what else is declared. */
+const withThird = (...declared: string[]): Preparation => ({
+  boxes: [...dataBoxes, third, witnessBox],
+  yaml: documents(
+    ...[...dataBoxes, third].map((name) => boxYaml(name)),
+    witness(witnessBox),
+    members(dataBoxes[1]),
+    ...declared,
+    root(shared),
+  ),
+});
+
 /** Where the zone stands, one after the other: two groups, and each of two boxes alone. */
 const stands = [
   root("mode: strong_ha, raftGroup: other"),
@@ -53,15 +65,7 @@ const kinds: DeedKind[] = [
   {
     name: "deed-members",
     about: "a full member is replaced by another box",
-    preparation: {
-      boxes: [...dataBoxes, third, witnessBox],
-      yaml: documents(
-        ...[...dataBoxes, third].map((name) => boxYaml(name)),
-        witness(witnessBox),
-        members(dataBoxes[1]),
-        root(shared),
-      ),
-    },
+    preparation: withThird(),
     async next(world, round) {
       return applied(world, members(round % 2 === 0 ? third : dataBoxes[1]));
     },
@@ -69,16 +73,7 @@ const kinds: DeedKind[] = [
   {
     name: "deed-move",
     about: "the zone moves to another group, or to another box alone,",
-    preparation: {
-      boxes: [...dataBoxes, third, witnessBox],
-      yaml: documents(
-        ...[...dataBoxes, third].map((name) => boxYaml(name)),
-        witness(witnessBox),
-        members(dataBoxes[1]),
-        group("other", [dataBoxes[1], third, `${witnessBox}:Witness`]),
-        root(shared),
-      ),
-    },
+    preparation: withThird(group("other", [dataBoxes[1], third, `${witnessBox}:Witness`])),
     async next(world, round) {
       return applied(world, stands[round % stands.length]!);
     },

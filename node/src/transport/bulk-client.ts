@@ -56,7 +56,7 @@ interface Running {
  * Bulk transfers over connections of their own, so that they never stand before a heartbeat. Chunks are put as frames
  * (chunk-link.ts), the rest is gRPC.
  */
-export class GrpcBulk implements BulkClient {
+export class TlsBulk implements BulkClient {
   readonly #needs: BulkNeeds;
   readonly #settings: BulkSettings;
   readonly #peers = new Map<string, Peer>();

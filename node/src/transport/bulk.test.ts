@@ -2,7 +2,7 @@ import { afterAll, describe, expect, test } from "vitest";
 import { joinBytes, utf8 } from "../base/bytes.ts";
 import { type Refusal, refuse } from "../base/errors.ts";
 import { Authority } from "./authority.ts";
-import { bulkSettings, GrpcBulk } from "./bulk-client.ts";
+import { bulkSettings, TlsBulk } from "./bulk-client.ts";
 import { serveBulk } from "./bulk-server.ts";
 import { boxCredentials, peerSettings, selfOf } from "./federation.fixture.ts";
 import { Listener } from "./listener.ts";
@@ -160,7 +160,7 @@ async function tlsBench(more: { settings?: typeof bulkSettings; isEarlier?: bool
   );
   const port = await listener.start();
   const credentials = await boxCredentials(authority, "a");
-  const client = new GrpcBulk(
+  const client = new TlsBulk(
     {
       clock: systemClock,
       self: selfOf("a"),
@@ -220,7 +220,7 @@ test("a snapshot is read from its source no faster than the receiver takes it", 
 
 test("the connection to a box that was removed is closed, and one that comes back gets another", async () => {
   const { client, shelf } = await tlsBench();
-  const bulk = client as GrpcBulk;
+  const bulk = client as TlsBulk;
   const put = () => bulk.putChunk("b", { log: 7, address }, { data: pattern(10) });
   expect(await put()).toBeUndefined();
   expect(bulk.connections).toBe(1);

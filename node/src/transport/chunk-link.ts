@@ -18,7 +18,7 @@ export interface ChunkLinkNeeds {
 
 /** Time from connecting to the peer's handshake, ms. */
 const handshakeMs = 5_000;
-/** A peer that cannot be reached is left alone for as many times as long as it took to find out, and for this, ms. */
+/** A peer that cannot be reached is left alone for as many times as long as it took to find out, at least for this, ms. */
 const restTimes = 4;
 const restMsMin = 500;
 

@@ -29,7 +29,7 @@ async function says(port: number, text: string): Promise<Socket> {
 const asked = (port: number) => fetch(`http://127.0.0.1:${port}/`, { headers: { connection: "close" } });
 
 test("who holds every connection loses the oldest, and the next one is answered", async () => {
-  const port = await opened({ connectionsMax: 3 });
+  const port = await opened({ connectionsMax: 3, requestMs: 600_000 });
   const held = [await says(port, ""), await says(port, "GET / HT"), await says(port, "")];
   const gone = once(held[0]!, "close");
 

@@ -43,8 +43,9 @@ function showsWhoAsked({ kind, metadata }: KubeObject): boolean {
 export class Caches {
   readonly #own: Informer[];
   readonly #children: Record<ChildName, Informer>;
-  /** Of the whole cluster; they never fill where the operator may not read them. */
+  /** Of the whole cluster; like `#namespaces` it never fills where the operator may not read them. */
   readonly #nodes: Informer;
+  /** The one whose caches these are, or all. */
   readonly #namespaces: Informer;
   /** Namespaces whose caches were seen to be behind and not yet to have caught up. */
   readonly #distrusted = new Set<string>();
