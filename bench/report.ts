@@ -36,7 +36,7 @@ export function reportRow(init: {
   return { name, clients, unit, ours, peer, ratio, target: target ?? null, peerName, rounds };
 }
 
-export function median(values: readonly number[]): number | null {
+function median(values: readonly number[]): number | null {
   if (values.length === 0) return null;
   const sorted = [...values].sort((a, b) => a - b);
   const middle = sorted.length >> 1;

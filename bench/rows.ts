@@ -33,7 +33,7 @@ export const rows: readonly Row[] = [
 ];
 
 /** Before the rows of a round, so that neither side is measured cold. */
-export const warmup = { clients: 64, seconds: 3 };
+const warmup = { clients: 64, seconds: 3 };
 /** Share of the peak rate at which latency is measured. */
 export const calmShare = 0.1;
 

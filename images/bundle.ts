@@ -122,7 +122,7 @@ function packageFolder(name: string): string {
 }
 
 /** Bytes of a file, or of everything below a folder. */
-export function sizeBytesOf(path: string): number {
+function sizeBytesOf(path: string): number {
   if (!statSync(path).isDirectory()) return statSync(path).size;
   return readdirSync(path).reduce((sum, name) => sum + sizeBytesOf(join(path, name)), 0);
 }

@@ -50,7 +50,7 @@ export async function makeImages(settings: ImageSettings = {}): Promise<string[]
 }
 
 /** Bytes of the image as it lies on disk, and as a registry would hold it: every layer gzipped. */
-export async function imageSizes(tag: string): Promise<{ bytes: number; compressedBytes: number }> {
+async function imageSizes(tag: string): Promise<{ bytes: number; compressedBytes: number }> {
   const bytes = Number(await must(["docker", "image", "inspect", "--format", "{{.Size}}", tag]));
   const folder = mkdtempSync(join(tmpdir(), "nexus-image-"));
   try {

@@ -22,7 +22,7 @@ const contextsSchema = z.object({
 });
 export type Contexts = z.infer<typeof contextsSchema>;
 
-export const contextFileName = "context.json";
+const contextFileName = "context.json";
 
 export function contextsPath(): string {
   return join(envPaths("nexus", { suffix: "" }).config, "contexts.json");

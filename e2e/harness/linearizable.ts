@@ -5,7 +5,7 @@ import type { Completion, Line } from "./history.ts";
 import { type ModelCall, models } from "./models.ts";
 
 /** Calls of each path, in the order in which they were seen to begin. A call that never completed is of unknown fate. */
-export function callsByPath(lines: readonly Line[]): Map<string, ModelCall[]> {
+function callsByPath(lines: readonly Line[]): Map<string, ModelCall[]> {
   const completions = new Map<number, { line: Completion; place: number }>();
   for (const [place, line] of lines.entries()) if (line.event === "complete") completions.set(line.id, { line, place });
   const paths = new Map<string, ModelCall[]>();

@@ -22,7 +22,7 @@ export interface WorkloadSettings {
   timeoutMs: number;
 }
 
-export const workloadDefaults: WorkloadSettings = {
+const workloadDefaults: WorkloadSettings = {
   path: "/load",
   writers: 4,
   registerClients: 4,

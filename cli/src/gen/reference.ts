@@ -36,7 +36,7 @@ async function openApi(): Promise<Document> {
 }
 
 /** docs/reference/cli.md */
-export function cliPage(program: Command): string {
+function cliPage(program: Command): string {
   const parts = [
     generatedMark,
     "# Command line",
@@ -103,7 +103,7 @@ function optionTable(options: readonly Option[]): string {
 }
 
 /** docs/reference/http.md */
-export function httpPage(document: Document): string {
+function httpPage(document: Document): string {
   const parts = [
     generatedMark,
     "# HTTP",

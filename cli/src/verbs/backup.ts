@@ -205,7 +205,7 @@ function nameOf(file: string): string {
 }
 
 /** What is corrupt is the file: no member of a zone can mend it, which the code's general advice would say. */
-export function damagedFile(error: unknown, file: string): unknown {
+function damagedFile(error: unknown, file: string): unknown {
   if (!(error instanceof NexusError) || error.code !== "CORRUPT") return error;
   const named = error.message.includes(nameOf(file)) ? error.message : `${nameOf(file)}: ${error.message}`;
   const text = `${named}; nothing was restored: use another copy of the file, or make a new backup`;

@@ -56,7 +56,7 @@ function change(client: NexusClient, { kind, path, content, expected, timeoutMs 
 }
 
 /** The etag that a linearizable read finds, written down; empty when there is no file, or no answer. */
-export async function readEtag(desk: Desk, path: string, client: number): Promise<string> {
+async function readEtag(desk: Desk, path: string, client: number): Promise<string> {
   const { load } = desk;
   const id = load.history.invoke({ client, kind: "read", path, value: "", expected: "" });
   try {

@@ -9,7 +9,7 @@ export function controllerReference(owner: KubeObject): OwnerReference {
 }
 
 /** The owner that manages the object, if any. */
-export function controllerOf(object: KubeObject): OwnerReference | undefined {
+function controllerOf(object: KubeObject): OwnerReference | undefined {
   return object.metadata.ownerReferences?.find((owner) => owner.controller === true);
 }
 

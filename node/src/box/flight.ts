@@ -20,7 +20,7 @@ import { forwarded, type Routed, route, showPaths } from "./routing.ts";
 import { type LeaderHints, leaderTarget, replicaTarget, type TargetQuery } from "./targets.ts";
 
 /** Boxes that may pass a request on before it is taken for a circle. */
-export const hopsMax = 4;
+const hopsMax = 4;
 /** An attempt at one box that should answer at once is given up after that long, ms. */
 const attemptMs = 2_000;
 /** How long the box of an authority is looked for before its zone's requests fail, ms. */

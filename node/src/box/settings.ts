@@ -12,7 +12,7 @@ const listener = z.strictObject({
 });
 
 /** The configuration file of a data box. Read once; changes need a restart, certificates and tokens do not. */
-export const boxSettings = z.strictObject({
+const boxSettings = z.strictObject({
   federation: name.describe("Trust domain; part of every certificate's identity."),
   federationUid: z.string().max(64).default("").describe("Unused when empty; the disk's record decides otherwise."),
   box: name.describe("Name of this box; its certificate must carry it."),

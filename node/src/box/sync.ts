@@ -151,7 +151,7 @@ export class DirectorySync {
 }
 
 /** The directory that the local replica of the system zone shows; undefined without one. */
-export function replicaState(source: SystemSource, groups: Groups): DirectoryState | undefined {
+function replicaState(source: SystemSource, groups: Groups): DirectoryState | undefined {
   const system = source.system();
   const view = groups.view(systemLog);
   if (system === undefined || view === undefined) return undefined;

@@ -13,7 +13,7 @@ import { jsonReceipt, revisionText } from "../base/json.ts";
 export const problemType = "application/problem+json";
 
 /** The receipt as a structured field (RFC 9651 dictionary). */
-export function receiptHeader(receipt: Receipt): string {
+function receiptHeader(receipt: Receipt): string {
   const fields = new Map<string, unknown>([
     ["zone", receipt.zone],
     ["mode", new Token(receipt.mode || "none")],

@@ -94,7 +94,7 @@ export function recordOf(world: World, name: string): BoxRecord {
   };
 }
 
-export function adminOf(world: World, name: string) {
+function adminOf(world: World, name: string) {
   return must(world.box(name).node, `node ${name}`).box.admin;
 }
 

@@ -6,11 +6,11 @@ import { isAtOrBelow } from "../tree/path.ts";
 import type { ZoneReader } from "./ports.ts";
 
 /** Events of one page, about (an entry's events arrive whole). */
-export const feedPageMax = 1_000;
+const feedPageMax = 1_000;
 /** Pages looked through for one answer when none of their events lie below the watched path. */
 const pagesPerTurnMax = 8;
 /** Feed reads that wait on this box, at most. */
-export const feedWaitsMax = 10_000;
+const feedWaitsMax = 10_000;
 
 export interface FeedQuery {
   log: number;

@@ -29,7 +29,7 @@ const writeConcerns: readonly string[] = ["authority", "majority", "all"];
 /** Bound of a stale read in an eventual zone that declares none, ms. */
 export const defaultStaleMs = 5_000;
 /** A demand above it is a mistake, not a wish. */
-export const copiesMax = 32;
+const copiesMax = 32;
 export const requestIdBytes = 16;
 
 export interface ReadPlan {

@@ -5,7 +5,7 @@ import { z } from "zod";
 const name = z.string().regex(/^[a-z0-9]([-a-z0-9]*[a-z0-9])?$/, "a DNS label is expected");
 
 /** Flags of the operator; those with an environment variable stand there when the flag does not. */
-export const operatorSettings = z.strictObject({
+const operatorSettings = z.strictObject({
   namespace: z.array(name).max(1_000).default([]).describe("Namespaces to work in; none: all."),
   cluster: name
     .default("default")

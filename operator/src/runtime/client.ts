@@ -20,8 +20,8 @@ const waitsMax = 5;
 /** A list that expires between two pages starts over this often. */
 const listTriesMax = 3;
 
-export const fieldManager = "nexus-operator";
-export const statusFieldManager = "nexus-operator-status";
+const fieldManager = "nexus-operator";
+const statusFieldManager = "nexus-operator-status";
 
 export interface ClientNeeds {
   connection: Connection;

@@ -21,7 +21,7 @@ export interface ElectorSettings {
   callMs: number;
 }
 
-export const electorDefaults: ElectorSettings = { leaseMs: 15_000, renewMs: 10_000, retryMs: 2_000, callMs: 5_000 };
+const electorDefaults: ElectorSettings = { leaseMs: 15_000, renewMs: 10_000, retryMs: 2_000, callMs: 5_000 };
 
 interface LeaseSpec {
   /** Null or empty: given back. */

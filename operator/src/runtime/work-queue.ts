@@ -17,7 +17,7 @@ export interface QueueSettings {
   keysMax: number;
 }
 
-export const queueDefaults: QueueSettings = {
+const queueDefaults: QueueSettings = {
   workers: 4,
   backoff: { firstMs: 5, maxMs: 300_000 },
   reconcileMsMax: 120_000,

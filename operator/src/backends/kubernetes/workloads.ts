@@ -22,7 +22,7 @@ export interface Address {
 }
 
 /** Where the box's Services are, for everybody in the cluster. */
-export function addressesOf(box: string, namespace: string, role: string): Address {
+function addressesOf(box: string, namespace: string, role: string): Address {
   return {
     peer: `${serviceHost(peerServiceName(box), namespace)}:${boxPorts.peer}`,
     client: role === "Witness" ? "" : `${serviceHost(clientServiceName(box), namespace)}:${boxPorts.client}`,

@@ -43,7 +43,7 @@ export const lineBytesMax = 64 * 1024 * 1024;
 /** Paths of unix sockets are short; a longer one moves to the system's folder for temporary files. */
 const socketPathMax = 100;
 
-export function socketPath(folder: Folder): string {
+function socketPath(folder: Folder): string {
   if (Buffer.byteLength(folder.socket) <= socketPathMax) return folder.socket;
   return join(tmpdir(), `nexus-${createHash("sha256").update(folder.root).digest("hex").slice(0, 24)}.sock`);
 }

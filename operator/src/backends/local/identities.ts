@@ -16,7 +16,7 @@ import { ownerPrincipal, ownerTokenBytes, renewBelow } from "../shared/credentia
 import { type Folder, writePrivate } from "./folder.ts";
 
 /** Id of the supervisor in its certificate. */
-export const operatorId = "local";
+const operatorId = "local";
 /** Beside the boxes' folders; no box has a name that begins with a dot. */
 const operatorFolder = ".operator";
 const certificateFile = "tls.crt";

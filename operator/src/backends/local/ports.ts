@@ -12,8 +12,8 @@ export interface BoxPorts {
   client: number;
 }
 
-export const defaultClientPort = 2026;
-export const defaultPeerPort = 2027;
+const defaultClientPort = 2026;
+const defaultPeerPort = 2027;
 const rangeFrom = 20_260;
 const rangeTo = 31_000;
 const triesMax = 200;
