@@ -50,18 +50,7 @@ export async function startControlPlane(options: ControlPlaneOptions): Promise<C
   const [etcdPort, etcdPeerPort, port] = (await freePorts(3)) as [number, number, number];
   writeKeysAndTokens(options.dir);
   const url = `https://127.0.0.1:${port}`;
-  const parts = {
-    etcd: new Part(options.dir, "etcd", [programs.etcd, ...etcdFlags(options.dir, etcdPort, etcdPeerPort)]),
-    apiserver: new Part(options.dir, "kube-apiserver", [
-      programs.apiserver,
-      ...apiserverFlags(options.dir, port, etcdPort),
-      ...(options.apiserverFlags ?? []),
-    ]),
-    controllers: new Part(options.dir, "kube-controller-manager", [
-      programs.controllerManager,
-      ...controllerFlags(options.dir),
-    ]),
-  };
+  const parts = partsOf(options, programs, { etcd: etcdPort, etcdPeer: etcdPeerPort, apiserver: port });
   const ready = () =>
     until("the API server's readiness", async () => isReady(url, options.dir), {
       withinMs: readyWithinMs,
@@ -103,6 +92,19 @@ export async function startControlPlane(options: ControlPlaneOptions): Promise<C
       await ready();
     },
     stop,
+  };
+}
+
+function partsOf(
+  { dir, apiserverFlags: more = [] }: ControlPlaneOptions,
+  { etcd, apiserver, controllerManager }: Binaries,
+  ports: { etcd: number; etcdPeer: number; apiserver: number },
+) {
+  const flags = [...apiserverFlags(dir, ports.apiserver, ports.etcd), ...more];
+  return {
+    etcd: new Part(dir, "etcd", [etcd, ...etcdFlags(dir, ports.etcd, ports.etcdPeer)]),
+    apiserver: new Part(dir, "kube-apiserver", [apiserver, ...flags]),
+    controllers: new Part(dir, "kube-controller-manager", [controllerManager, ...controllerFlags(dir)]),
   };
 }
 

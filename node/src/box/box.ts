@@ -257,7 +257,7 @@ export class Box implements BoxApi {
     return downloadFile(this.#transferNeeds(), request, caller, signal);
   }
   watch(request: WatchRequest, caller: Caller, signal: AbortSignal): AsyncIterable<WatchFrame> {
-    return watchFeed(this.ask, request, caller, signal);
+    return watchFeed(this.ask, request, { caller, signal });
   }
 
   #transferNeeds() {

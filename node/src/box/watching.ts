@@ -22,8 +22,7 @@ interface Cursor {
 export async function* watchFeed(
   ask: Ask,
   request: WatchRequest,
-  caller: Caller,
-  signal: AbortSignal,
+  { caller, signal }: { caller: Caller; signal: AbortSignal },
 ): AsyncGenerator<WatchFrame, void, void> {
   let cursor = parseEventToken(request.after);
   if (cursor === undefined && request.after !== "") {

@@ -6,11 +6,13 @@ import { SegmentLog } from "./segment-log.ts";
 
 /** A disk that once cannot remove a file. */
 class ObstinateDisk extends MemoryDisk {
-  refusals = 1;
+  readonly refused = Promise.withResolvers<void>();
+  #refusals = 1;
 
   override async remove(name: string): Promise<void> {
-    if (this.refusals-- > 0) throw new NexusError("INTERNAL", `Disk: remove ${name} failed.`);
-    await super.remove(name);
+    if (this.#refusals-- <= 0) return super.remove(name);
+    this.refused.resolve();
+    throw new NexusError("INTERNAL", `Disk: remove ${name} failed.`);
   }
 }
 
@@ -34,7 +36,7 @@ test("a segment that cannot be removed does not make the log look damaged at the
   const before = disk.files.size;
 
   await compact(9);
-  await new Promise((resolve) => setTimeout(resolve, 5));
+  await disk.refused.promise;
   const { groups, corrupt } = await SegmentLog.open(new MemoryDisk({}, new Map(disk.files)), small);
   expect(corrupt).toBeUndefined();
   expect(groups.get(groupKey(1, 1))?.corrupt).toBeUndefined();

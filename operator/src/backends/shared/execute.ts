@@ -40,6 +40,8 @@ const backendTypes = [
   "raiseCondition",
 ] as const;
 type AdminAction = Exclude<Action, { type: (typeof backendTypes)[number] }>;
+type Bootstrap = Extract<Action, { type: "bootstrap" }>;
+type ProposeMembership = Extract<Action, { type: "proposeMembership" }>;
 
 export function isAdminAction(action: Action): action is AdminAction {
   return !(backendTypes as readonly string[]).includes(action.type);
@@ -146,13 +148,9 @@ export class Executor {
     const to = (box: string) => ({ box, endpoint: peerEndpoint(observed, box) });
     const system = () => to(observed.logs.get(systemZone)?.leader ?? "");
     switch (action.type) {
-      case "bootstrap": {
-        const { members, timing } = action;
-        const boxes = members.map(({ box }) => recordOf(box, world));
-        const request = { federation: world.desired.federation, members, timing, boxes };
-        await this.#admin.change(to(action.on), "bootstrap", request);
+      case "bootstrap":
+        await this.#admin.change(to(action.on), "bootstrap", founding(action, world));
         return;
-      }
       case "registerBox":
         await this.#admin.change(system(), "registerBox", { box: recordOf(action.box, world) });
         return;
@@ -173,13 +171,9 @@ export class Executor {
         await this.#admin.change(system(), "installRules", { expectedEpoch: action.expectedEpoch, rules });
         return;
       }
-      case "proposeMembership": {
-        const { zone, revision, hash, expectedConfigIndex } = action;
-        const members = action.members.map((member) => ({ ...member, incarnation: diskOf(member.box, observed) }));
-        const request = { zone, revision, hash, members, expectedConfigIndex };
-        await this.#admin.change(to(action.leader), "proposeMembership", request);
+      case "proposeMembership":
+        await this.#admin.change(to(action.leader), "proposeMembership", proposal(action, observed));
         return;
-      }
       case "recover": {
         const { zone, uid, epoch, abandoned } = action;
         const request = { zone, uid, epoch, abandoned: diskIds(abandoned), acceptDataLoss: true };
@@ -207,6 +201,16 @@ export class Executor {
         });
     }
   }
+}
+
+function founding({ members, timing }: Bootstrap, world: World) {
+  const boxes = members.map(({ box }) => recordOf(box, world));
+  return { federation: world.desired.federation, members, timing, boxes };
+}
+
+function proposal({ zone, revision, hash, members, expectedConfigIndex }: ProposeMembership, observed: Observed) {
+  const withDisks = members.map((member) => ({ ...member, incarnation: diskOf(member.box, observed) }));
+  return { zone, revision, hash, members: withDisks, expectedConfigIndex };
 }
 
 function diskIds(incarnations: readonly string[]): Buffer[] {
