@@ -108,6 +108,26 @@ test("certificates whose replacement was cut short are revoked in the end, all o
   expect(readCredentials(box).crl).toBe(list);
 });
 
+test("with a certificate those are revoked that were renewed before and have not ended, those of no other box", async () => {
+  const identities = await open(start);
+  const [a, b] = [await identities.box("a", start), await identities.box("b", start)];
+  const issued: string[] = [];
+  for (let atMs = start; atMs < start + 3 * lifeMs; atMs += 0.7 * lifeMs) {
+    await identities.renew(atMs);
+    issued.push(readCredentials(a).certificate);
+  }
+  const now = start + 3 * lifeMs;
+  const others = readCredentials(b).certificate;
+
+  await identities.reissue("a", now);
+  await identities.revokeFormer(now);
+
+  const taken = issued.filter((pem) => Date.parse(new X509Certificate(pem).validTo) > now);
+  expect(taken).toHaveLength(2);
+  expect(serialsOn(readCredentials(b).crl).sort()).toEqual(taken.map(serialOf).sort());
+  expect(readCredentials(b).certificate).toBe(others);
+});
+
 const serialOf = (pem: string) => new X509Certificate(pem).serialNumber.toLowerCase();
 const serialsOn = (pem: string | undefined) =>
   new X509Crl(PemConverter.decodeFirst(pem ?? "")).entries.map((entry) => entry.serialNumber.toLowerCase());

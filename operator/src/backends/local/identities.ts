@@ -20,8 +20,10 @@ const operatorId = "local";
 /** Beside the boxes' folders; no box has a name that begins with a dot. */
 const operatorFolder = ".operator";
 const certificateFile = "tls.crt";
-/** In a box's folder: its certificates that were replaced and are not revoked yet, PEM. */
+/** In a box's folder: its certificates that were replaced and would still be taken, PEM. */
 const formerFile = "former.crt";
+/** In a box's folder while those are to be revoked: who ends in between must not forget it. */
+const revokingFile = "revoking";
 
 export class Identities {
   readonly #folder: Folder;
@@ -78,22 +80,25 @@ export class Identities {
     const folder = this.#folder.certificates(name);
     if (!existsSync(join(folder, certificateFile))) return undefined;
     const former = readFileSync(join(folder, certificateFile), "utf8");
-    // Kept until it is revoked: who ends in between, or is asked again, must not forget it.
-    writePrivate(join(folder, formerFile), formerIn(folder) + former);
-    writeCredentials(folder, await this.#issue("box", name, nowMs));
+    writePrivate(join(folder, revokingFile), "");
+    await this.#replace("box", name, nowMs);
     return former;
   }
 
-  /** From here on nobody who has the next list takes a certificate that was replaced; every box gets that list. */
+  /**
+   * From here on nobody who has the next list takes a certificate of those that were issued again, whenever it was replaced:
+   * a key may have been known for long. Every box gets that list.
+   */
   async revokeFormer(nowMs: number, boxes = readdirSync(this.#folder.certificates(""))): Promise<void> {
     const folders = boxes.map((name) => this.#folder.certificates(name));
-    const replaced = folders.filter((folder) => formerIn(folder) !== "");
-    if (replaced.length === 0) return;
+    const revoking = folders.filter((folder) => existsSync(join(folder, revokingFile)));
+    if (revoking.length === 0) return;
     await this.#revoke(
-      replaced.flatMap((folder) => certificatesIn(formerIn(folder))),
+      revoking.flatMap((folder) => certificatesIn(formerIn(folder))),
       nowMs,
     );
-    for (const folder of replaced) rmSync(join(folder, formerFile));
+    for (const folder of revoking)
+      for (const name of [revokingFile, formerFile]) rmSync(join(folder, name), { force: true });
   }
 
   /** Of a box that is gone for good. */
@@ -101,7 +106,10 @@ export class Identities {
     const folder = this.#folder.certificates(name);
     if (!existsSync(join(folder, certificateFile))) return;
     const own = readFileSync(join(folder, certificateFile), "utf8");
-    await this.#revoke(certificatesIn(own + formerIn(folder)), nowMs);
+    await this.#revoke(
+      certificatesIn(own + formerIn(folder)).filter((pem) => isTakenAt(pem, nowMs)),
+      nowMs,
+    );
     rmSync(folder, { recursive: true });
   }
 
@@ -129,7 +137,18 @@ export class Identities {
     const lasts = kept !== undefined && expiresAtMs(kept) - nowMs > this.#leafLifeMs * renewBelow;
     const crl = this.#authority.crlPem;
     if (lasts && kept.crl === crl) return kept;
-    const next = lasts ? { ...kept, crl } : await this.#issue(kind, id, nowMs);
+    if (!lasts) return this.#replace(kind, id, nowMs);
+    writeCredentials(folder, { ...kept, crl });
+    return { ...kept, crl };
+  }
+
+  async #replace(kind: "box" | "operator", id: string, nowMs: number): Promise<Credentials> {
+    const folder = this.#folder.certificates(kind === "box" ? id : operatorFolder);
+    const next = await this.#issue(kind, id, nowMs);
+    const file = join(folder, certificateFile);
+    const known = certificatesIn(formerIn(folder) + (existsSync(file) ? readFileSync(file, "utf8") : ""));
+    const former = [...new Set(known)].filter((pem) => isTakenAt(pem, nowMs));
+    if (former.length > 0) writePrivate(join(folder, formerFile), `${former.join("\n")}\n`);
     writeCredentials(folder, next);
     return next;
   }
@@ -153,6 +172,15 @@ function usable(folder: string): Credentials | undefined {
 function formerIn(folder: string): string {
   const file = join(folder, formerFile);
   return existsSync(file) ? readFileSync(file, "utf8") : "";
+}
+
+/** False too for what is no certificate. */
+function isTakenAt(pem: string, nowMs: number): boolean {
+  try {
+    return Date.parse(new X509Certificate(pem).validTo) > nowMs;
+  } catch {
+    return false;
+  }
 }
 
 const certificatesIn = (pem: string): string[] =>
