@@ -37,7 +37,7 @@ const never = new Set<string>(["INTERNAL", "INVALID", "CORRUPT", "DENIED", "UNAU
 /** Calls of unknown fate on the paths of one kind. */
 const unknownMax = 6;
 /** Paths of one kind and round that are given before others take their place. */
-const askedMax = 600;
+const askedMax = 200;
 
 export class Load {
   readonly history = new History();

@@ -14,6 +14,7 @@ import { Authority } from "@nexus-federation/node/transport/authority.ts";
 import { type Credentials, readCredentials } from "@nexus-federation/node/transport/credentials.ts";
 import { systemLog } from "@nexus-federation/node/tree/system-zone.ts";
 import { flip } from "../../harness/damage.ts";
+import type { Federation } from "../../harness/federation.ts";
 import { isAlive, pause, until } from "../../harness/run.ts";
 import { dataBoxes, otherThan, pick, type World } from "../scenario.ts";
 import { wholeAgain } from "../world.ts";
@@ -22,6 +23,8 @@ import type { Strike } from "./strike.ts";
 
 const isRoot = process.getuid?.() === 0;
 const wholeMsMax = 90_000;
+/** Long enough for an election and the supervisor's next look. */
+const ledMsMax = 15_000;
 
 /** A stretch of a segment's file. */
 interface Body {
@@ -64,8 +67,10 @@ const systemLogAlone: Strike = {
   about: "a flipped byte in what the system zone wrote to a data box's log, after kill -9",
   async strike({ federation, random }) {
     let flipped = 0;
-    const before = (await federation.group("system")).configIndex;
-    await federation.damage(pick(random, dataBoxes), (folder) => {
+    const { configIndex } = await federation.group("system");
+    const box = pick(random, dataBoxes);
+    if (!(await handsOver(federation, box))) return async () => {};
+    await federation.damage(box, (folder) => {
       const bodies = systemBodies(join(folder, "log"));
       if (bodies.length === 0) return;
       const { file, from, to } = pick(random, bodies);
@@ -73,7 +78,11 @@ const systemLogAlone: Strike = {
       flipped++;
     });
     if (flipped === 0) throw new Error("the log holds nothing of the system zone");
-    const replaced = async () => (await federation.group("system")).configIndex > before;
+    const replaced = async () => {
+      const group = await federation.group("system");
+      if (group.configIndex > configIndex) return true;
+      throw new Error(JSON.stringify(group));
+    };
     return async () => {
       await until("the damaged member of the system zone is replaced", replaced, wholeMsMax);
       // Whoever is damaged next must not be the only one that has everything.
@@ -81,6 +90,21 @@ const systemLogAlone: Strike = {
     };
   },
 };
+
+/**
+ * Freezes the box and sees that the other one leads the system zone, now or already: then nothing that was acknowledged stands
+ * on this disk alone. False when it was in SOLO; it runs on then.
+ */
+async function handsOver(federation: Federation, box: string): Promise<boolean> {
+  const pid = await federation.freeze(box);
+  const otherLeads = async () => (await federation.group("system")).leader === otherThan(box);
+  try {
+    return await until(`the system zone is led without ${box}`, otherLeads, ledMsMax);
+  } catch {
+    federation.thaw(pid);
+    return false;
+  }
+}
 
 /** A replacement waits about so long until its box has taken the new certificate. */
 const replacementMs = 12_000;
