@@ -4,21 +4,27 @@ import { chmodSync, existsSync, rmSync } from "node:fs";
 import { connect, createServer, type Socket } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { idPattern } from "@nexus-federation/node/auth/identities.ts";
 import { type ErrorCode, messageOf, NexusError } from "@nexus-federation/node/base/errors.ts";
-import type { LoadFault, SourceFile } from "../../api/load.ts";
+import { z } from "zod";
+import type { LoadFault } from "../../api/load.ts";
 import type { Folder } from "./folder.ts";
 import { LocalError } from "./local-error.ts";
 import type { ApplyOutcome, LocalStatus } from "./status.ts";
 
-export type ControlRequest =
-  | { verb: "status" }
-  | { verb: "apply"; files: SourceFile[] }
-  | { verb: "delete"; files: SourceFile[] }
+const files = z.array(z.object({ name: z.string(), text: z.string() }));
+const requests = {
+  status: z.object({ verb: z.literal("status") }),
+  apply: z.object({ verb: z.literal("apply"), files }),
+  delete: z.object({ verb: z.literal("delete"), files }),
   /** Answers when nothing is left to do, or with what there is when the time is over. */
-  | { verb: "settle"; timeoutMs: number }
+  settle: z.object({ verb: z.literal("settle"), timeoutMs: z.number().min(0) }),
   /** Another certificate for the box; answers when the former one counts no more. */
-  | { verb: "revoke"; box: string }
-  | { verb: "down"; deleteData: boolean };
+  revoke: z.object({ verb: z.literal("revoke"), box: z.string().regex(idPattern) }),
+  down: z.object({ verb: z.literal("down"), deleteData: z.boolean() }),
+};
+type Requests = { [V in keyof typeof requests]: z.infer<(typeof requests)[V]> };
+export type ControlRequest = Requests[keyof Requests];
 
 export interface ControlAnswers {
   status: LocalStatus;
@@ -85,14 +91,33 @@ function serveConnection(socket: Socket, handlers: ControlHandlers): void {
 
 async function answer(line: string, handlers: ControlHandlers): Promise<ControlReply> {
   try {
-    const request = JSON.parse(line) as ControlRequest;
-    const handler = handlers[request.verb] as ((request: ControlRequest) => Promise<unknown>) | undefined;
-    if (!handler)
-      throw new NexusError("INVALID", `the supervisor knows no verb "${request.verb}"; it may be of another version`);
+    const request = requestIn(line);
+    const handler = handlers[request.verb] as (request: ControlRequest) => Promise<unknown>;
     return { ok: true, value: await handler(request) };
   } catch (error) {
     return { ok: false, code: error instanceof NexusError ? error.code : "INTERNAL", message: messageOf(error) };
   }
+}
+
+/** The request of a line; INVALID says what of it is none. */
+function requestIn(line: string): ControlRequest {
+  let verb: unknown;
+  let given: unknown;
+  try {
+    given = JSON.parse(line);
+    verb = (given as { verb?: unknown } | null)?.verb;
+  } catch (cause) {
+    throw new NexusError("INVALID", "a line to the supervisor is a JSON object", { cause });
+  }
+  if (typeof verb !== "string" || !Object.hasOwn(requests, verb))
+    throw new NexusError(
+      "INVALID",
+      `the supervisor knows no verb ${JSON.stringify(verb)}; it may be of another version`,
+    );
+  const read = requests[verb as Verb].safeParse(given);
+  if (read.success) return read.data;
+  const { path, message } = read.error.issues[0]!;
+  throw new NexusError("INVALID", `${verb}: ${path.join(".")}: ${message}`);
 }
 
 /** Beyond what a call waits for by itself, a supervisor that is well answers within this, ms. */
