@@ -5,7 +5,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import fc from "fast-check";
 import { afterEach, beforeEach, expect, test } from "vitest";
-import { type ControlDoor, serveControl, socketPath } from "./control.ts";
+import { type ControlDoor, serveControl } from "./control.ts";
 import { Folder } from "./folder.ts";
 
 let folder: Folder;
@@ -18,7 +18,7 @@ beforeEach(async () => {
   const noted = (verb: string) => async () => void called.push(verb);
   const verbs = ["status", "apply", "delete", "settle", "revoke", "down"];
   door = await serveControl(folder, Object.fromEntries(verbs.map((verb) => [verb, noted(verb)])) as never);
-  socket = connect(socketPath(folder)).setEncoding("utf8");
+  socket = connect(folder.socket).setEncoding("utf8");
   await once(socket, "connect");
   called.length = 0;
 });

@@ -4,9 +4,9 @@ import { chmodSync, existsSync, rmSync } from "node:fs";
 import { connect, createServer, type Socket } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { idPattern } from "@nexus-federation/node/auth/identities.ts";
 import { type ErrorCode, messageOf, NexusError } from "@nexus-federation/node/base/errors.ts";
 import { z } from "zod";
+import { resourceName } from "../../api/fields.ts";
 import type { LoadFault } from "../../api/load.ts";
 import type { Folder } from "./folder.ts";
 import { LocalError } from "./local-error.ts";
@@ -20,7 +20,7 @@ const requests = {
   /** Answers when nothing is left to do, or with what there is when the time is over. */
   settle: z.object({ verb: z.literal("settle"), timeoutMs: z.number().min(0) }),
   /** Another certificate for the box; answers when the former one counts no more. */
-  revoke: z.object({ verb: z.literal("revoke"), box: z.string().regex(idPattern) }),
+  revoke: z.object({ verb: z.literal("revoke"), box: resourceName() }),
   down: z.object({ verb: z.literal("down"), deleteData: z.boolean() }),
 };
 type Requests = { [V in keyof typeof requests]: z.infer<(typeof requests)[V]> };
