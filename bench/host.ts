@@ -1,5 +1,8 @@
 // Puts through the multi-Raft host alone: one process, two full members and a witness, real log files and RocksDB, the
-// in-memory network. Prints only. Run: node bench/host.ts [--groups N] [clients ...]
+// in-memory network. Prints only; the least CPU of the rounds counts beside other work. `--profile FILE`: a .cpuprofile of the
+// measured rounds alone. Run: node bench/host.ts [--groups N] [--rounds N] [--profile FILE] [clients ...]
+import { writeFileSync } from "node:fs";
+import { Session } from "node:inspector/promises";
 import { parseArgs } from "node:util";
 import type { Command } from "@nexus-federation/proto/command.ts";
 import type { GroupHost } from "../node/src/group/host.ts";
@@ -9,6 +12,7 @@ import { sleep } from "./processes.ts";
 
 const seconds = 3;
 const contentBytes = 256;
+const samplingMicroseconds = 200;
 
 function command(path: string): Command {
   const content = Buffer.alloc(contentBytes, 1);
@@ -86,13 +90,34 @@ async function main(groups: number, clientCounts: readonly number[]): Promise<vo
     while (!(await propose(leader, log, own)));
     leaders.push(leader);
   }
-  for (const clients of clientCounts) await measure(leaders, clients);
+  const stopProfile = values.profile === undefined ? undefined : await startProfile(values.profile);
+  for (const clients of clientCounts) {
+    for (let round = 0; round < Number(values.rounds); round++) await measure(leaders, clients);
+  }
+  await stopProfile?.();
   pair.remove();
+}
+
+/** Of this process, until the function that comes back is called. */
+async function startProfile(file: string): Promise<() => Promise<void>> {
+  const session = new Session();
+  session.connect();
+  await session.post("Profiler.enable");
+  await session.post("Profiler.setSamplingInterval", { interval: samplingMicroseconds });
+  await session.post("Profiler.start");
+  return async () => {
+    const { profile } = await session.post("Profiler.stop");
+    writeFileSync(file, JSON.stringify(profile));
+  };
 }
 
 const ownAll = { pattern: "/**", exclusions: [], epoch: 1 };
 const { values, positionals } = parseArgs({
-  options: { groups: { type: "string", default: "1" } },
+  options: {
+    groups: { type: "string", default: "1" },
+    rounds: { type: "string", default: "1" },
+    profile: { type: "string" },
+  },
   allowPositionals: true,
 });
 const counts = positionals.length > 0 ? positionals.map(Number) : [1, 64, 256];

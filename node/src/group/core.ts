@@ -1,5 +1,6 @@
 import type { LogMember } from "@nexus-federation/proto/records.ts";
 import { equalBytes } from "../base/bytes.ts";
+import type { TickCount } from "../raft/config.ts";
 import { isLocalTarget, type Message } from "../raft/messages.ts";
 import type { GroupView } from "./api.ts";
 import { isWitness, memberOf } from "./config.ts";
@@ -29,6 +30,8 @@ export interface HostCore {
   readonly liveness: Liveness;
   readonly records: Records;
   readonly pendingTotal: PendingTotal;
+  /** Ticks of this host, which the cores of all replicas count from. */
+  readonly ticks: TickCount;
   /** Incarnation at the other end of each stream that is up, by box. */
   readonly links: Map<string, Uint8Array>;
   view(replica: Replica): GroupView;

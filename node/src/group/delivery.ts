@@ -192,10 +192,12 @@ export class Delivery {
 }
 
 /**
- * A leader names in a heartbeat no commit beyond what this replica acknowledged to it, in its term, as durable. One that
- * ends before that lost data which looked like a torn write at its start; nobody else can have been meant, since stream,
- * incarnation, generation and replica id are checked. What an earlier leader speaks of may have been overwritten since.
+ * A leader tells of no commit, be it in a heartbeat, beyond what this replica acknowledged to it, in its term, as durable.
+ * One that ends before that lost data which looked like a torn write at its start; nobody else can have been meant, since
+ * stream, incarnation, generation and replica id are checked. What an earlier leader speaks of may have been overwritten
+ * since.
  */
 function isBeyondLog({ node: { raft } }: Replica, m: Message): boolean {
-  return m.type === "MsgHeartbeat" && m.term >= raft.term && m.commit > raft.log.lastIndex();
+  const speaksOfOurs = m.type === "MsgHeartbeat" || m.type === "MsgCommit";
+  return speaksOfOurs && m.term >= raft.term && m.commit > raft.log.lastIndex();
 }

@@ -80,6 +80,7 @@ export class GroupHost implements Groups {
       links: new Map(),
       records: new Records(stored),
       pendingTotal: { bytes: 0 },
+      ticks: { value: 0 },
       outbox: new Outbox(needs.network, (box) => liveness.sent(box)),
       turns: new Turns(needs, settings, this.#hooks()),
       view: (replica) => viewOf(replica, self.box),
@@ -180,7 +181,7 @@ export class GroupHost implements Groups {
         if (member.box === box && member.role !== "witness") replica.node.setPeerDown(member.replica, !up);
       }
     }
-    if (up) return;
+    if (up) return this.#ticker.wakeLedHere(box);
     this.#snapshots.down(box);
     this.#delivery.unreachable(box);
     this.#ticker.wakeLedBy(box);
@@ -195,6 +196,7 @@ export class GroupHost implements Groups {
         this.#witnesses.tick(now);
         this.#bootstraps.tick(now);
         this.#drain.tick(now);
+        this.#probes.tick(now);
       },
       route: (replica: Replica, m: Message) => this.#route(replica, m),
       sendAll: () => {
@@ -248,7 +250,6 @@ export class GroupHost implements Groups {
       this.propose(replica.log, { command, timeoutMs: expireTimeoutMs, done: () => {} });
     }
     this.#membership.tick(replica, nowMs);
-    this.#probes.tick(replica, nowMs);
     compactIfDue(this.#core, replica, this.#snapshots.floor(replica.log));
   }
 
@@ -292,7 +293,7 @@ export class GroupHost implements Groups {
       proposal.done({ kind: "refused", refusal: refusal ?? notApplied("") });
       return;
     }
-    if (replica.quiet) this.#ticker.wake(replica);
+    if (replica.quiet) this.#ticker.wake(replica, replica.ready);
     replica.proposals.add(proposal, this.#core.needs.clock.now());
     this.#core.turns.mark(replica);
   }

@@ -28,7 +28,7 @@ test("what many groups write in one turn is one durable write and one frame a pe
 });
 
 test("the heartbeats of many groups that are awake share their frames, at most one a peer and tick", async () => {
-  const cluster = new Cluster({ host: { quiesceAfterElections: 0 } });
+  const cluster = new Cluster({ host: { quiesceAfterBeats: 0 } });
   const names = ["a", "b", "c"];
   const logs = Array.from({ length: 40 }, (_, i) => i + 1);
   await cluster.start(...names);

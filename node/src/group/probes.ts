@@ -38,12 +38,12 @@ export class Probes {
     return now - probe.freshMs;
   }
 
-  tick(replica: Replica, nowMs: number): void {
-    const probe = this.#probes.get(replica);
-    if (probe === undefined) return;
+  tick(nowMs: number): void {
     const { probeMs, probeIdleMs } = this.#core.settings;
-    if (nowMs - probe.askedMs > probeIdleMs) this.#probes.delete(replica);
-    else if (probe.startedMs === undefined && nowMs - probe.lastMs >= probeMs) this.#ask(replica, probe, nowMs);
+    for (const [replica, probe] of this.#probes) {
+      if (nowMs - probe.askedMs > probeIdleMs) this.#probes.delete(replica);
+      else if (probe.startedMs === undefined && nowMs - probe.lastMs >= probeMs) this.#ask(replica, probe, nowMs);
+    }
   }
 
   forget(replica: Replica): void {

@@ -3,6 +3,7 @@ import type { Random } from "../base/clock.ts";
 import { messageOf } from "../base/errors.ts";
 import type { LogWrite } from "../log/records.ts";
 import type { RecoveredGroup } from "../log/replay.ts";
+import type { TickCount } from "../raft/config.ts";
 import { RawNode } from "../raft/rawnode.ts";
 import type { HardState, Logger } from "../raft/types.ts";
 import { confStateOf, emptyConfig, replicaOf } from "./config.ts";
@@ -19,6 +20,7 @@ export interface OpenNeeds {
   settings: HostSettings;
   random: Random;
   pendingTotal: PendingTotal;
+  ticks: TickCount;
   logger: Logger | undefined;
   /** False while no more snapshots may be started. */
   mayStartSnapshot(): boolean;
@@ -156,6 +158,8 @@ function newNode(init: {
     preVote: true,
     disableProposalForwarding: true,
     stepDownOnRemoval: true,
+    quietCommits: true,
+    ticks: needs.ticks,
     logger: needs.logger,
   });
 }

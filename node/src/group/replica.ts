@@ -93,7 +93,8 @@ export class Replica {
   quiet = false;
   /** Boxes whose signs of life this replica relies on while quiet. */
   quietBoxes: string[] = [];
-  idleTicks = 0;
+  /** Ticks for which nothing happened, and the last entry since then. */
+  idle = { ticks: 0, index: 0 };
   /** Ticks held back from an election because the event loop was late. */
   patientTicks = 0;
   /** Writes handed to the log and not yet durable. */

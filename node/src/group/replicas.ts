@@ -55,11 +55,11 @@ export class Replicas {
     group: RecoveredGroup | undefined;
     state: ReplicaState;
   }): Replica {
-    const { self, settings, needs, turns, pendingTotal } = this.#core;
+    const { self, settings, needs, turns, pendingTotal, ticks } = this.#core;
     const { log, generation, replica: id, group: recovered, state } = init;
     const mayStartSnapshot = () => this.#hooks.mayStartSnapshot();
     const { replica, repair } = openReplica(
-      { self, settings, random: needs.random, pendingTotal, logger: needs.logger, mayStartSnapshot },
+      { self, settings, random: needs.random, pendingTotal, ticks, logger: needs.logger, mayStartSnapshot },
       { log, generation, replica: id, recovered, state },
     );
     if (repair !== undefined) turns.write([repair], () => {});

@@ -36,8 +36,8 @@ export interface HostSettings {
   /** First and longest pause before a failed snapshot is sent again, ms. */
   snapshotRetryMs: number;
   snapshotRetryMaxMs: number;
-  /** Election timeouts for which an idle group must be still before it stops ticking; 0: never. */
-  quiesceAfterElections: number;
+  /** Heartbeats for which an idle group must be still before it stops ticking; 0: never. */
+  quiesceAfterBeats: number;
   /** Pause between staleness probes, and how long after the last question they go on, ms. */
   probeMs: number;
   probeIdleMs: number;
@@ -75,7 +75,7 @@ export const defaultSettings: HostSettings = {
   snapshotsMax: 2,
   snapshotRetryMs: 200,
   snapshotRetryMaxMs: 10_000,
-  quiesceAfterElections: 10,
+  quiesceAfterBeats: 2,
   probeMs: 100,
   probeIdleMs: 5_000,
   caughtUpEntries: 64,

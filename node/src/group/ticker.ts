@@ -1,4 +1,4 @@
-import { localMessage, message } from "../raft/messages.ts";
+import { message } from "../raft/messages.ts";
 import { Mode } from "../raft/pairsolo.ts";
 import type { ProgressMap } from "../raft/tracker/tracker.ts";
 import { isJoint, isWitness } from "./config.ts";
@@ -10,31 +10,33 @@ const lateElectionsMax = 2;
 /** Ticks that a blocked loop may have missed before nobody's silence is believed. */
 const missedTicksMax = 5;
 
-/** Ticks between two looks at signs of life. */
-const ticksPerSigns = 5;
+/** Ticks between two looks at a replica that nobody waits for, awake and quiet. */
+const ticksPerLook = 5;
+const ticksPerQuietLook = 200;
 /** A box that shares quiet groups is sent a sign of life when it was sent nothing for this time, ms. */
 const signMs = 50;
 /** A box not heard for this time is taken for dead by the groups that it leads and that are quiet, ms. */
-const silentMs = 300;
+const silentMs = 200;
 
 export interface TickerHooks {
   /** False while something is to be done that only a tick begins. */
   mayRest(replica: Replica): boolean;
-  /** Once a tick for every replica that ticks. */
+  /** For every replica that ticks: once a tick while somebody waits for it, and every few ticks otherwise. */
   ticked(replica: Replica, nowMs: number): void;
-  /** It stopped ticking: everything is on every member. */
+  /** It has stopped ticking for a while: everything is on every member. */
   rests(replica: Replica): void;
 }
 
 /**
  * The core's clock. One tick at most per turn, whatever time has passed: a loop that was blocked has not heard its
- * leaders, and must not hold that against them. Idle groups stop ticking; see liveness.ts for what wakes them.
+ * leaders, and must not hold that against them. Most ticks of most groups only count, so a core is told of one when
+ * something is due (`RawNode.isDue`): a thousand groups that wait for their next beat cost a comparison each. Idle groups
+ * stop ticking; see liveness.ts for what wakes them.
  */
 export class Ticker {
   readonly #core: HostCore;
   readonly #hooks: TickerHooks;
   #lastMs: number;
-  #ticks = 0;
   /** How late this loop was lately, ms. */
   #lateMs = 0;
 
@@ -49,29 +51,45 @@ export class Ticker {
     const now = clock.now();
     if (now - this.#lastMs > missedTicksMax * this.#core.settings.tickMs) this.#core.liveness.forgive();
     this.#lastMs = now;
-    this.#ticks++;
+    const tick = ++this.#core.ticks.value;
     this.#lateMs = this.#core.needs.loopDelayMs?.() ?? 0;
     for (const replica of this.#core.replicas.values()) {
       if (replica.mute) {
         this.#hooks.ticked(replica, now);
         continue;
       }
-      if (!replica.quiet) this.#tickOne(replica);
-      if (!replica.quiet || replica.reads.count > 0 || replica.locks.count > 0) this.#hooks.ticked(replica, now);
+      if (replica.quiet) {
+        if (replica.reads.count > 0 || replica.locks.count > 0) this.#hooks.ticked(replica, now);
+        if ((tick + replica.log) % ticksPerQuietLook === 0) this.#hooks.rests(replica);
+        continue;
+      }
+      if (replica.node.isDue) this.#tickOne(replica);
+      const isLook = (tick + replica.log) % ticksPerLook === 0;
+      if (isLook || isAwaited(replica)) this.#hooks.ticked(replica, now);
+      if (isLook) this.#look(replica);
     }
-    if (this.#ticks % ticksPerSigns === 0) this.#signs();
+    this.#signs();
   }
 
   #tickOne(replica: Replica): void {
     const { raft } = replica.node;
     // A leader that cannot write must not keep others from leading.
     if (raft.state === "StateLeader" && this.#core.turns.stallMs > this.#stallMaxMs(replica)) this.#stepDown(replica);
-    if (!this.#isPatient(replica)) replica.node.tick();
-    // The farewell must be the last word: whatever follows it would wake the followers.
-    const idle = raft.state === "StateLeader" && isIdle(replica);
+    if (this.#isPatient(replica)) replica.node.holdTick();
+    else replica.node.tick();
     if (replica.node.hasReady()) this.#core.turns.mark(replica);
-    else if (idle) this.#count(replica);
-    if (!idle) replica.idleTicks = 0;
+  }
+
+  /** Counts for how long a led group was idle. */
+  #look(replica: Replica): void {
+    const { raft } = replica.node;
+    const index = raft.log.lastIndex();
+    const { idle } = replica;
+    const goesOn = raft.state === "StateLeader" && idle.index === index && isIdle(replica);
+    idle.index = index;
+    if (!goesOn) idle.ticks = 0;
+    // The farewell must be the last word: whatever follows it would wake the followers.
+    else if (!replica.node.hasReady()) this.#count(replica);
   }
 
   /**
@@ -112,11 +130,11 @@ export class Ticker {
   }
 
   #count(replica: Replica): void {
-    const { quiesceAfterElections, tickMs } = this.#core.settings;
-    if (quiesceAfterElections === 0) return;
-    replica.idleTicks++;
-    if (replica.idleTicks * tickMs < quiesceAfterElections * replica.timing.electionMs) return;
-    replica.idleTicks = 0;
+    const { quiesceAfterBeats, tickMs } = this.#core.settings;
+    if (quiesceAfterBeats === 0) return;
+    replica.idle.ticks += ticksPerLook;
+    if (replica.idle.ticks * tickMs < quiesceAfterBeats * replica.timing.heartbeatMs) return;
+    replica.idle.ticks = 0;
     if (!this.#hooks.mayRest(replica)) return;
     const { raft } = replica.node;
     const last = raft.log.lastIndex();
@@ -139,32 +157,49 @@ export class Ticker {
     replica.quiet = true;
     replica.quietBoxes = peerBoxes(this.#core, replica);
     for (const box of replica.quietBoxes) this.#core.liveness.addQuiet(box, 1);
-    this.#hooks.rests(replica);
   }
 
-  wake(replica: Replica): void {
+  /** `speaks`: a leader is about to send to all its followers anyway. */
+  wake(replica: Replica, speaks = false): void {
     for (const box of replica.quietBoxes) this.#core.liveness.addQuiet(box, -1);
     replica.quietBoxes = [];
-    replica.idleTicks = 0;
+    replica.idle.ticks = 0;
     if (!replica.quiet) return;
     replica.quiet = false;
+    replica.node.forgiveTicks();
     // Whoever is awake already should hear of its leader before it looks for another.
-    if (replica.isLeader) replica.node.raft.step(localMessage("MsgBeat", replica.id));
+    if (replica.isLeader && !speaks) replica.node.beat();
     this.#core.turns.mark(replica);
   }
 
-  /** A box fell silent or its stream broke: groups that it leads count time again. */
-  wakeLedBy(box: string): void {
+  /** A box was silent for so long, or its stream broke: groups that it leads count time again, the silence included. */
+  wakeLedBy(box: string, silentMs = 0): void {
+    const silentTicks = Math.floor(silentMs / this.#core.settings.tickMs);
     for (const replica of this.#core.replicas.values()) {
-      if (replica.quiet && replica.leaderBox === box) this.wake(replica);
+      if (!replica.quiet || replica.leaderBox !== box) continue;
+      this.wake(replica);
+      replica.node.raft.skipTicks(silentTicks);
+    }
+  }
+
+  /** A box came up: groups led here speak to it at once, or it would look for other leaders. */
+  wakeLedHere(box: string): void {
+    for (const replica of this.#core.replicas.values()) {
+      if (replica.quiet && replica.isLeader && replica.quietBoxes.includes(box)) this.wake(replica);
     }
   }
 
   #signs(): void {
     const { liveness, outbox } = this.#core;
     for (const box of liveness.toSend(signMs)) outbox.addLife(box);
-    for (const box of liveness.fellSilent(silentMs)) this.wakeLedBy(box);
+    for (const box of liveness.fellSilent(silentMs)) this.wakeLedBy(box, silentMs);
   }
+}
+
+/** Somebody waits for an answer, or a lock for its end. */
+function isAwaited({ proposals, pending, reads, locks, appliedWaiters, durableWaiters }: Replica): boolean {
+  const called = proposals.count + pending.count + reads.count;
+  return called + locks.count + appliedWaiters.count + durableWaiters.count > 0;
 }
 
 /** Everything is on every member, and nobody wants anything. The last entry is of this term, so committing is over. */

@@ -24,6 +24,7 @@ const messageTypes: readonly (MessageType | HostMessageType | undefined)[] = [
   "HostBootstrap",
   "HostBootstrapResp",
   "HostReseed",
+  "MsgCommit",
 ];
 /**
  * Messages between hosts, never shown to the core. HostBootstrap: context = BootstrapRecord; its answer says in `context`

@@ -6,6 +6,11 @@ import { type Logger, NO_LIMIT, NONE } from "./types.ts";
 /** How linearizable reads are confirmed: by a heartbeat round, or by trusting that clocks advance alike. */
 export type ReadOnlyOption = "ReadOnlySafe" | "ReadOnlyLeaseBased";
 
+/** Ticks since the host started. */
+export interface TickCount {
+  value: number;
+}
+
 export interface RaftConfig {
   /** Replica id of this node; not NONE and not one of the local threads. */
   readonly id: number;
@@ -38,6 +43,13 @@ export interface RaftConfig {
   readonly readOnlyOption?: ReadOnlyOption;
   /** Limit on reads that wait for confirmation on the leader; beyond it reads are dropped. Default 10,000. */
   readonly readsWaitingMax?: number;
+  /**
+   * A commit index that moved alone asks for neither a durable write nor an answer: it is written with the next entries,
+   * and followers that hold everything are told by MsgCommit, which a lost message leaves to the next heartbeat.
+   */
+  readonly quietCommits?: boolean;
+  /** Ticks as the host counts them for all its replicas (`RawNode.isDue`). Default: each `tick` counts for itself. */
+  readonly ticks?: TickCount;
   /** Followers drop proposals instead of passing them to the leader. */
   readonly disableProposalForwarding?: boolean;
   /** Propose configuration changes unchecked: only for callers that order and check them themselves. */
@@ -72,6 +84,8 @@ export function settingsOf(config: RaftConfig): Settings | string {
     asyncStorageWrites: false,
     checkQuorum: false,
     preVote: false,
+    quietCommits: false,
+    ticks: { value: 0 },
     disableProposalForwarding: false,
     disableConfChangeValidation: false,
     stepDownOnRemoval: false,

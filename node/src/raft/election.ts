@@ -71,6 +71,10 @@ export function stepCandidate(r: Raft, m: Message): Refusal | undefined {
       r.becomeFollower(m.term, m.from);
       handleHeartbeat(r, m);
       return undefined;
+    case "MsgCommit":
+      r.becomeFollower(m.term, m.from);
+      r.log.commitTo(m.commit);
+      return undefined;
     case "MsgSnap":
       r.becomeFollower(m.term, m.from);
       handleSnapshot(r, m);

@@ -29,6 +29,10 @@ export function stepFollower(r: Raft, m: Message): Refusal | undefined {
       hearLeader(r, m);
       handleHeartbeat(r, m);
       return undefined;
+    case "MsgCommit":
+      hearLeader(r, m);
+      r.log.commitTo(m.commit);
+      return undefined;
     case "MsgSnap":
       hearLeader(r, m);
       handleSnapshot(r, m);

@@ -6,7 +6,7 @@ import { stepProposal } from "./proposals.ts";
 import type { Raft } from "./raft.ts";
 import { releasePendingReads, stepReadAck, stepReadIndex } from "./reads.ts";
 import { quorumHeard, requestEngagements } from "./regime.ts";
-import { broadcastAppend, broadcastHeartbeat, maybeSendAppend, sendAppend } from "./replication.ts";
+import { broadcastCommit, broadcastHeartbeat, maybeSendAppend, sendAppend, sendCommit } from "./replication.ts";
 import type { Progress } from "./tracker/progress.ts";
 import { NONE, type Refusal } from "./types.ts";
 
@@ -91,9 +91,9 @@ function stepAcknowledgement(r: Raft, m: Message, progress: Progress): void {
   resumeFlow(r, m, progress);
   if (maybeCommit(r)) {
     releasePendingReads(r);
-    broadcastAppend(r);
+    broadcastCommit(r);
   } else if (r.id !== m.from && progress.canBumpCommit(r.log.committed)) {
-    sendAppend(r, m.from);
+    sendCommit(r, m.from);
   }
   if (r.id === m.from) {
     requestEngagementsOnce(r, former, progress.match);

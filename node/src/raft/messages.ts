@@ -12,6 +12,7 @@ export type MessageType =
   | "MsgSnap"
   | "MsgHeartbeat"
   | "MsgHeartbeatResp"
+  | "MsgCommit"
   | "MsgUnreachable"
   | "MsgSnapStatus"
   | "MsgCheckQuorum"

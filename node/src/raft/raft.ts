@@ -13,7 +13,15 @@ import { appendEntries, appliedSnapshot, appliedTo, emptyEntry } from "./proposa
 import { jointIds } from "./quorum/joint.ts";
 import { sortedIds } from "./quorum/majority.ts";
 import { ReadOnly } from "./reads.ts";
-import { electedRegime, membersOf, type Regime, stepEngageResponse, stepPingResponse, tickRegime } from "./regime.ts";
+import {
+  electedRegime,
+  membersOf,
+  type Regime,
+  regimeTicksToSpare,
+  stepEngageResponse,
+  stepPingResponse,
+  tickRegime,
+} from "./regime.ts";
 import { entriesSize, payloadSize } from "./sizes.ts";
 import { adoptTerm, ignoredByLease, stepLowerTerm } from "./terms.ts";
 import { confStateOf, sameConfState } from "./tracker/config.ts";
@@ -138,6 +146,29 @@ export class Raft {
   tick(): void {
     if (this.state === "StateLeader") this.#tickLeader();
     else this.#tickElection();
+  }
+
+  /** Advances the clock by ticks of which `ticksToSpare` said that they only count. */
+  skipTicks(count: number): void {
+    this.electionElapsed += count;
+    if (this.state !== "StateLeader") {
+      this.campaignElapsed += count;
+      return;
+    }
+    this.heartbeatElapsed += count;
+    if (this.regime === undefined) return;
+    this.regime.modeTicks += count;
+    for (const [id, progress] of this.tracker.progress) if (id !== this.id) progress.silentTicks += count;
+  }
+
+  /** So many of the next ticks only count: they send nothing and change no role, unless something is stepped first. */
+  ticksToSpare(): number {
+    const { electionTick, heartbeatTick } = this.settings;
+    const election = this.randomizedElectionTimeout - this.electionElapsed - 1;
+    if (this.state === "StateFollower") return this.promotable() ? Math.max(0, election) : electionTick;
+    if (this.state !== "StateLeader") return 0;
+    const beat = Math.min(heartbeatTick - this.heartbeatElapsed, electionTick - this.electionElapsed) - 1;
+    return Math.max(0, Math.min(beat, regimeTicksToSpare(this)));
   }
 
   /** Takes a message; returns why it was refused, if it was. The message must not change afterwards. */

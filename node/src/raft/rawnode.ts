@@ -1,7 +1,7 @@
 import { InvariantError } from "../base/assert.ts";
 import { applyConfChange } from "./conf.ts";
 import { encodeConfChange, LEAVE_JOINT } from "./confchange/codec.ts";
-import { type RaftConfig, settingsOf } from "./config.ts";
+import { type RaftConfig, settingsOf, type TickCount } from "./config.ts";
 import { isLocalMessage, isLocalTarget, isResponseMessage, localMessage, type Message } from "./messages.ts";
 import { proposeConfChange, proposeHere } from "./proposals.ts";
 import { Raft } from "./raft.ts";
@@ -31,6 +31,12 @@ import {
 export class RawNode {
   readonly raft: Raft;
   readonly #async: boolean;
+  readonly #quietCommits: boolean;
+  readonly #ticks: TickCount;
+  /** What #ticks said when the core's own clock stood where it stands. */
+  #at: number;
+  /** Ticks after #at that only count; -1: to be looked at, something was stepped since. */
+  #spare = -1;
   #softState: SoftState;
   #hardState: HardState;
   /** Without asynchronous storage writes: what `advance` tells the core. */
@@ -42,12 +48,60 @@ export class RawNode {
     if (typeof settings === "string") throw new InvariantError(settings);
     this.raft = new Raft(settings);
     this.#async = settings.asyncStorageWrites;
+    this.#quietCommits = settings.quietCommits;
+    this.#ticks = settings.ticks;
+    this.#at = settings.ticks.value;
     this.#softState = this.raft.softState();
     this.#hardState = this.raft.hardState();
   }
 
+  /**
+   * Whether the tick that the host's count stands at has to be told by `tick`. Ticks that were not told count all the
+   * same, as soon as they matter.
+   */
+  get isDue(): boolean {
+    const { value } = this.#ticks;
+    if (value <= this.#at + this.#spare) return false;
+    this.#catchUp(value - 1);
+    this.#spare = this.raft.ticksToSpare();
+    return value > this.#at + this.#spare;
+  }
+
+  /** One tick, which is the one that the host's count stands at. */
   tick(): void {
+    this.#catchUp(this.#ticks.value - 1);
     this.raft.tick();
+    this.#at = Math.max(this.#at, this.#ticks.value);
+    this.#spare = -1;
+  }
+
+  /** The tick that the host's count stands at does not count. */
+  holdTick(): void {
+    this.#catchUp(this.#ticks.value - 1);
+    this.forgiveTicks();
+  }
+
+  /** No tick until now that was not yet told counts: the replica was at rest. */
+  forgiveTicks(): void {
+    this.#at = this.#ticks.value;
+    this.#spare = -1;
+  }
+
+  /** A leader speaks to its followers now. */
+  beat(): void {
+    this.#step(localMessage("MsgBeat", this.raft.id));
+  }
+
+  #catchUp(until: number): void {
+    if (until <= this.#at) return;
+    this.raft.skipTicks(until - this.#at);
+    this.#at = until;
+  }
+
+  /** Something happens to the core: its clock is brought forward first, and what is due is no longer known. */
+  #touch(): void {
+    this.#catchUp(this.#ticks.value);
+    this.#spare = -1;
   }
 
   /** Takes a message from another replica or from the local threads. */
@@ -56,18 +110,22 @@ export class RawNode {
       if (isLocalMessage(m.type)) return "StepLocalMessage";
       if (isResponseMessage(m.type) && !this.raft.tracker.progress.has(m.from)) return "StepPeerNotFound";
     }
-    return this.raft.step(m);
+    return this.#step(m);
   }
 
   /** Appends many entries at once on the leader; a follower passes them on, and cannot tell what becomes of them. */
   propose(datas: readonly Uint8Array[]): Refusal | undefined {
-    if (this.raft.state === "StateLeader") return proposeHere(this.raft, datas);
+    if (this.raft.state === "StateLeader") {
+      this.#touch();
+      return proposeHere(this.raft, datas);
+    }
     const proposal = localMessage("MsgProp", this.raft.id);
     proposal.entries = datas.map((data) => ({ index: 0, term: 0, epoch: 0, type: "EntryNormal", data }));
-    return this.raft.step(proposal);
+    return this.#step(proposal);
   }
 
   proposeConfChange(change: ConfChange): Refusal | undefined {
+    this.#touch();
     return proposeConfChange(this.raft, "EntryConfChangeV2", encodeConfChange(change));
   }
 
@@ -77,55 +135,59 @@ export class RawNode {
 
   /** To be called with every configuration change applied and its index; the result is stored with the applied index. */
   applyConfChange(change: ConfChange, index: number): ConfState {
+    this.#touch();
     return applyConfChange(this.raft, change, index);
   }
 
   campaign(): void {
-    this.raft.step(localMessage("MsgHup", NONE));
+    this.#step(localMessage("MsgHup", NONE));
   }
 
   /** Asks the leader to hand over to `target`. */
   transferLeader(target: number): void {
-    this.raft.step(localMessage("MsgTransferLeader", target));
+    this.#step(localMessage("MsgTransferLeader", target));
   }
 
   /** Makes a follower take its leader for dead: it grants PreVotes at once, and does not campaign itself. */
   forgetLeader(): void {
-    this.raft.step(localMessage("MsgForgetLeader", NONE));
+    this.#step(localMessage("MsgForgetLeader", NONE));
   }
 
   /** Asks for a read index; it comes back as a ReadState with `context`, or never: the caller repeats. */
   readIndex(context: Uint8Array): Refusal | undefined {
     const request = localMessage("MsgReadIndex", NONE);
     request.entries = [{ index: 0, term: 0, epoch: 0, type: "EntryNormal", data: context }];
-    return this.raft.step(request);
+    return this.#step(request);
   }
 
   /** The transport could not deliver a message to `id`. */
   reportUnreachable(id: number): void {
-    this.raft.step(localMessage("MsgUnreachable", id));
+    this.#step(localMessage("MsgUnreachable", id));
   }
 
   /** Every MsgSnap handed out is reported on, or its receiver is not replicated to any more. */
   reportSnapshot(id: number, failed: boolean): void {
     const report = localMessage("MsgSnapStatus", id);
     report.reject = failed;
-    this.raft.step(report);
+    this.#step(report);
   }
 
   /** Hands over before a shutdown: no proposals from now on, and no step from PAIR to SOLO. */
   setDraining(draining: boolean): void {
+    this.#touch();
     this.raft.draining = draining;
   }
 
   /** What the transport knows of a full member; a candidate does not wait for one that is down. */
   setPeerDown(id: number, down: boolean): void {
+    this.#touch();
     if (down) this.raft.peersDown.add(id);
     else this.raft.peersDown.delete(id);
   }
 
   /** Gives up leadership, for instance because the disk has stalled. */
   stepDown(): void {
+    this.#touch();
     if (this.raft.state === "StateLeader") this.raft.becomeFollower(this.raft.term, NONE);
   }
 
@@ -148,8 +210,9 @@ export class RawNode {
     const r = this.raft;
     const messages = r.messages;
     const entries = r.log.unstable.nextEntries();
-    const hardState = this.#hardStateChanged() ? r.hardState() : undefined;
     const moved = r.term !== this.#hardState.term || r.vote !== this.#hardState.vote;
+    const isCommitNews = r.log.committed !== this.#hardState.commit && (!this.#quietCommits || entries.length > 0);
+    const hardState = moved || isCommitNews ? r.hardState() : undefined;
     const ready: Ready = {
       softState: this.#softStateChanged() ? r.softState() : undefined,
       hardState,
@@ -171,7 +234,7 @@ export class RawNode {
     if (this.#async) throw new InvariantError("advance is not used with asynchronous storage writes");
     const steps = this.#onAdvance;
     this.#onAdvance = [];
-    for (const m of steps) this.raft.step(m);
+    for (const m of steps) this.#step(m);
   }
 
   #addStorageMessages(ready: Ready, messages: Message[]): void {
@@ -203,12 +266,19 @@ export class RawNode {
     if (last !== undefined) r.log.acceptApplying(last.index, entriesSize(ready.committedEntries), !this.#async);
   }
 
+  #step(m: Message): Refusal | undefined {
+    this.#touch();
+    return this.raft.step(m);
+  }
+
   #softStateChanged(): boolean {
     return this.raft.lead !== this.#softState.lead || this.raft.state !== this.#softState.state;
   }
 
   #hardStateChanged(): boolean {
     const { term, vote, commit } = this.#hardState;
-    return this.raft.term !== term || this.raft.vote !== vote || this.raft.log.committed !== commit;
+    const { raft } = this;
+    if (raft.term !== term || raft.vote !== vote) return true;
+    return !this.#quietCommits && raft.log.committed !== commit;
   }
 }

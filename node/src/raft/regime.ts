@@ -74,6 +74,23 @@ export function tickRegime(r: Raft): void {
   handOverIfLeaving(r);
 }
 
+/** So many of the next ticks change nothing of mode and leadership by themselves (`Raft.ticksToSpare`). */
+export function regimeTicksToSpare(r: Raft): number {
+  const { regime } = r;
+  if (r.leadTransferee !== NONE) return 0;
+  if (regime === undefined || !hasWitness(r)) return r.settings.electionTick;
+  if (regime.leader.mode === Mode.SOLO || r.tracker.config.voters.outgoing.size > 0) return 0;
+  let spare = r.settings.electionTick;
+  if (!isWaiting(r)) return spare;
+  const { soloAfterTicks, soloAfterDownTicks } = r.settings;
+  for (const [id, { isWitness, silentTicks }] of r.tracker.progress) {
+    if (id === r.id || isWitness) continue;
+    const silentMax = r.peersDown.has(id) ? soloAfterDownTicks : soloAfterTicks;
+    spare = Math.min(spare, silentMax - silentTicks - 1);
+  }
+  return spare;
+}
+
 /**
  * Whether this leader is about to be removed by the joint configuration it is in, because leadership moved while the
  * change was under way. It must not leave the configuration itself: the witness would stay bound to a log whose holder
@@ -88,11 +105,10 @@ export function isLeaving(r: Raft): boolean {
 export function enterSoloIfDue(r: Raft): void {
   const { regime } = r;
   if (regime === undefined || regime.leader.mode === Mode.SOLO || !hasWitness(r) || r.leadTransferee !== NONE) return;
-  const waiting = r.log.lastIndex() > r.log.committed || r.readOnly.size > 0 || r.pendingReads.length > 0;
   // Looked at every tick in every group: silence only where it matters.
-  if (!waiting) return;
+  if (!isWaiting(r)) return;
   const { draining } = r;
-  if (!pairSoloRules.enterSolo({ mode: regime.leader.mode, lacking: lacksPeer(r), waiting, draining })) return;
+  if (!pairSoloRules.enterSolo({ mode: regime.leader.mode, lacking: lacksPeer(r), waiting: true, draining })) return;
   const { soloDwellTicks, soloDwellTicksMax } = r.settings;
   const flapping = regime.modeTicks < regime.dwellTicks && regime.leader.epoch > 0;
   regime.dwellTicks = flapping ? Math.min(regime.dwellTicks * 2, soloDwellTicksMax) : soloDwellTicks;
@@ -204,6 +220,11 @@ function openEpoch(r: Raft, mode: Mode, index: number): void {
   if (leader === undefined) return;
   pairSoloRules.startEpoch(leader, mode, index);
   r.electionElapsed = 0;
+}
+
+/** Something stands at the leader that only others can bring forward. */
+function isWaiting(r: Raft): boolean {
+  return r.log.lastIndex() > r.log.committed || r.readOnly.size > 0 || r.pendingReads.length > 0;
 }
 
 function isPresent(r: Raft, id: number): boolean {

@@ -41,6 +41,25 @@ export function broadcastAppend(r: Raft): void {
   for (const id of r.tracker.progress.keys()) if (id !== r.id) sendAppend(r, id);
 }
 
+/** The commit index moved: everyone is told, together with what they lack. */
+export function broadcastCommit(r: Raft): void {
+  for (const id of r.tracker.progress.keys()) if (id !== r.id) sendCommit(r, id);
+}
+
+/** Tells `to` the commit index: one that holds what is committed and lacks nothing needs no append, nobody its answer. */
+export function sendCommit(r: Raft, to: number): void {
+  const progress = progressOf(r, to);
+  const { committed } = r.log;
+  const isSent = progress.state === "StateReplicate" && progress.next > r.log.lastIndex();
+  const isNotice = r.settings.quietCommits && isSent && progress.match >= committed;
+  if (!isNotice || progress.isWitness) return sendAppend(r, to);
+  if (progress.sentCommit >= committed) return;
+  const notice = message("MsgCommit", to);
+  notice.commit = committed;
+  r.send(notice);
+  progress.sentCommit = committed;
+}
+
 /** Heartbeats to everyone; their answers confirm the reads that wait. */
 export function broadcastHeartbeat(r: Raft): void {
   const context = r.readOnly.heartbeatContext();

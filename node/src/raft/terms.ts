@@ -30,7 +30,7 @@ export function adoptTerm(r: Raft, m: Message): void {
     `${hex(r.id)} [term: ${r.term}] received a ${m.type} message with higher term from ` +
       `${hex(m.from)} [term: ${m.term}]`,
   );
-  const fromLeader = m.type === "MsgApp" || m.type === "MsgHeartbeat" || m.type === "MsgSnap";
+  const fromLeader = m.type === "MsgApp" || m.type === "MsgHeartbeat" || m.type === "MsgCommit" || m.type === "MsgSnap";
   r.becomeFollower(m.term, fromLeader ? m.from : NONE);
 }
 
