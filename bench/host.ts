@@ -37,6 +37,13 @@ function propose(host: GroupHost, log: number, what: Command): Promise<boolean> 
   );
 }
 
+/** Terms and epochs of all logs: grows with every election and every change between PAIR and SOLO. */
+function unrest(leaders: readonly GroupHost[]): number {
+  let sum = 0;
+  for (const [at, host] of leaders.entries()) sum += (host.view(at + 1)?.term ?? 0) + (host.view(at + 1)?.epoch ?? 0);
+  return sum;
+}
+
 /** `leaders[i]` leads log i + 1; puts go to all logs in turn. */
 async function measure(leaders: readonly GroupHost[], clients: number): Promise<void> {
   let running = true;
@@ -62,6 +69,7 @@ async function measure(leaders: readonly GroupHost[], clients: number): Promise<
       },
     });
   };
+  const former = unrest(leaders);
   const before = process.cpuUsage();
   for (let id = 0; id < clients; id++) client(id);
   await sleep(seconds * 1000);
@@ -73,7 +81,8 @@ async function measure(leaders: readonly GroupHost[], clients: number): Promise<
   const { user, system } = process.cpuUsage(before);
   const cpu = ((user + system) / Math.max(1, count)).toFixed(1);
   const times = `p50 ${p(0.5)} ms, p99 ${p(0.99)} ms, ${cpu} us of CPU a put`;
-  console.log(`${clients} clients: ${rate} puts/s, ${times}, ${failed} not applied`);
+  const changes = unrest(leaders) - former;
+  console.log(`${clients} clients: ${rate} puts/s, ${times}, ${failed} not applied, ${changes} terms and epochs`);
   await sleep(200);
 }
 

@@ -25,6 +25,8 @@ export interface HostCore {
   readonly needs: HostNeeds;
   readonly settings: HostSettings;
   readonly replicas: Map<number, Replica>;
+  /** Those that a tick looks at: all that are awake, and quiet ones for which somebody waits. */
+  readonly attended: Set<Replica>;
   readonly turns: Turns;
   readonly outbox: Outbox;
   readonly liveness: Liveness;
@@ -62,4 +64,13 @@ export function peerBoxes(core: HostCore, replica: Replica): string[] {
     if (member.role !== "witness" && member.box !== core.self.box) boxes.add(member.box);
   }
   return [...boxes];
+}
+
+/** The transport lost its stream to a box, or has one again. */
+export function setBoxDown(core: HostCore, box: string, down: boolean): void {
+  for (const { config, node } of core.replicas.values()) {
+    for (const member of config.members) {
+      if (member.box === box && member.role !== "witness") node.setPeerDown(member.replica, down);
+    }
+  }
 }

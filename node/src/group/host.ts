@@ -10,7 +10,7 @@ import { Bootstraps } from "./bootstrap.ts";
 import { ChunkHold } from "./chunk-hold.ts";
 import { compactAtRest, compactIfDue } from "./compaction.ts";
 import { isWitness } from "./config.ts";
-import { boxOf, type HostCore, type SelfIdentity } from "./core.ts";
+import { boxOf, type HostCore, type SelfIdentity, setBoxDown } from "./core.ts";
 import { Delivery } from "./delivery.ts";
 import { Drain } from "./drain.ts";
 import { Liveness } from "./liveness.ts";
@@ -76,6 +76,7 @@ export class GroupHost implements Groups {
       needs,
       settings,
       replicas: new Map(),
+      attended: new Set(),
       liveness,
       links: new Map(),
       records: new Records(stored),
@@ -176,11 +177,7 @@ export class GroupHost implements Groups {
       if (!up) this.#witnesses.down(box);
       return;
     }
-    for (const replica of this.#core.replicas.values()) {
-      for (const member of replica.config.members) {
-        if (member.box === box && member.role !== "witness") replica.node.setPeerDown(member.replica, !up);
-      }
-    }
+    setBoxDown(this.#core, box, !up);
     if (up) return this.#ticker.wakeLedHere(box);
     this.#snapshots.down(box);
     this.#delivery.unreachable(box);
@@ -218,6 +215,8 @@ export class GroupHost implements Groups {
   #route(replica: Replica, m: Message): void {
     if (m.type === "MsgSnap") return this.#snapshots.send(replica, m);
     if (isWitness(replica.config, m.to)) return this.#witnesses.ask(replica, m);
+    // A farewell needs no answer.
+    if (replica.quiet && m.type === "MsgHeartbeatResp") return;
     const box = boxOf(this.#core, replica, m.to);
     if (box === undefined || box === this.#core.self.box) return;
     this.#core.outbox.add(box, { log: replica.log, generation: replica.generation, message: m });

@@ -57,6 +57,7 @@ export class Probes {
       probe.startedMs = undefined;
       if (refusal === undefined) probe.freshMs = nowMs;
     });
+    this.#core.attended.add(replica);
     this.#core.turns.mark(replica);
   }
 }

@@ -164,9 +164,6 @@ export class Replica {
   get configBytes(): Uint8Array {
     return this.#configBytes;
   }
-  get hardState(): HardState {
-    return this.#hardState;
-  }
 
   setConfig(config: GroupConfig): void {
     this.config = config;
@@ -176,6 +173,7 @@ export class Replica {
   /** Proposals and reads of this turn go to the core. */
   flush(nowMs: number, wallMs: number): void {
     if (this.proposals.count > 0) this.#flushProposals(nowMs, wallMs);
+    if (this.reads.count === 0) return;
     // Nobody answers one that was removed: it reads elsewhere.
     if (memberOf(this.config, this.id) === undefined) this.reads.abandon(notApplied(this.leaderBox));
     else this.reads.flush(nowMs, (context) => this.node.readIndex(context));

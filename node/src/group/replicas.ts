@@ -64,6 +64,7 @@ export class Replicas {
     );
     if (repair !== undefined) turns.write([repair], () => {});
     this.#core.replicas.set(log, replica);
+    this.#core.attended.add(replica);
     turns.mark(replica);
     return replica;
   }
@@ -152,6 +153,7 @@ export class Replicas {
   #forget(replica: Replica): void {
     this.#hooks.leaving(replica);
     this.#core.replicas.delete(replica.log);
+    this.#core.attended.delete(replica);
     this.#core.turns.forget(replica);
     replica.abandon(notApplied(""));
   }

@@ -53,22 +53,23 @@ export class Ticker {
     this.#lastMs = now;
     const tick = ++this.#core.ticks.value;
     this.#lateMs = this.#core.needs.loopDelayMs?.() ?? 0;
-    for (const replica of this.#core.replicas.values()) {
-      if (replica.mute) {
-        this.#hooks.ticked(replica, now);
-        continue;
-      }
-      if (replica.quiet) {
-        if (replica.reads.count > 0 || replica.locks.count > 0) this.#hooks.ticked(replica, now);
-        if ((tick + replica.log) % ticksPerQuietLook === 0) this.#hooks.rests(replica);
-        continue;
-      }
-      if (replica.node.isDue) this.#tickOne(replica);
-      const isLook = (tick + replica.log) % ticksPerLook === 0;
-      if (isLook || isAwaited(replica)) this.#hooks.ticked(replica, now);
-      if (isLook) this.#look(replica);
+    for (const replica of this.#core.attended) {
+      if (replica.mute) this.#hooks.ticked(replica, now);
+      else if (!replica.quiet) this.#tickAwake(replica, { tick, now });
+      else if (replica.reads.count + replica.locks.count > 0) this.#hooks.ticked(replica, now);
+      else this.#core.attended.delete(replica);
+    }
+    if (tick % ticksPerQuietLook === 0) {
+      for (const replica of this.#core.replicas.values()) if (replica.quiet) this.#hooks.rests(replica);
     }
     this.#signs();
+  }
+
+  #tickAwake(replica: Replica, { tick, now }: { tick: number; now: number }): void {
+    if (replica.node.isDue) this.#tickOne(replica);
+    const isLook = (tick + replica.log) % ticksPerLook === 0;
+    if (isLook || isAwaited(replica)) this.#hooks.ticked(replica, now);
+    if (isLook) this.#look(replica);
   }
 
   #tickOne(replica: Replica): void {
@@ -166,6 +167,7 @@ export class Ticker {
     replica.idle.ticks = 0;
     if (!replica.quiet) return;
     replica.quiet = false;
+    this.#core.attended.add(replica);
     replica.node.forgiveTicks();
     // Whoever is awake already should hear of its leader before it looks for another.
     if (replica.isLeader && !speaks) replica.node.beat();
