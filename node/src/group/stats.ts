@@ -11,7 +11,7 @@ export interface HostStats {
   inboxDropped: number;
   /** Requests to witnesses by "kind/outcome". */
   witness: ReadonlyMap<string, number>;
-  /** Age of the oldest write under way, ms. */
+  /** For how long the write that the disk is at has been under way, ms. */
   stallMs: number;
 }
 

@@ -4,7 +4,8 @@ import { NexusError } from "../base/errors.ts";
 import type { LogWrite } from "../log/records.ts";
 import type { States } from "./ports.ts";
 import { VirtualClock } from "./testing/virtual-clock.ts";
-import { type TurnHooks, Turns } from "./turns.ts";
+import type { TurnHooks } from "./turn-ports.ts";
+import { Turns } from "./turns.ts";
 
 /** A log whose room the test sets: what does not fit is DISK_FULL, what is smaller goes through. */
 class NarrowLog {

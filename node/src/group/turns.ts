@@ -1,28 +1,10 @@
-import type { Clock } from "../base/clock.ts";
 import { NexusError } from "../base/errors.ts";
 import type { LogWrite } from "../log/records.ts";
 import type { Effect } from "../machine/api.ts";
 import type { Message } from "../raft/messages.ts";
 import type { Outcome } from "./api.ts";
-import type { DurableLog, States } from "./ports.ts";
 import type { Replica, TurnOutput } from "./replica.ts";
-
-/** What a turn asks of the host around it. */
-export interface TurnHooks {
-  /** Messages that arrived go to their replicas. */
-  deliver(): void;
-  /** One tick of the core's clock. After `deliver`, so that a blocked loop hears its leaders before it counts time. */
-  tick(): void;
-  /** A message for another box. */
-  route(replica: Replica, message: Message): void;
-  /** What was routed leaves. */
-  sendAll(): void;
-  leadership(replica: Replica): void;
-  applied(replica: Replica, events: number): void;
-  effect(replica: Replica, effect: Effect): void;
-  membership(replica: Replica): void;
-  fatal(error: unknown): void;
-}
+import type { TurnHooks, TurnNeeds, TurnSettings } from "./turn-ports.ts";
 
 interface Work {
   replica: Replica;
@@ -49,18 +31,6 @@ const storeDelayMs = 10;
 const storeEntriesMax = 512;
 /** Pause before writes that found no room are given again, ms. */
 const retryMs = 200;
-
-export interface TurnNeeds {
-  clock: Clock;
-  log: DurableLog;
-  states: States;
-  applyTook?: ((seconds: number) => void) | undefined;
-}
-
-export interface TurnSettings {
-  tickMs: number;
-  appendsMax: number;
-}
 
 /**
  * The loop that runs all groups of a box.
@@ -90,6 +60,8 @@ export class Turns implements TurnOutput {
   #tickDue = false;
   /** Writes found no room; nothing new is begun before they went through. */
   #retrying = false;
+  /** When a write last became durable. */
+  #writtenMs = 0;
   /** Handed to the log, oldest first. */
   #appends: Append[] = [];
   #gathered: { works: Work[]; writes: LogWrite[] } = { works: [], writes: [] };
@@ -114,10 +86,10 @@ export class Turns implements TurnOutput {
     this.#stopped = true;
   }
 
-  /** Age of the oldest write under way, ms; 0 when there is none. */
+  /** For how long the write that the disk is at has been under way, ms; 0 when there is none. Others wait behind it. */
   get stallMs(): number {
     const oldest = this.#appends[0];
-    return oldest === undefined ? 0 : this.#needs.clock.now() - oldest.startedMs;
+    return oldest === undefined ? 0 : this.#needs.clock.now() - Math.max(oldest.startedMs, this.#writtenMs);
   }
 
   /** The replica has something to do. */
@@ -170,6 +142,7 @@ export class Turns implements TurnOutput {
       this.#hooks.tick();
     }
     if (this.#mayCollect) this.#collect();
+    else if (!this.#retrying) this.#speak();
     if (this.#applying.size > 0 && !this.#applyScheduled) this.#applyOrLater();
     this.#hooks.sendAll();
   }
@@ -204,6 +177,19 @@ export class Turns implements TurnOutput {
   /** While it is false, replicas that moved wait for a write to end, which begins a turn. */
   get #mayCollect(): boolean {
     return this.#appends.length < this.#settings.appendsMax && !this.#retrying;
+  }
+
+  /**
+   * The disk is slow, and what moved must wait for it; but beats and their answers tell that this box is alive, and would
+   * be missed in all groups at once. Not for longer than an election takes: a disk that hangs is to be noticed.
+   */
+  #speak(): void {
+    const { stallMs } = this;
+    for (const replica of this.#dirty) {
+      const isDumb = replica.mute || replica.installing || stallMs > replica.timing.electionMs;
+      if (isDumb || !replica.node.hasMessages) continue;
+      for (const message of replica.node.takeMessages()) this.#hooks.route(replica, message);
+    }
   }
 
   #collect(): void {
@@ -253,6 +239,7 @@ export class Turns implements TurnOutput {
     this.#needs.log.append(append.writes).then(
       () => {
         append.durable = true;
+        this.#writtenMs = this.#needs.clock.now();
         this.schedule();
         andThen?.();
       },

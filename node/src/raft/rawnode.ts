@@ -205,6 +205,17 @@ export class RawNode {
     );
   }
 
+  get hasMessages(): boolean {
+    return this.raft.messages.length > 0;
+  }
+
+  /** The messages of the next Ready that depend on no write, before it. */
+  takeMessages(): Message[] {
+    const { messages } = this.raft;
+    this.raft.messages = [];
+    return messages;
+  }
+
   /** What there is to do, handed out once. Without asynchronous storage writes `advance` must follow. */
   ready(): Ready {
     const r = this.raft;
