@@ -133,8 +133,8 @@ describe("a box that hangs", () => {
     const [leader, follower] = [leaderOf(federation), followerOf(federation)];
     await federation.write(follower, "/warm", "up");
     cluster.hub.part(leader, [follower, "w"]);
-    // As late as a client that first found out that its own box hangs.
-    await cluster.run(150);
+    // Late, as a client that first found out that its own box hangs, but before the earliest election.
+    await cluster.run(120);
     const lateMs: number[] = [];
     let leadsFromMs: number | undefined;
     cluster.box(follower).host.onLeadership((_, view) => {

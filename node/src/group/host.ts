@@ -84,7 +84,7 @@ export class GroupHost implements Groups {
       ticks: { value: 0 },
       outbox: new Outbox(needs.network, (box) => liveness.sent(box)),
       turns: new Turns(needs, settings, this.#hooks()),
-      view: (replica) => viewOf(replica, self.box),
+      view: (replica) => viewOf(replica, this.#core),
       route: (replica, m) => this.#route(replica, m),
     };
     const core = this.#core;

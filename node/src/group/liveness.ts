@@ -61,6 +61,11 @@ export class Liveness {
     return boxes;
   }
 
+  /** A box that shares quiet groups is taken for dead. */
+  isSilent(box: string): boolean {
+    return this.#peers.get(box)?.silent ?? false;
+  }
+
   /** This box itself was not running: nobody's silence in that time counts. */
   forgive(): void {
     const now = this.#clock.now();

@@ -1,12 +1,14 @@
 import type { GroupView, MemberProgress } from "./api.ts";
 import { isWitness } from "./config.ts";
+import type { HostCore } from "./core.ts";
+import type { Liveness } from "./liveness.ts";
 import type { Replica } from "./replica.ts";
 
-export function viewOf(replica: Replica, self: string): GroupView {
+export function viewOf(replica: Replica, { self: { box: self }, liveness }: HostCore): GroupView {
   const { node, config, state } = replica;
   const { raft } = node;
   const regime = raft.regime?.leader;
-  const progress = progressOf(replica);
+  const progress = progressOf(replica, liveness);
   const isLeader = raft.state === "StateLeader";
   const active = progress.filter((member) => member.active || member.box === self).length;
   return {
@@ -36,7 +38,7 @@ function roleOf(replica: Replica): GroupView["role"] {
   return raft.isLearner || !replica.config.voters.includes(replica.id) ? "learner" : "follower";
 }
 
-function progressOf(replica: Replica): MemberProgress[] {
+function progressOf(replica: Replica, liveness: Liveness): MemberProgress[] {
   const { raft } = replica.node;
   const silentMax = Math.round(replica.timing.electionMs / replica.settings.tickMs);
   const members: MemberProgress[] = [];
@@ -52,7 +54,8 @@ function progressOf(replica: Replica): MemberProgress[] {
       continue;
     }
     const states = { StateProbe: "probe", StateReplicate: "replicate", StateSnapshot: "snapshot" } as const;
-    const active = replica.quiet || known.silentTicks < silentMax;
+    const isHeard = !raft.peersDown.has(member.replica) && !liveness.isSilent(member.box);
+    const active = replica.quiet ? isHeard : known.silentTicks < silentMax;
     members.push({ ...member, match: known.match, state: states[known.state], active });
   }
   return members;
