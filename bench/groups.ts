@@ -8,6 +8,9 @@ import { type ReportRow, reportRow } from "./report.ts";
 
 const clients = 64;
 const seconds = 4;
+/** Zones that are declared at a time, and the time that all of them may take: what exists by then is measured. */
+const zonesAtOnce = 100;
+const growMsMax = 6 * 60_000;
 /** Groups fall idle and garbage is collected in this time. */
 const restMs = 10_000;
 /** The killed member is back, and all its groups have a leader again, well within this time. */
@@ -22,22 +25,24 @@ export async function measureGroups(
   say: (text: string) => void,
 ): Promise<ReportRow[]> {
   const ours = await Ours.start(join(work, "groups"));
-  const rates: number[] = [];
-  const memory: number[] = [];
-  let former = 0;
+  const grow = growth(ours, say);
+  const steps: Step[] = [];
   let witness = { cores: 0, anonymousKib: 0 };
   try {
     for (const count of counts) {
       say(`${count} groups`);
       const before = kib(memoryBytes(ours.pids().get("nexus-1")!));
-      await ours.apply(zones(count));
-      await ours.load("touch", { clients: 16, seconds: 0, groups: count });
+      const added = await grow(count);
+      if (added === 0) break;
+      const groups = added + (steps.at(-1)?.groups ?? 0);
+      await ours.load("touch", { clients: 16, seconds: 0, groups });
       await sleep(restMs);
       // Before the load: afterwards a log keeps its newest entries, which is the load's memory, not the group's.
-      memory.push((kib(memoryBytes(ours.pids().get("nexus-1")!)) - before) / (count - former));
-      former = count;
-      await ours.load("put", { clients, seconds: 2, groups: count });
-      rates.push((await ours.load("put", { clients, seconds, groups: count })).rate);
+      const kibEach = (kib(memoryBytes(ours.pids().get("nexus-1")!)) - before) / added;
+      await ours.load("put", { clients, seconds: 2, groups });
+      const { rate } = await ours.load("put", { clients, seconds, groups });
+      steps.push({ groups, rate, kibEach });
+      say(`${groups} groups: ${Math.round(rate)} puts/s, ${Math.round(kibEach)} KiB of a box for each new one`);
       await sleep(restMs);
     }
     say("a member goes down and comes back");
@@ -45,21 +50,57 @@ export async function measureGroups(
   } finally {
     await ours.stop();
   }
-  const out = counts.map((count, i) =>
+  return reported(steps, witness);
+}
+
+/** What was measured with so many groups. */
+interface Step {
+  groups: number;
+  rate: number;
+  /** Memory of a box for each group that was new. */
+  kibEach: number;
+}
+
+/** Declares zones until there are `count`, a slice at a time, and tells how many that added. */
+function growth(ours: Ours, say: (text: string) => void): (count: number) => Promise<number> {
+  const end = performance.now() + growMsMax;
+  let there = 0;
+  return async (count) => {
+    const former = there;
+    while (there < count) {
+      const next = Math.min(count, there + zonesAtOnce);
+      const waitSeconds = Math.floor((end - performance.now()) / 1000);
+      if (waitSeconds <= 0) break;
+      try {
+        await ours.apply(zones(there, next), waitSeconds);
+      } catch (error) {
+        say(`no more groups than ${there}: ${(error as Error).message}`);
+        break;
+      }
+      there = next;
+    }
+    if (there < count) say(`${count} groups were not made within ${growMsMax / 60_000} minutes: ${there}`);
+    return there - former;
+  };
+}
+
+function reported(steps: readonly Step[], witness: { cores: number; anonymousKib: number }): ReportRow[] {
+  const [first, last] = [steps[0]!, steps.at(-1)!];
+  const out = steps.map((step) =>
     reportRow({
-      name: `put 256 B over ${count} groups`,
+      name: `put 256 B over ${step.groups} groups`,
       clients,
       unit: "ops/s",
-      target: i === 0 ? undefined : 0.5,
-      peerName: `ours with ${counts[0]}`,
-      ours: [rates[i]!],
-      peer: [rates[0]!],
+      target: step === first ? undefined : 0.5,
+      peerName: `ours with ${first.groups}`,
+      ours: [step.rate],
+      peer: [first.rate],
     }),
   );
-  const row = { name: `memory of a box for each idle group, of ${counts.at(-1)}`, clients: 0, unit: "KiB" };
-  out.push(reportRow({ ...row, peerName: "target: below 100 KiB", ours: [memory.at(-1)!], peer: [] }));
+  const row = { name: `memory of a box for each idle group, of ${last.groups}`, clients: 0, unit: "KiB" };
+  out.push(reportRow({ ...row, peerName: "target: below 100 KiB", ours: [last.kibEach], peer: [] }));
   const away = { clients: 0, ours: [witness.cores], peer: [] };
-  const name = `witness of ${counts.at(-1)} groups while a member goes down and comes back`;
+  const name = `witness of ${last.groups} groups while a member goes down and comes back`;
   out.push(reportRow({ ...away, name, unit: "cores", peerName: "target: at most 0.1" }));
   const own = { ...away, name: `${name}: memory of its own`, ours: [witness.anonymousKib / 1024] };
   out.push(reportRow({ ...own, unit: "MiB", peerName: "target: limit of 64" }));
@@ -76,11 +117,12 @@ async function witnessMeanwhile(ours: Ours): Promise<{ cores: number; anonymousK
   return { cores: (processorMs(witness) - before) / awayMs, anonymousKib: kib(memoryBytes(witness, "RssAnon")) };
 }
 
-function zones(count: number): string {
+/** Zones g<from> to g<to - 1>. */
+function zones(from: number, to: number): string {
   const one = (i: number) => `apiVersion: federation.nexus.io/v1alpha1
 kind: ConsensusZone
 metadata: { name: g${i} }
 spec: { pathPattern: /g${i}/**, mode: strong_ha, raftGroup: main }
 `;
-  return Array.from({ length: count }, (_, i) => one(i)).join("---\n");
+  return Array.from({ length: to - from }, (_, i) => one(from + i)).join("---\n");
 }

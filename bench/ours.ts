@@ -67,10 +67,10 @@ export class Ours {
   }
 
   /** Adds the resources of a YAML text and returns when they are ready. */
-  async apply(yaml: string): Promise<void> {
+  async apply(yaml: string, waitSeconds = 300): Promise<void> {
     const file = join(this.folder, "..", "more.yaml");
     writeFileSync(file, yaml);
-    await run({ command: nexus, args: ["--dir", this.folder, "apply", "-f", file, "--wait", "300s"] });
+    await run({ command: nexus, args: ["--dir", this.folder, "apply", "-f", file, "--wait", `${waitSeconds}s`] });
   }
 
   async stop(): Promise<void> {
