@@ -22,10 +22,19 @@ export interface BlobInfo {
   storedMs: number;
 }
 
+/**
+ * Who names and stores a chunk in one breath has hashed it already: "hashed" says so, and it is not hashed again. What
+ * comes from elsewhere is always hashed.
+ */
+export type ChunkProof = "hashed" | "none";
+
 /** Chunks by address: algorithm byte, then the digest. */
 export interface BlobStore {
-  /** Durable when resolved. INVALID when the bytes are not those of the address; DISK_FULL. Putting again renews the age. */
-  put(address: Uint8Array, bytes: Uint8Array): Promise<void>;
+  /**
+   * Durable when resolved. INVALID when the bytes are not those of the address; DISK_FULL. Putting again renews the age.
+   * The bytes must not change meanwhile.
+   */
+  put(address: Uint8Array, bytes: Uint8Array, proof?: ChunkProof): Promise<void>;
   /** Undefined when absent. CORRUPT when the stored bytes are not those of the address; the chunk is then absent. */
   get(address: Uint8Array): Promise<Uint8Array | undefined>;
   /** True from the moment a put has become durable. */
@@ -47,11 +56,11 @@ export function addressOf(bytes: Uint8Array): Uint8Array {
 }
 
 /** What every store asks of a put: throws TOO_LARGE or, when the bytes are not those of the address, INVALID. */
-export function checkChunk(address: Uint8Array, bytes: Uint8Array): void {
+export function checkChunk(address: Uint8Array, bytes: Uint8Array, proof: ChunkProof = "none"): void {
   if (bytes.length > chunkBytesMax) {
     throw new NexusError("TOO_LARGE", `A chunk of ${bytes.length} bytes: at most ${chunkBytesMax}.`);
   }
-  if (!equalBytes(addressOf(bytes), address)) {
+  if (proof === "none" && !equalBytes(addressOf(bytes), address)) {
     throw new NexusError("INVALID", `The ${bytes.length} bytes given for chunk ${hexOf(address)} are not its content.`);
   }
 }

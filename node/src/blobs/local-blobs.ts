@@ -1,25 +1,28 @@
 import { mkdir, open, readdir, readFile, rename, rm, stat, statfs, utimes } from "node:fs/promises";
-import { dirname, join } from "node:path";
+import { join } from "node:path";
 import { equalBytes, fromHex, hexOf } from "../base/bytes.ts";
 import type { Clock } from "../base/clock.ts";
 import { type ErrorCode, messageOf, NexusError } from "../base/errors.ts";
 import { addressBytes } from "../machine/chunks.ts";
-import { addressOf, type BlobInfo, type BlobStore, blobKey, checkChunk } from "./blob-store.ts";
+import { addressOf, type BlobInfo, type BlobStore, blobKey, type ChunkProof, checkChunk } from "./blob-store.ts";
+import { DiskTurns } from "./disk-turns.ts";
 import { FolderSync } from "./folder-sync.ts";
+import { Placing } from "./placing.ts";
 
 /** Damaged chunks kept for whoever looks into it, the newest; a disk that rots must not fill itself with them. */
 export const quarantinedMax = 64;
 
 /**
- * Chunks as files: `ab/cd/<address in hex>` by the first bytes of the digest. A chunk is written aside, synced, renamed,
- * and its folder synced. A damaged one moves to `quarantine/`, which keeps the newest.
+ * Chunks as files: `ab/cd/<address in hex>` by the first bytes of the digest. A chunk is written aside and synced,
+ * then put in its place together with others (placing.ts). A damaged one moves to `quarantine/`, which keeps the newest.
  */
 export class LocalBlobs implements BlobStore {
   readonly #folder: string;
   readonly #clock: Pick<Clock, "wallMs">;
   readonly #present: Set<string>;
-  readonly #folders = new Set<string>();
-  readonly #sync = new FolderSync();
+  readonly #disk = new DiskTurns();
+  readonly #sync = new FolderSync(this.#disk);
+  readonly #placing: Placing;
   /** One change an address at a time: a deletion must not remove what a put behind it has just renamed into place. */
   readonly #changing = new Map<string, Promise<void>>();
   #sequence = 0;
@@ -28,6 +31,7 @@ export class LocalBlobs implements BlobStore {
     this.#folder = folder;
     this.#clock = clock;
     this.#present = present;
+    this.#placing = new Placing(folder, { sync: this.#sync, disk: this.#disk });
   }
 
   /**
@@ -62,9 +66,9 @@ export class LocalBlobs implements BlobStore {
     return this.#present.size;
   }
 
-  async put(address: Uint8Array, bytes: Uint8Array): Promise<void> {
+  async put(address: Uint8Array, bytes: Uint8Array, proof?: ChunkProof): Promise<void> {
     const key = blobKey(address);
-    checkChunk(address, bytes);
+    checkChunk(address, bytes, proof);
     await this.#change(key, async () => {
       if (this.#present.has(key)) await this.#renew(address);
       else await this.#store(address, bytes);
@@ -78,13 +82,10 @@ export class LocalBlobs implements BlobStore {
   }
 
   async #store(address: Uint8Array, bytes: Uint8Array): Promise<void> {
-    const { folder, path } = this.#place(address);
     const aside = join(this.#folder, "writing", `${this.#sequence++}`);
     try {
-      await this.#makeFolder(folder);
-      await this.#writeAside(aside, bytes);
-      await rename(aside, path);
-      await this.#sync.sync(folder);
+      await this.#disk.run(() => this.#writeAside(aside, bytes));
+      await this.#placing.place(aside, this.#place(address));
     } catch (error) {
       await rm(aside, { force: true });
       throw error;
@@ -94,22 +95,13 @@ export class LocalBlobs implements BlobStore {
   async #writeAside(aside: string, bytes: Uint8Array): Promise<void> {
     const file = await open(aside, "w");
     try {
-      await file.writeFile(bytes);
+      for (let at = 0; at < bytes.length; ) at += (await file.write(bytes, at)).bytesWritten;
       const seconds = this.#clock.wallMs() / 1000;
       await file.utimes(seconds, seconds);
       await file.sync();
     } finally {
       await file.close();
     }
-  }
-
-  async #makeFolder(folder: string): Promise<void> {
-    if (this.#folders.has(folder)) return;
-    await mkdir(folder, { recursive: true });
-    const first = dirname(folder);
-    await Promise.all([this.#sync.sync(first), this.#folders.has(first) ? undefined : this.#sync.sync(this.#folder)]);
-    this.#folders.add(first);
-    this.#folders.add(folder);
   }
 
   async get(address: Uint8Array): Promise<Uint8Array | undefined> {

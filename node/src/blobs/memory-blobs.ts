@@ -1,7 +1,7 @@
 import { equalBytes, hexOf } from "../base/bytes.ts";
 import type { Clock } from "../base/clock.ts";
 import { NexusError } from "../base/errors.ts";
-import { addressOf, type BlobInfo, type BlobStore, blobKey, checkChunk } from "./blob-store.ts";
+import { addressOf, type BlobInfo, type BlobStore, blobKey, type ChunkProof, checkChunk } from "./blob-store.ts";
 
 /** Chunks in memory: for tests and the simulator. */
 export class MemoryBlobs implements BlobStore {
@@ -12,9 +12,9 @@ export class MemoryBlobs implements BlobStore {
     this.#clock = clock;
   }
 
-  async put(address: Uint8Array, bytes: Uint8Array): Promise<void> {
+  async put(address: Uint8Array, bytes: Uint8Array, proof?: ChunkProof): Promise<void> {
     const key = blobKey(address);
-    checkChunk(address, bytes);
+    checkChunk(address, bytes, proof);
     const storedMs = this.#clock.wallMs();
     this.#chunks.set(key, { address, bytes: Uint8Array.from(bytes), sizeBytes: bytes.length, storedMs });
   }

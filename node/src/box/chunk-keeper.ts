@@ -26,7 +26,7 @@ export class ChunkPuller {
       for (let address = open.pop(); address !== undefined; address = open.pop()) {
         const needs = { transfer: this.#transfer, hashing: this.#hashing };
         const chunk = { log, address, boxes: fromBoxes, what: `a chunk of log ${log}` };
-        await this.#store.put(address, await fetchChunk(needs, chunk));
+        await this.#store.put(address, await fetchChunk(needs, chunk), "hashed");
       }
     });
     await Promise.all(workers);

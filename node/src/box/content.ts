@@ -1,14 +1,9 @@
 import type { Operation, WriteFile } from "@nexus-federation/proto/command.ts";
 import { asBuffer, equalBytes } from "../base/bytes.ts";
 import { isRefusal, type Refusal, refuse } from "../base/errors.ts";
-import { addressOfDigest, sha256Id } from "../machine/chunks.ts";
+import { sha256Id } from "../machine/chunks.ts";
 import type { BoxLimits } from "./limits.ts";
 import type { Hashing } from "./ports.ts";
-
-/** The address of a chunk of these bytes. */
-export function addressOf(hashing: Hashing, chunk: Uint8Array): Buffer {
-  return asBuffer(addressOfDigest(hashing.sha256(chunk)));
-}
 
 /** Whether the bytes are those that the address names. */
 export function chunkIsSound(hashing: Hashing, address: Uint8Array, chunk: Uint8Array): boolean {

@@ -124,7 +124,7 @@ export async function chunkOf(
   if (local !== "damaged" && local !== undefined) return local;
   const found = await fetchChunk(needs, { ...holders, address: ref.address, what: "a chunk of the file" }, signal);
   // This box is counted as a holder: what it lost is made good.
-  if (local === "damaged") await needs.chunks.put(ref.address, found);
+  if (local === "damaged") await needs.chunks.put(ref.address, found, "hashed");
   return found;
 }
 

@@ -2,7 +2,7 @@
 
 import type { Clock } from "../base/clock.ts";
 import { NexusError } from "../base/errors.ts";
-import type { BlobInfo, BlobStore } from "../blobs/blob-store.ts";
+import type { BlobInfo, BlobStore, ChunkProof } from "../blobs/blob-store.ts";
 import type { Disk, DiskFile } from "../log/disk.ts";
 import type { Count } from "../telemetry/counts.ts";
 import type { Metrics } from "../telemetry/metrics.ts";
@@ -69,8 +69,8 @@ export class MeteredBlobs implements BlobStore {
   has(address: Uint8Array): boolean {
     return this.#blobs.has(address);
   }
-  async put(address: Uint8Array, bytes: Uint8Array): Promise<void> {
-    await this.#blobs.put(address, bytes);
+  async put(address: Uint8Array, bytes: Uint8Array, proof?: ChunkProof): Promise<void> {
+    await this.#blobs.put(address, bytes, proof);
     this.#written.inc(bytes.length);
   }
   async get(address: Uint8Array): Promise<Uint8Array | undefined> {

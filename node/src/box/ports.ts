@@ -1,6 +1,7 @@
 import type { BoxRecord, LogRecord, RuleMap } from "@nexus-federation/proto/records.ts";
 import type { Request, Response } from "@nexus-federation/proto/request.ts";
 import type { Refusal } from "../base/errors.ts";
+import type { ChunkProof } from "../blobs/blob-store.ts";
 import type { ChunkAnswer, ChunkName } from "../transport/ports.ts";
 
 /** Requests to other boxes, over their forward streams. */
@@ -21,8 +22,8 @@ export type ForwardOutcome =
 /** Content chunks on this box's disk. */
 export interface ChunkStore {
   has(address: Uint8Array): boolean;
-  /** Resolves when durable. Idempotent. */
-  put(address: Uint8Array, data: Uint8Array): Promise<void>;
+  /** Resolves when durable. Idempotent. "hashed": the caller has just made the address from the data, or compared them. */
+  put(address: Uint8Array, data: Uint8Array, proof?: ChunkProof): Promise<void>;
   /** Undefined when not held. Checked against its address. */
   get(address: Uint8Array): Promise<Uint8Array | undefined>;
 }

@@ -3,13 +3,13 @@ import type { ChunkRef } from "@nexus-federation/proto/records.ts";
 import type { RequestOptions, Response } from "@nexus-federation/proto/request.ts";
 import { asBuffer } from "../base/bytes.ts";
 import { isRefusal, messageOf, type Refusal, refuse } from "../base/errors.ts";
+import { addressOfDigest } from "../machine/chunks.ts";
 import { chunkBytesMax } from "../transport/ports.ts";
 import { refusal } from "../zones/answers.ts";
 import { optionsRefusal } from "../zones/options.ts";
 import type { Admission } from "./admission.ts";
 import type { Caller, Upload } from "./api.ts";
 import { type Ask, noOptions, refusalIn } from "./ask.ts";
-import { addressOf } from "./content.ts";
 import type { Directory } from "./directory.ts";
 import type { BoxLimits } from "./limits.ts";
 import type { ChunkStore, ChunkTransfer, Hashing } from "./ports.ts";
@@ -55,6 +55,8 @@ export class UploadSession implements Upload {
   #buffer = Buffer.allocUnsafe(64 * 1024);
   #buffered = 0;
   #size = 0;
+  /** Of the whole, when it was hashed at once. */
+  #etag: Uint8Array | undefined;
   #failed: Refusal | undefined;
   #place: Promise<Place | Refusal> | undefined;
   #open: boolean;
@@ -95,18 +97,21 @@ export class UploadSession implements Upload {
       this.#buffer = grown;
     }
     this.#buffer.set(data.subarray(0, count), this.#buffered);
-    this.#whole.update(data.subarray(0, count));
     this.#buffered = needed;
     this.#size += count;
     return count;
   }
 
-  async #pushBuffer(): Promise<void> {
+  async #pushBuffer(isLast = false): Promise<void> {
     const used = this.#buffer;
     const chunk = used.subarray(0, this.#buffered);
     this.#buffer = this.#free.pop() ?? Buffer.allocUnsafe(chunkBytesMax);
     this.#buffered = 0;
-    const address = addressOf(this.#needs.hashing, chunk);
+    const digest = this.#needs.hashing.sha256(chunk);
+    const address = asBuffer(addressOfDigest(digest));
+    // What is one chunk has been hashed with it.
+    if (isLast && this.#refs.length === 0) this.#etag = digest;
+    else this.#whole.update(chunk);
     this.#refs.push({ address, size: chunk.length });
     this.#place ??= this.#findPlace();
     const push = this.#push(address, chunk).finally(() => {
@@ -161,7 +166,7 @@ export class UploadSession implements Upload {
     try {
       if (box !== self)
         return await transfer.putChunk(box, { log, address: what.address }, { data: what.chunk, signal: what.signal });
-      await chunks.put(what.address, what.chunk);
+      await chunks.put(what.address, what.chunk, "hashed");
       return undefined;
     } catch (error) {
       return refuse("INTERNAL", `box ${box} could not store a chunk: ${messageOf(error)}`);
@@ -172,7 +177,7 @@ export class UploadSession implements Upload {
     try {
       if (this.#failed !== undefined) return refusal(this.#failed);
       const inline = this.#refs.length === 0 && this.#size <= this.#needs.limits.inlineBytesMax;
-      if (!inline && this.#buffered > 0) await this.#pushBuffer();
+      if (!inline && this.#buffered > 0) await this.#pushBuffer(true);
       await Promise.all(this.#pushes);
       if (this.#failed !== undefined) return refusal(this.#failed);
       return await this.#commit(inline ? Buffer.from(this.#buffer.subarray(0, this.#buffered)) : undefined);
@@ -185,7 +190,7 @@ export class UploadSession implements Upload {
     const write = this.#header.write;
     if (write === undefined) return refusal(refuse("INVALID", "the upload names no file"));
     const place = await this.#place;
-    const etag = asBuffer(this.#whole.digest());
+    const etag = asBuffer(this.#etag ?? (content && this.#needs.hashing.sha256(content)) ?? this.#whole.digest());
     if (write.etag.length > 0 && !etag.equals(write.etag)) {
       return refusal(refuse("INVALID", "etag is the sha-256 of the content; what came has another"));
     }

@@ -4,6 +4,7 @@ import { messageOf, NexusError, type Refusal, refuse } from "../base/errors.ts";
 import { failureOf } from "../base/failure.ts";
 import { type ChunkPut, chunkFrameBytesMax, doneFrame, handshakeBytesMax, readPut } from "./chunk-frames.ts";
 import { peerIdentity } from "./credentials.ts";
+import { FrameBuffers } from "./frame-buffers.ts";
 import { FrameSocket } from "./frame-socket.ts";
 import { handshakeFrame, readHandshake } from "./frames.ts";
 import { checkCaller, handshakeOf, remoteOf } from "./handshake.ts";
@@ -31,6 +32,7 @@ class ChunkDoor {
   readonly #needs: ChunkDoorNeeds;
   readonly #identity: ReturnType<typeof peerIdentity>;
   readonly #frames: FrameSocket;
+  readonly #buffers = new FrameBuffers(chunkFrameBytesMax, underWayMax);
   #remote: Remote | undefined;
   #underWay = 0;
   #over = false;
@@ -42,7 +44,7 @@ class ChunkDoor {
     const late = clock.after(handshakeMs, () => this.#frames.refuse(refuse("DEADLINE", "no handshake in time")));
     this.#frames = new FrameSocket(
       socket,
-      { clock, role: "server", bytesMax: handshakeBytesMax },
+      { clock, role: "server", bytesMax: handshakeBytesMax, take: (bytes) => this.#buffers.take(bytes) },
       {
         frame: (frame) => {
           late.cancel();
@@ -86,6 +88,7 @@ class ChunkDoor {
 
   async #store(remote: Remote, { id, chunk, data }: ChunkPut): Promise<void> {
     const refusal = this.#needs.admit(remote) ?? (await this.#put(remote, chunk, data));
+    this.#buffers.giveBack(data);
     if (this.#over) return;
     this.#frames.write(doneFrame({ id, failure: refusal && failureOf(refusal) }));
     if (this.#underWay-- === underWayMax) this.#frames.resume();

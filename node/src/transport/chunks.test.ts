@@ -1,3 +1,4 @@
+import { createHash } from "node:crypto";
 import fc from "fast-check";
 import { afterAll, beforeEach, expect, test } from "vitest";
 import { type Refusal, refuse } from "../base/errors.ts";
@@ -10,6 +11,7 @@ import { chunksProtocol, doneFrame, putHead, readDone, readPut } from "./chunk-f
 import { ChunkLink } from "./chunk-link.ts";
 import { LinkLog, ServeLog } from "./compliance.fixture.ts";
 import { boxCredentials, peerSettings, selfOf, until } from "./federation.fixture.ts";
+import { FrameBuffers } from "./frame-buffers.ts";
 import { FrameReader } from "./frame-reader.ts";
 import { batchFrame, handshakeFrame, readField, readHandshake } from "./frames.ts";
 import { handshakeOf } from "./handshake.ts";
@@ -27,11 +29,13 @@ const shelf = {
   hold: undefined as Promise<void> | undefined,
   atOnce: 0,
   atOnceMax: 0,
+  look: undefined as ((data: Uint8Array) => void) | undefined,
 };
 async function putChunk(_from: unknown, chunk: ChunkName, data: Uint8Array): Promise<Refusal | undefined> {
   shelf.atOnceMax = Math.max(shelf.atOnceMax, ++shelf.atOnce);
-  await shelf.hold;
+  await (shelf.hold ?? new Promise((resolve) => setImmediate(resolve)));
   shelf.atOnce--;
+  shelf.look?.(data);
   if (chunk.log === 13) return refuse("DISK_FULL", "no room for it");
   if (chunk.log === 14) throw new Error("broken shelf");
   shelf.taken.push({ log: chunk.log, size: data.length });
@@ -64,7 +68,7 @@ const linkTo = (to = peer, idleMs = 30_000) => {
 };
 
 beforeEach(() => {
-  Object.assign(shelf, { taken: [], hold: undefined, atOnce: 0, atOnceMax: 0 });
+  Object.assign(shelf, { taken: [], hold: undefined, atOnce: 0, atOnceMax: 0, look: undefined });
   isMember = true;
 });
 afterAll(async () => {
@@ -198,6 +202,34 @@ test("a put is read as it was written, its data as a view", () => {
   expect(read).toEqual({ id: 3, chunk: { log: 7, address: Buffer.from(name(7).address) }, data });
   expect(read?.data.buffer).toBe(put.buffer);
   expect(readDone(doneFrame({ id: 4, failure: undefined }))).toEqual({ id: 4, failure: undefined });
+});
+
+test("buffers of large frames are used again, so many and no more; others are let go", () => {
+  const buffers = new FrameBuffers(100_000, 2);
+  const [one, two, three] = [buffers.take(100_000), buffers.take(70_000), buffers.take(99_000)];
+  expect([one.length, two.length, buffers.take(100).length, buffers.take(200_000).length]).toEqual([
+    100_000, 70_000, 100, 200_000,
+  ]);
+
+  for (const each of [one.subarray(5), two, three, Buffer.alloc(9)]) buffers.giveBack(each);
+
+  expect(buffers.free).toBe(2);
+  expect(buffers.take(80_000).buffer).toBe(two.buffer);
+});
+
+test("what many chunks carry arrives whole though their buffers are used again", async () => {
+  const link = linkTo();
+  await link.ready;
+  const digests: string[] = [];
+  shelf.look = (data) => void digests.push(createHash("sha1").update(data).digest("hex"));
+  const sent = Array.from({ length: 48 }, (_, i) => Buffer.alloc(300_000 + i * 10_000, i + 1));
+
+  for (let at = 0; at < sent.length; at += 12) {
+    await Promise.all(sent.slice(at, at + 12).map((data, i) => link.put(name(at + i), data)));
+  }
+
+  const expected = sent.map((data) => createHash("sha1").update(data).digest("hex"));
+  expect(digests.sort()).toEqual(expected.sort());
 });
 
 test("who does not greet, or sends what is no chunk, or too much, loses the connection", async () => {

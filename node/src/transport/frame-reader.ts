@@ -8,16 +8,22 @@ export class FrameReader {
   /** Largest frame, head included; asked at each head. */
   bytesMax: number;
   readonly #each: (frame: Buffer) => void;
+  readonly #take: (bytes: number) => Buffer;
   /** A frame whose end has not come: its bytes so far, and how many those are. */
   #partial: Buffer | undefined;
   #filled = 0;
   /** Less than a head. */
   #head: Buffer | undefined;
 
-  /** `each` gets views of what was pushed, or bytes of its own. */
-  constructor(bytesMax: number, each: (frame: Buffer) => void) {
+  /** `each` gets views of what was pushed, or bytes that `take` gave: a buffer of so many for a frame that comes in parts. */
+  constructor(
+    bytesMax: number,
+    each: (frame: Buffer) => void,
+    take: (bytes: number) => Buffer = Buffer.allocUnsafeSlow,
+  ) {
     this.bytesMax = bytesMax;
     this.#each = each;
+    this.#take = take;
   }
 
   /** Why the stream must be ended; undefined while it is well formed. `isOver` is asked between two frames. */
@@ -42,7 +48,7 @@ export class FrameReader {
       }
       if (total > this.bytesMax) return `a frame of ${total} bytes, at most ${this.bytesMax} are taken`;
       if (at + total > bytes.length) {
-        this.#partial = Buffer.allocUnsafeSlow(total);
+        this.#partial = this.#take(total);
         this.#filled = 0;
         this.#fill(this.#partial, bytes, at);
         return undefined;

@@ -42,6 +42,8 @@ export interface FrameSocketNeeds {
   role: Role;
   /** Largest frame that is taken; that of gRPC unless given. */
   bytesMax?: number;
+  /** As FrameReader's; a fresh buffer unless given. */
+  take?: (bytes: number) => Buffer;
 }
 
 export class FrameSocket implements PeerStream {
@@ -67,7 +69,7 @@ export class FrameSocket implements PeerStream {
     this.#needs = needs;
     this.#events = events;
     this.#heardMs = needs.clock.now();
-    this.#reader = new FrameReader(needs.bytesMax ?? grpcMessageBytesMax, (frame) => this.#frame(frame));
+    this.#reader = new FrameReader(needs.bytesMax ?? grpcMessageBytesMax, (frame) => this.#frame(frame), needs.take);
     socket.setNoDelay(true);
     socket.on("data", (chunk: Buffer) => this.#receive(chunk));
     socket.on("drain", () => this.#events.drained?.());

@@ -152,7 +152,7 @@ export interface BulkServer {
    * nothing of it may be installed. Undefined only when all is durable.
    */
   snapshot(from: Remote, start: SnapshotStart, data: AsyncIterable<Uint8Array>): Promise<Refusal | undefined>;
-  /** Undefined only when the chunk is durable. The transport checked its size only. */
+  /** Undefined only when the chunk is durable. The transport checked its size only, and uses `data` again afterwards. */
   putChunk(from: Remote, chunk: ChunkName, data: Uint8Array): Promise<Refusal | undefined>;
   /** Undefined when not held here. */
   getChunk(from: Remote, chunk: ChunkName): Promise<Uint8Array | undefined>;
