@@ -22,6 +22,8 @@ export interface ChunkDoorNeeds {
 const handshakeMs = 5_000;
 /** Chunks of one caller in memory here; beyond, it is not read. */
 const underWayMax = 16;
+/** Buffers that a connection keeps for its next chunks. */
+const keptMax = 8;
 
 /** Takes the connections on which another box puts chunks. */
 export function acceptChunks(needs: ChunkDoorNeeds): (socket: TLSSocket) => void {
@@ -32,7 +34,7 @@ class ChunkDoor {
   readonly #needs: ChunkDoorNeeds;
   readonly #identity: ReturnType<typeof peerIdentity>;
   readonly #frames: FrameSocket;
-  readonly #buffers = new FrameBuffers(chunkFrameBytesMax, underWayMax);
+  readonly #buffers = new FrameBuffers(chunkFrameBytesMax, keptMax);
   #remote: Remote | undefined;
   #underWay = 0;
   #over = false;
