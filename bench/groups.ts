@@ -85,7 +85,9 @@ function growth(ours: Ours, say: (text: string) => void): (count: number) => Pro
 }
 
 function reported(steps: readonly Step[], witness: { cores: number; anonymousKib: number }): ReportRow[] {
-  const [first, last] = [steps[0]!, steps.at(-1)!];
+  const [first, last] = [steps[0], steps.at(-1)];
+  if (first === undefined || last === undefined)
+    throw new Error("no group was made in time: there is nothing to report");
   const out = steps.map((step) =>
     reportRow({
       name: `put 256 B over ${step.groups} groups`,

@@ -38,6 +38,14 @@ import { WitnessClient } from "./witness-client.ts";
 /** An expiry that was not applied by then is proposed again (locks.ts), ms. */
 const expireTimeoutMs = 5_000;
 
+export interface HostInit {
+  /** What the segment log held when it was opened. */
+  recovered: Iterable<RecoveredGroup>;
+  /** Acknowledged data of unknown groups was lost: those that are not in `recovered` count as corrupt. */
+  corrupt?: string | undefined;
+  settings?: Partial<HostSettings> | undefined;
+}
+
 /** All groups of a box. See turns.ts for how they run. */
 export class GroupHost implements Groups {
   readonly #core: HostCore;
@@ -56,17 +64,7 @@ export class GroupHost implements Groups {
   readonly #observers = new Observers();
   #stopped = false;
 
-  /** `recovered`: what the segment log held when it was opened. */
-  constructor(
-    self: SelfIdentity,
-    needs: HostNeeds,
-    init: {
-      recovered: Iterable<RecoveredGroup>;
-      /** Acknowledged data of unknown groups was lost: those that are not in `recovered` count as corrupt. */
-      corrupt?: string | undefined;
-      settings?: Partial<HostSettings> | undefined;
-    },
-  ) {
+  constructor(self: SelfIdentity, needs: HostNeeds, init: HostInit) {
     const settings = { ...defaultSettings, ...init.settings };
     const recovered = [...init.recovered];
     const liveness = new Liveness(needs.clock);

@@ -175,8 +175,8 @@ export class Ticker {
   }
 
   /** A box was silent for so long, or its stream broke: groups that it leads count time again, the silence included. */
-  wakeLedBy(box: string, silentMs = 0): void {
-    const silentTicks = Math.floor(silentMs / this.#core.settings.tickMs);
+  wakeLedBy(box: string, quietMs = 0): void {
+    const silentTicks = Math.floor(quietMs / this.#core.settings.tickMs);
     for (const replica of this.#core.replicas.values()) {
       if (!replica.quiet || replica.leaderBox !== box) continue;
       this.wake(replica);

@@ -186,8 +186,8 @@ export class Turns implements TurnOutput {
   #speak(): void {
     const { stallMs } = this;
     for (const replica of this.#dirty) {
-      const isDumb = replica.mute || replica.installing || stallMs > replica.timing.electionMs;
-      if (isDumb || !replica.node.hasMessages) continue;
+      const isSilent = replica.mute || replica.installing || stallMs > replica.timing.electionMs;
+      if (isSilent || !replica.node.hasMessages) continue;
       for (const message of replica.node.takeMessages()) this.#hooks.route(replica, message);
     }
   }
