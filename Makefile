@@ -27,7 +27,7 @@ up: node_modules/.installed-run ## start examples/quickstart.yaml here: two boxe
 test: node_modules/.installed-all ## everything that proves a change: types, style, unit, property and real-process tests (< 15 min)
 	@node test/run.ts
 
-kube-api: node_modules/.installed-all ## the operator and the resources against a real API server and etcd, built from Go modules (3 min, 12 the first time)
+kube-api: node_modules/.installed-all ## the operator and the resources against a real API server and etcd, built from Go modules, and the pitfalls of operators (9 min, 18 the first time)
 	@node test/run.ts kube-api
 
 check: node_modules/.installed-all ## types and style only (seconds)

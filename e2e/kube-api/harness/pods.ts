@@ -3,7 +3,7 @@
 // manifest names. What the operator sees and what it speaks to is real; only scheduling, images and probes are made short.
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
-import { cpSync, existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { cpSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { nodeOptions } from "@nexus-federation/operator/backends/local/node-flags.ts";
@@ -81,6 +81,22 @@ export class Pods {
     const host = this.#hosts.get(box);
     if (host === undefined) throw new Error(`box ${box} was not foreseen`);
     return host;
+  }
+
+  /** Folder with the volume's files as they are at one moment: the pod's process stands still meanwhile. */
+  snapshot(podUid: string, volumeUid: string): string {
+    const child = this.#processes.get(podUid);
+    if (child?.pid === undefined) throw new Error(`pod ${podUid} does not run`);
+    const copy = join(this.folder, `${volumeUid}-snapshot`);
+    child.kill("SIGSTOP");
+    try {
+      // The signal is on its way to every thread; state is the field after the name in brackets.
+      while (!/\) [tT] /.test(readFileSync(`/proc/${child.pid}/stat`, "utf8")));
+      cpSync(join(this.folder, volumeUid), copy, { recursive: true });
+    } finally {
+      child.kill("SIGCONT");
+    }
+    return copy;
   }
 
   /** Counts from now on how many of the pods are ready at least. */
