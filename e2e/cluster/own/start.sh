@@ -115,6 +115,9 @@ clusterDomain: cluster.local
 clusterDNS: [$(cat dns)]
 resolvConf: /etc/kube/resolv.conf
 containerRuntimeEndpoint: unix:///run/containerd/containerd.sock
+# Images are imported once and cannot be pulled again: a full disk of the machine is no reason to drop them.
+imageGCHighThresholdPercent: 100
+imageGCLowThresholdPercent: 99
 evictionHard: {memory.available: 100Mi, nodefs.available: 1%, imagefs.available: 1%}
 END
   keep kubelet kubelet --config kubelet.yaml --kubeconfig "kubelet$NUMBER.conf" --hostname-override "$NODE" --node-ip "$IP" \
