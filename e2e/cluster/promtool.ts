@@ -3,14 +3,7 @@ import { join } from "node:path";
 import { cacheFolder } from "./binaries.ts";
 import { must, run } from "./programs.ts";
 
-/** Why it cannot be had, in one sentence. */
-export function whyNoPromtool(): string | undefined {
-  return existsSync("/usr/bin/apt-get")
-    ? undefined
-    : "promtool is taken from Debian's packages, and there is no apt-get";
-}
-
-/** Debian's promtool. Its package is unpacked and not installed: installed, it starts a Prometheus. */
+/** Debian's promtool. Its package is unpacked and not installed: installed, it starts a Prometheus. Throws where there is no apt-get. */
 export async function promtool(): Promise<string> {
   const folder = join(cacheFolder, "prometheus-debian");
   const program = join(folder, "usr/bin/promtool");
