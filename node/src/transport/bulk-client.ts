@@ -83,7 +83,7 @@ export class TlsBulk implements BulkClient {
     return this.#inPlace(box, async (open) => {
       const link = this.#chunksOf(open.peer, open.address);
       if (await link.ready) return options.signal?.aborted ? givenUp : link.put(chunk, options.data);
-      if (link.isOver !== undefined) return link.isOver;
+      if (link.ended !== undefined) return link.ended;
       const frames = chunkFrames(chunk, options.data);
       return this.#upload(open, { method: bulkMethods.putChunk, frames, signal: options.signal }, (done) =>
         refusalIn(ChunkDone.decode(done)),
@@ -123,7 +123,7 @@ export class TlsBulk implements BulkClient {
   get connections(): number {
     let open = 0;
     for (const { channel, chunks } of this.#peers.values()) {
-      if (channel !== undefined || (chunks !== undefined && chunks.link.isOver === undefined)) open++;
+      if (channel !== undefined || (chunks !== undefined && chunks.link.ended === undefined)) open++;
     }
     return open;
   }
@@ -163,7 +163,7 @@ export class TlsBulk implements BulkClient {
       known?.credentials === credentials &&
       known.address.endpoint === address.endpoint &&
       equalBytes(known.address.incarnation, address.incarnation);
-    if (known !== undefined && isSame && (known.link.isOver === undefined || known.link.isResting)) return known.link;
+    if (known !== undefined && isSame && (known.link.ended === undefined || known.link.isResting)) return known.link;
     known?.link.finish();
     const { clock, self } = this.#needs;
     const target = { own: credentials, federation: self.federation, box: address.box, endpoint: address.endpoint };

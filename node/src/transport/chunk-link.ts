@@ -24,7 +24,7 @@ const restMsMin = 500;
 
 /** Chunks that are put to one peer: one connection's life. Its owner bounds how many are under way. */
 export class ChunkLink {
-  /** True once chunks can be put; false when the peer speaks gRPC alone, or cannot be reached (then it `isOver`). */
+  /** True once chunks can be put; false when the peer speaks gRPC alone, or cannot be reached (then it has `ended`). */
   readonly ready: Promise<boolean>;
   readonly #needs: ChunkLinkNeeds;
   readonly #frames: FrameSocket;
@@ -73,7 +73,7 @@ export class ChunkLink {
   }
 
   /** Why there is nothing more to be put here. */
-  get isOver(): Refusal | undefined {
+  get ended(): Refusal | undefined {
     return this.#why;
   }
 

@@ -137,7 +137,7 @@ test("a message to the same box passes content that the box does not take", asyn
 test("a box of another incarnation, and a caller that is no member, are refused", async () => {
   const other = linkTo({ ...peer, incarnation: new Uint8Array(16).fill(9) });
   expect(await other.ready).toBe(false);
-  expect(other.isOver).toMatchObject({ code: "DENIED" });
+  expect(other.ended).toMatchObject({ code: "DENIED" });
   expect(other.isResting).toBe(true);
 
   const link = linkTo();
@@ -169,7 +169,7 @@ test("a peer that owes an answer for too long is given up", async () => {
 
   expect(await link.put(name(7), Buffer.alloc(9))).toMatchObject({ code: "ZONE_UNAVAILABLE" });
 
-  expect(link.isOver).toBeDefined();
+  expect(link.ended).toBeDefined();
   hold.resolve();
 });
 
