@@ -29,6 +29,8 @@ const applySliceMax = 128;
 const storeDelayMs = 10;
 /** ... but no longer than until so many entries were applied. */
 const storeEntriesMax = 512;
+/** A write under way for less is not waited for by anybody who would miss a beat, ms: what moved goes with the next turn. */
+const speakAfterMs = 20;
 /** Pause before writes that found no room are given again, ms. */
 const retryMs = 200;
 
@@ -185,6 +187,7 @@ export class Turns implements TurnOutput {
    */
   #speak(): void {
     const { stallMs } = this;
+    if (stallMs < speakAfterMs) return;
     for (const replica of this.#dirty) {
       const isSilent = replica.mute || replica.installing || stallMs > replica.timing.electionMs;
       if (isSilent || !replica.node.hasMessages) continue;
