@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import type { Refusal } from "../base/errors.ts";
+import { isRefusal, type Refusal } from "../base/errors.ts";
 import { Admission } from "./admission.ts";
 import { defaultBoxLimits } from "./limits.ts";
 
@@ -45,4 +45,29 @@ test("a time that is over already is no reason to say that there is no room", ()
 
 test("what can be done is never refused", () => {
   expect(flood(1, 1_000).refusals).toEqual([]);
+});
+
+test("a transfer that stood still for long loses its place to the next one when there is none left, one that moves keeps it", () => {
+  let nowMs = 0;
+  const limits = { ...defaultBoxLimits, transfersMax: 2, transferStillMs: 100 };
+  const admission = new Admission(limits, { now: () => nowMs });
+  const ended: string[] = [];
+  const enter = (name: string) => admission.enterTransfer(() => ended.push(name));
+  const still = enter("still");
+  const moving = enter("moving");
+  if (isRefusal(still) || isRefusal(moving)) throw new Error("there is room for two");
+
+  nowMs = 99;
+  moving.moved();
+  expect(enter("early")).toMatchObject({ code: "OVERLOADED" });
+  nowMs = 100;
+  expect(isRefusal(enter("late"))).toBe(false);
+
+  expect(ended).toEqual(["still"]);
+  still.leave();
+  expect(admission.load.transfers).toBe(2);
+  expect(enter("another")).toMatchObject({ code: "OVERLOADED" });
+  moving.leave();
+  moving.leave();
+  expect(admission.load.transfers).toBe(1);
 });

@@ -18,11 +18,24 @@ export interface Load {
   refused: number;
 }
 
+/** The place of an upload or a download. */
+export interface Transfer {
+  /** Some of it came, or was taken. */
+  moved(): void;
+  /** Idempotent. */
+  leave(): void;
+}
+
+interface HeldPlace {
+  movedMs: number;
+  end(): void;
+}
+
 /** Counts what is under way and says no before memory does. */
 export class Admission {
   #requests = 0;
   #bytes = 0;
-  #transfers = 0;
+  readonly #transfers = new Set<HeldPlace>();
   #refused = 0;
   #changes = 0;
   #changed = 0;
@@ -36,7 +49,7 @@ export class Admission {
   }
 
   get load(): Load {
-    return { requests: this.#requests, bytes: this.#bytes, transfers: this.#transfers, refused: this.#refused };
+    return { requests: this.#requests, bytes: this.#bytes, transfers: this.#transfers.size, refused: this.#refused };
   }
 
   enter(bytes: number): Refusal | undefined {
@@ -80,15 +93,29 @@ export class Admission {
     this.#changed++;
   }
 
-  enterTransfer(): Refusal | undefined {
+  /** `end` is called when the transfer has stood still for long and another one wants its place. */
+  enterTransfer(end: () => void): Transfer | Refusal {
     const { transfersMax } = this.#limits;
-    if (this.#transfers >= transfersMax) {
+    if (this.#transfers.size >= transfersMax && !this.#endStalled())
       return this.#refuse(`${transfersMax} uploads and downloads`);
-    }
-    this.#transfers++;
-    return undefined;
+    const held: HeldPlace = { movedMs: this.#clock.now(), end };
+    this.#transfers.add(held);
+    return {
+      moved: () => {
+        held.movedMs = this.#clock.now();
+      },
+      leave: () => void this.#transfers.delete(held),
+    };
   }
-  leaveTransfer(): void {
-    this.#transfers--;
+
+  /** Makes room of the place that stood still the longest, when that is too long. */
+  #endStalled(): boolean {
+    let stalled: HeldPlace | undefined;
+    for (const held of this.#transfers)
+      if (held.movedMs < (stalled?.movedMs ?? Number.POSITIVE_INFINITY)) stalled = held;
+    if (stalled === undefined || this.#clock.now() - stalled.movedMs < this.#limits.transferStillMs) return false;
+    this.#transfers.delete(stalled);
+    stalled.end();
+    return true;
   }
 }

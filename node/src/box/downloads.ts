@@ -40,29 +40,43 @@ export async function* downloadFile(
   caller: Caller,
   signal: AbortSignal,
 ): AsyncGenerator<DownloadFrame, void, void> {
-  const busy = needs.admission.enterTransfer();
-  if (busy !== undefined) return yield { head: refusal(busy), data: Buffer.alloc(0) };
+  let isEnded = false;
+  const transfer = needs.admission.enterTransfer(() => {
+    isEnded = true;
+  });
+  if (isRefusal(transfer)) return yield { head: refusal(transfer), data: Buffer.alloc(0) };
   try {
-    const options = request.options ?? noOptions;
-    const head = await needs.ask(
-      { $case: "read", value: { path: request.path, infoOnly: false } },
-      { zone: request.zone, caller, options },
-    );
-    const read = head.result?.$case === "read" ? head.result.value : undefined;
-    const content = read?.content ?? Buffer.alloc(0);
-    yield { head: headOnly(head), data: Buffer.alloc(0) };
-    if (read?.info === undefined) return;
-    const range = rangeOf(read.info.size, request);
-    if (read.info.chunks.length === 0) return yield* pieces(content.subarray(range.from, range.to));
-    const holders = holdersOf(needs, head);
-    const release = needs.pins.pin(read.info.chunks.map(({ address }) => address));
-    try {
-      yield* chunked(needs, { info: read.info, range, holders, signal });
-    } finally {
-      release();
+    for await (const frame of framesOf(needs, { request, caller, signal })) {
+      transfer.moved();
+      yield frame;
+      if (isEnded) throw new NexusError("DEADLINE", "the download stood still, and others wanted its place");
     }
   } finally {
-    needs.admission.leaveTransfer();
+    transfer.leave();
+  }
+}
+
+async function* framesOf(
+  needs: DownloadNeeds,
+  { request, caller, signal }: { request: DownloadRequest; caller: Caller; signal: AbortSignal },
+): AsyncGenerator<DownloadFrame, void, void> {
+  const options = request.options ?? noOptions;
+  const head = await needs.ask(
+    { $case: "read", value: { path: request.path, infoOnly: false } },
+    { zone: request.zone, caller, options },
+  );
+  const read = head.result?.$case === "read" ? head.result.value : undefined;
+  const content = read?.content ?? Buffer.alloc(0);
+  yield { head: headOnly(head), data: Buffer.alloc(0) };
+  if (read?.info === undefined) return;
+  const range = rangeOf(read.info.size, request);
+  if (read.info.chunks.length === 0) return yield* pieces(content.subarray(range.from, range.to));
+  const holders = holdersOf(needs, head);
+  const release = needs.pins.pin(read.info.chunks.map(({ address }) => address));
+  try {
+    yield* chunked(needs, { info: read.info, range, holders, signal });
+  } finally {
+    release();
   }
 }
 

@@ -16,6 +16,8 @@ export interface BoxLimits {
   fileBytesMax: number;
   /** Uploads and downloads under way at once; above it OVERLOADED. */
   transfersMax: number;
+  /** An upload or download that stood still for so long loses its place to the next one when there is none left, ms. */
+  transferStillMs: number;
 }
 
 export const defaultBoxLimits: BoxLimits = {
@@ -26,4 +28,5 @@ export const defaultBoxLimits: BoxLimits = {
   inlineBytesMax: defaultLimits.inlineBytesMax,
   fileBytesMax: 64 * 1024 ** 3,
   transfersMax: 64,
+  transferStillMs: 60_000,
 };

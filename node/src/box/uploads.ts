@@ -7,7 +7,7 @@ import { addressOfDigest } from "../machine/chunks.ts";
 import { chunkBytesMax } from "../transport/ports.ts";
 import { refusal } from "../zones/answers.ts";
 import { optionsRefusal } from "../zones/options.ts";
-import type { Admission } from "./admission.ts";
+import type { Admission, Transfer } from "./admission.ts";
 import type { Caller, Upload } from "./api.ts";
 import { type Ask, noOptions, refusalIn } from "./ask.ts";
 import type { Directory } from "./directory.ts";
@@ -59,7 +59,7 @@ export class UploadSession implements Upload {
   #etag: Uint8Array | undefined;
   #failed: Refusal | undefined;
   #place: Promise<Place | Refusal> | undefined;
-  #open: boolean;
+  readonly #transfer: Transfer | Refusal;
 
   constructor(needs: UploadNeeds, header: UploadHeader, caller: Caller) {
     this.#needs = needs;
@@ -67,14 +67,15 @@ export class UploadSession implements Upload {
     this.#caller = caller;
     this.#options = header.options ?? noOptions;
     this.#whole = needs.hashing.running();
-    this.#failed = needs.admission.enterTransfer();
-    this.#open = this.#failed === undefined;
+    this.#transfer = needs.admission.enterTransfer(() => this.#giveUp("it stood still, and others wanted its place"));
+    this.#failed = isRefusal(this.#transfer) ? this.#transfer : undefined;
     this.#failed ??= optionsRefusal(this.#options);
     if (header.write === undefined)
       this.#failed ??= refuse("INVALID", "the first frame of an upload names the file to write");
   }
 
   async write(data: Uint8Array): Promise<Refusal | undefined> {
+    if (!isRefusal(this.#transfer)) this.#transfer.moved();
     let at = 0;
     while (at < data.length && this.#failed === undefined) {
       at += this.#take(data.subarray(at));
@@ -210,15 +211,17 @@ export class UploadSession implements Upload {
   }
 
   abort(): void {
-    this.#failed ??= refuse("INVALID", "the upload was given up");
+    this.#giveUp("its client ended it");
+  }
+
+  #giveUp(why: string): void {
+    this.#failed ??= refuse("DEADLINE", `the upload was given up: ${why}`);
     this.#abort.abort();
     this.#close();
   }
 
   #close(): void {
-    if (!this.#open) return;
-    this.#open = false;
-    this.#needs.admission.leaveTransfer();
+    if (!isRefusal(this.#transfer)) this.#transfer.leave();
   }
 }
 
