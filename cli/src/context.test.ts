@@ -1,8 +1,9 @@
 import { mkdirSync, mkdtempSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { Folder } from "@nexus-federation/operator/backends/local/folder.ts";
 import { afterEach, beforeEach, expect, test } from "vitest";
-import { contextsPath, findContext, forgetFolder, readContexts, rememberFolder } from "./context.ts";
+import { contextsPath, findContext, folderAbove, forgetFolder, readContexts, rememberFolder } from "./context.ts";
 
 let root: string;
 const before = process.env["XDG_CONFIG_HOME"];
@@ -78,4 +79,13 @@ test("a folder into which a pod mounts the federation's Secret is a context; so 
     ca: "PEM",
   });
   expect(findContext({ dir: elsewhere }).context.dir).toBeUndefined();
+});
+
+test("a folder whose first up has not come to a context yet is the one that is meant, not the current context", () => {
+  rememberFolder(folderOf("a", "acme"));
+  const starting = join(root, "here/.nexus/default");
+  new Folder(starting).create();
+
+  expect(folderAbove(join(root, "here"))).toBe(starting);
+  expect(() => findContext({ dir: starting })).toThrow("is not up yet");
 });

@@ -3,6 +3,7 @@
 import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, statSync, writeFileSync } from "node:fs";
 import { dirname, join, resolve } from "node:path";
 import type { ClientSettings } from "@nexus-federation/node/client/types.ts";
+import { Folder } from "@nexus-federation/operator/backends/local/folder.ts";
 import { LocalError } from "@nexus-federation/operator/backends/local/local-error.ts";
 import envPaths from "env-paths";
 import { z } from "zod";
@@ -137,6 +138,7 @@ function ofMountedSecret(folder: string): FoundContext {
 function ofFolder(folder: string): FoundContext {
   const path = join(folder, contextFileName);
   if (!existsSync(path) && isMountedSecret(folder)) return ofMountedSecret(folder);
+  if (!existsSync(path)) throw new LocalError("INVALID", `the federation of ${folder} is not up yet, or never was`);
   try {
     const context = contextSchema.parse(JSON.parse(readFileSync(path, "utf8")));
     return {
@@ -158,7 +160,7 @@ function settingsOf(context: Context): ClientSettings {
 
 /** `dir` itself when it is a federation's folder, else the one federation below it. */
 export function federationFolder(dir: string): string {
-  if (existsSync(join(dir, contextFileName)) || isMountedSecret(dir)) return dir;
+  if (isFederation(dir) || isMountedSecret(dir)) return dir;
   const below = foldersIn(dir);
   if (below.length === 1) return below[0]!;
   if (below.length > 1)
@@ -179,9 +181,14 @@ export function folderAbove(start: string): string | undefined {
   }
 }
 
+/** By its context, or by what its first `up` makes before it has one: else what is meant for it would go elsewhere. */
+function isFederation(dir: string): boolean {
+  return existsSync(join(dir, contextFileName)) || existsSync(new Folder(dir).run);
+}
+
 function foldersIn(dir: string): string[] {
   if (!existsSync(dir)) return [];
   return readdirSync(dir)
     .map((name) => join(dir, name))
-    .filter((path) => statSync(path).isDirectory() && existsSync(join(path, contextFileName)));
+    .filter((path) => statSync(path).isDirectory() && isFederation(path));
 }

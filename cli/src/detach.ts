@@ -22,6 +22,8 @@ export interface DetachedUp {
 const settleMs = 500;
 const answerMs = 2_000;
 const pauseMs = 100;
+/** However short the wait: a supervisor is left alone only once it has the folder, so that `down` finds it, or after this, ms. */
+const claimMs = 30_000;
 /** A supervisor that is asked to stop during its start ends within this, ms. */
 const stopMs = 5_000;
 /** Last lines of the log that explain a supervisor that ended. */
@@ -41,8 +43,10 @@ export async function upDetached(
   const logFrom = existsSync(logFile) ? statSync(logFile).size : 0;
   const supervisor = new Supervisor(launch(what, logFile));
   const until = performance.now() + waitMs;
+  const claimUntil = performance.now() + claimMs;
+  const unclaimed = () => claimant(folder)?.pid !== supervisor.pid && performance.now() < claimUntil;
   let last = "it has not answered yet";
-  while (performance.now() < until) {
+  while (performance.now() < until || unclaimed()) {
     if (supervisor.stopping) return interrupted(supervisor, folder);
     if (supervisor.ended !== undefined) return explain(supervisor.ended, logFile, logFrom);
     try {

@@ -3,7 +3,7 @@ import { existsSync, mkdirSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { Federation } from "../harness/federation.ts";
-import { finish, isAlive, shell, spawnNexus, until } from "../harness/run.ts";
+import { checkout, finish, isAlive, shell, spawnNexus, until } from "../harness/run.ts";
 import { box, documents, zone } from "../harness/yaml.ts";
 
 let federation: Federation;
@@ -78,6 +78,12 @@ test("files without an object are refused, and a delete of what nobody declared 
     code: 1,
     stderr: expect.stringContaining("no object"),
   });
+  const fresh = join(federation.root, "fresh");
+  expect(await federation.nexus(["--dir", fresh, "up", "-f", empty])).toMatchObject({
+    code: 1,
+    stderr: expect.stringContaining("no object"),
+  });
+  expect(existsSync(fresh)).toBe(false);
   const ran = await federation.nexus(["delete", "-f", nobody]);
   expect(ran.stdout).not.toContain("retired");
   expect(ran).toMatchObject({ code: 0, stderr: expect.stringContaining("Box/nonesuch is not declared") });
@@ -149,6 +155,30 @@ test("data is deleted from elsewhere only when the federation is named", async (
   expect(ran).toMatchObject({ code: 2, stderr: expect.stringContaining("--dir") });
   expect(up).toMatchObject({ code: 2, stderr: expect.stringContaining("give -f FILE") });
   expect(existsSync(federation.folder.desired)).toBe(true);
+});
+
+test("an up that is left before it is ready is ended by down, from its folder too", async () => {
+  const cwd = join(federation.root, "hasty");
+  mkdirSync(cwd);
+  const call = (words: string[]) => finish(spawnNexus(words, { cwd, env: federation.env }));
+  const up = await call(["up", "-f", join(checkout, "examples/strong.yaml"), "--detach", "--wait", "1ms"]);
+  const pid = Number(/pid (\d+) goes on/.exec(up.stderr)?.[1]);
+  const down = await call(["down"]);
+
+  expect(up, up.stderr).toMatchObject({ code: 1 });
+  expect(down, down.stderr).toMatchObject({ code: 0, stdout: expect.stringContaining(join(cwd, ".nexus")) });
+  await until("its supervisor is gone", () => !isAlive(pid));
+});
+
+test("a bench takes away what it made, and nothing else", async () => {
+  await federation.ok(["put", "/bench-shared/mine"], { input: "kept" });
+  for (const path of ["/bench-own", "/bench-shared"])
+    await federation.ok(["bench", "--duration", "200ms", "--clients", "2", "--path", path]);
+  const own = await federation.nexus(["ls", "/bench-own"]);
+  const shared = await federation.ok(["ls", "/bench-shared"]);
+
+  expect(own.stderr).toContain("NOT_FOUND");
+  expect(shared.stdout).toMatch(/^\S+ +\S+ +\S+ +mine\n$/);
 });
 
 test("a federation whose folder is removed under it ends by itself", async () => {

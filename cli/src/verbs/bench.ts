@@ -1,5 +1,7 @@
 // Drives a running federation: so many calls always under way, for so long; percentiles, and what each box answered.
-import { NexusError } from "@nexus-federation/node/base/errors.ts";
+import { messageOf, NexusError } from "@nexus-federation/node/base/errors.ts";
+import type { NexusClient } from "@nexus-federation/node/client/client.ts";
+import { remove } from "@nexus-federation/node/client/operations.ts";
 import { type Command, Option } from "commander";
 import { parseCount, parseSpan } from "../durations.ts";
 import { table } from "../show.ts";
@@ -35,11 +37,12 @@ export function benchVerbs(program: Command): void {
     .option("--clients <n>", "calls under way at once", "64")
     .option("--size <bytes>", "bytes of a value, at most 1 MiB", "256")
     .option("--duration <duration>", "how long to measure", "5s")
-    .option("--path <path>", "directory to work in", "/bench")
+    .option("--path <path>", "directory to work in; the files made there are deleted at the end", "/bench")
     .action(verb(bench));
 }
 
 const warmupMs = 500;
+const removedAtOnce = 1000;
 const clientsMax = 10_000;
 /** The values of all clients lie in memory at once, here and at the box. */
 const sizeBytesMax = 1024 * 1024;
@@ -49,12 +52,17 @@ async function bench(tools: Tools, flags: BenchFlags): Promise<void> {
   const sizeBytes = parseCount(flags.size, "--size", { most: sizeBytesMax });
   const durationMs = parseSpan(flags.duration, "--duration");
   await tools.client.hello();
-  const act = await actionOf(tools, { ...flags, sizeBytes, clients });
+  const made = new Made(tools.client, flags.path);
+  await made.look();
+  const act = await actionOf(tools.client, { ...flags, sizeBytes, made });
   const run = new Run();
   const end = performance.now() + warmupMs + durationMs;
   const from = performance.now() + warmupMs;
   await Promise.all(Array.from({ length: clients }, (_, worker) => loop(run, { act, worker, from, end })));
   const result = run.result({ op: flags.op, clients, sizeBytes, seconds: durationMs / 1000 });
+  await made
+    .remove()
+    .catch((error) => process.stderr.write(`nexus: files of it stay below ${flags.path}: ${messageOf(error)}\n`));
   const rows = Object.entries(result).map(([key, value]) => [
     key,
     typeof value === "object" ? JSON.stringify(value) : String(value),
@@ -65,13 +73,16 @@ async function bench(tools: Tools, flags: BenchFlags): Promise<void> {
 type Act = (worker: number, n: number) => Promise<unknown>;
 
 async function actionOf(
-  tools: Tools,
-  what: { op: BenchFlags["op"]; path: string; sizeBytes: number; clients: number },
+  client: NexusClient,
+  what: { op: BenchFlags["op"]; path: string; sizeBytes: number; made: Made },
 ): Promise<Act> {
-  const { client } = tools;
   const value = Buffer.alloc(what.sizeBytes, "x");
   const keys = 1000;
-  if (what.op === "put") return (worker, n) => client.put(`${what.path}/${worker}-${n % keys}`, value);
+  const put = async (path: string) => {
+    await client.put(path, value);
+    what.made.paths.add(path);
+  };
+  if (what.op === "put") return (worker, n) => put(`${what.path}/${worker}-${n % keys}`);
   if (what.op === "lock") {
     return async (worker) => {
       const { grant } = await client.acquire(`${what.path}/lock-${worker}`, { ttlMs: 30_000 });
@@ -79,10 +90,36 @@ async function actionOf(
     };
   }
   for (let i = 0; i < keys; i += 100) {
-    await Promise.all(Array.from({ length: 100 }, (_, j) => client.put(`${what.path}/get-${i + j}`, value)));
+    await Promise.all(Array.from({ length: 100 }, (_, j) => put(`${what.path}/get-${i + j}`)));
   }
   const options = what.op === "stale-get" ? { maxStalenessMs: 10_000, readPreference: "local" as const } : {};
   return (worker, n) => client.get(`${what.path}/get-${(worker * 7919 + n) % keys}`, options);
+}
+
+/** What a run wrote. More than one recursive delete takes may lie there, and others' files beside. */
+class Made {
+  readonly paths = new Set<string>();
+  readonly #client: NexusClient;
+  readonly #folder: string;
+  #folderToo = false;
+
+  constructor(client: NexusClient, folder: string) {
+    this.#client = client;
+    this.#folder = folder;
+  }
+
+  async look(): Promise<void> {
+    this.#folderToo = await this.#client.stat(this.#folder).then(
+      () => false,
+      (error) => error instanceof NexusError && error.code === "NOT_FOUND",
+    );
+  }
+
+  async remove(): Promise<void> {
+    const all = [...this.paths].map((path) => remove(path));
+    for (let at = 0; at < all.length; at += removedAtOnce) await this.#client.batch(all.slice(at, at + removedAtOnce));
+    if (this.#folderToo && all.length > 0) await this.#client.delete(this.#folder);
+  }
 }
 
 class Run {

@@ -61,7 +61,10 @@ export function fileVerbs(program: Command): void {
     .action(verb(put));
   readFlags(program.command("get <path>"))
     .description("write a file's content to stdout or --output; -r copies a subtree into a folder")
-    .option("-o, --output <file>", "local file (a folder takes it under its name) or, with -r, folder")
+    .option(
+      "-o, --output <file>",
+      "local file (a folder takes it under its name); with -r a folder (default: one of its name, here)",
+    )
     .option("-r, --recursive", "the whole subtree")
     .option("--receipt", "print the receipt to stderr")
     .action(verb(get));

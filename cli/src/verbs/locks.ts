@@ -125,7 +125,8 @@ async function lock(tools: Tools, path: string, command: string[], flags: LockFl
   });
   const code = await new Promise<number>((resolve) => {
     child.on("error", (error) => {
-      process.stderr.write(`nexus: ${command[0]}: ${error.message}\n`);
+      const { code } = error as NodeJS.ErrnoException;
+      process.stderr.write(`nexus: ${command[0]}: ${code === "ENOENT" ? "no such command" : error.message}\n`);
       resolve(127);
     });
     child.on("exit", (status, signal) => resolve(exitCodeOf(status, signal)));

@@ -97,6 +97,7 @@ async function up(tools: Tools, flags: FileFlags & { detach?: boolean; adoptable
   // A refused file leaves no folder behind; against what is in force it is checked again.
   const loaded = existsSync(folder.desired) ? undefined : loadFiles(files);
   if (loaded && "faults" in loaded) return refused(tools, loaded.faults);
+  if (loaded?.resources.length === 0) throw new LocalError("INVALID", noObject(files));
   if (flags.detach) {
     if (flags.file.includes("-")) throw new UsageError("up --detach: give files, not stdin");
     return upDetached(tools, { folder, files: flags.file, waitMs }, printUp);
@@ -167,8 +168,7 @@ async function change(tools: Tools, kind: "apply" | "delete", flags: FileFlags):
   const until = performance.now() + waitMs;
   const outcome: ApplyOutcome = await callSupervisor(folder, { verb: kind, files });
   if (outcome.refused.length > 0) return refused(tools, outcome.refused);
-  if (outcome.taken.length + outcome.absent.length === 0)
-    throw new LocalError("INVALID", `${files.map(({ name }) => name).join(", ")}: there is no object in it`);
+  if (outcome.taken.length + outcome.absent.length === 0) throw new LocalError("INVALID", noObject(files));
   for (const object of outcome.absent) process.stderr.write(`${object} is not declared; there is nothing to delete\n`);
   for (const note of outcome.notes) process.stderr.write(`${note}\n`);
   const status = waitMs > 0 ? await callSupervisor(folder, { verb: "settle", timeoutMs: waitMs }) : undefined;
@@ -186,6 +186,8 @@ async function change(tools: Tools, kind: "apply" | "delete", flags: FileFlags):
   tools.print(text.join("\n"), { taken: outcome.taken, absent: outcome.absent, faults, settled, notes: outcome.notes });
   return own.length > 0 || (status !== undefined && !settled) ? 1 : 0;
 }
+
+const noObject = (files: SourceFile[]) => `${files.map(({ name }) => name).join(", ")}: there is no object in it`;
 
 /** What is stalled at the end; where it was so at once, with the place in the file. */
 function faultsNow({ faults }: ApplyOutcome, now: readonly ObjectFault[]): ObjectFault[] {
@@ -215,7 +217,7 @@ async function down(tools: Tools, flags: { deleteData?: boolean }): Promise<void
     throw new UsageError(text);
   }
   try {
-    await callSupervisor(folder, { verb: "down", deleteData });
+    await callStarted(folder, { verb: "down", deleteData });
   } catch (error) {
     const nobody = error instanceof NexusError && error.code === "ZONE_UNAVAILABLE" && !claimant(folder);
     if (!nobody || (!deleteData && leftovers(folder).length === 0)) throw error;
@@ -230,6 +232,19 @@ async function down(tools: Tools, flags: { deleteData?: boolean }): Promise<void
     folder: folder.root,
     deleted: deleteData,
   });
+}
+
+/** A supervisor has the folder before it listens; it is asked again until it does. */
+async function callStarted(folder: Folder, request: { verb: "down"; deleteData: boolean }): Promise<void> {
+  for (const until = performance.now() + downMs; ; await new Promise((go) => setTimeout(go, lookMs))) {
+    try {
+      await callSupervisor(folder, request);
+      return;
+    } catch (error) {
+      const deaf = error instanceof NexusError && error.code === "ZONE_UNAVAILABLE" && claimant(folder);
+      if (!deaf || performance.now() >= until) throw error;
+    }
+  }
 }
 
 /** It is meant beyond doubt: named, or lying in this folder or above. */
@@ -291,9 +306,12 @@ function nameOf(folder: Folder, files: SourceFile[]): string {
 
 /** The folder need not be up, nor have been: `down` must end one that is just starting. */
 function runningFolder(tools: Tools): Folder {
-  if (tools.options.dir !== undefined) {
-    const given = new Folder(resolve(tools.options.dir));
-    if (existsSync(given.desired)) return given;
+  const { dir: named, context } = tools.options;
+  const root =
+    named ?? (context === undefined && !process.env["NEXUS_CONTEXT"] ? folderAbove(process.cwd()) : undefined);
+  if (root !== undefined) {
+    const given = new Folder(resolve(root));
+    if (existsSync(given.desired) || claimant(given)) return given;
   }
   const { dir } = findContext(tools.options).context;
   if (dir === undefined)
@@ -330,6 +348,8 @@ function whatNext(status: LocalStatus): string {
   const nexus = callOf(status.folder);
   const how = status.supervisor === process.pid ? "Ctrl-C" : `${nexus} down`;
   const endpoint = status.boxes.find((box) => box.http)?.http ?? "";
+  if (status.groups.every((group) => group.leader === ""))
+    return `The federation ${status.federation} serves nothing yet: see ${nexus} status. ${how} stops it.`;
   return [
     `The federation ${status.federation} serves at ${endpoint} (HTTP and gRPC). In another terminal, in this folder:`,
     `  echo hello | ${nexus} put /docs/hello.txt`,
