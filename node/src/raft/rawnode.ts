@@ -222,14 +222,16 @@ export class RawNode {
     const messages = r.messages;
     const entries = r.log.unstable.nextEntries();
     const moved = r.term !== this.#hardState.term || r.vote !== this.#hardState.vote;
-    const isCommitNews = r.log.committed !== this.#hardState.commit && (!this.#quietCommits || entries.length > 0);
+    const snapshot = r.log.unstable.nextSnapshot();
+    const isWritten = entries.length > 0 || snapshot !== undefined || !this.#quietCommits;
+    const isCommitNews = isWritten && r.log.committed !== this.#hardState.commit;
     const hardState = moved || isCommitNews ? r.hardState() : undefined;
     const ready: Ready = {
       softState: this.#softStateChanged() ? r.softState() : undefined,
       hardState,
       readStates: r.readStates,
       entries,
-      snapshot: r.log.unstable.nextSnapshot(),
+      snapshot,
       committedEntries: r.log.nextCommitted(!this.#async),
       messages,
       mustSync: entries.length > 0 || moved,
