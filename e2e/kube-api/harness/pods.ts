@@ -90,8 +90,8 @@ export class Pods {
     const copy = join(this.folder, `${volumeUid}-snapshot`);
     child.kill("SIGSTOP");
     try {
-      // The signal is on its way to every thread; state is the field after the name in brackets.
-      while (!/\) [tT] /.test(readFileSync(`/proc/${child.pid}/stat`, "utf8")));
+      // The signal is on its way to every thread; state is the field after the name in brackets, Z of one that has ended.
+      while (!/\) [tTZ] /.test(readFileSync(`/proc/${child.pid}/stat`, "utf8")));
       cpSync(join(this.folder, volumeUid), copy, { recursive: true });
     } finally {
       child.kill("SIGCONT");
