@@ -1,6 +1,6 @@
 // The folder of one local federation (default .nexus/<federation>): what `nexus up` keeps, and where.
-import { chmodSync, mkdirSync, renameSync, writeFileSync } from "node:fs";
-import { join } from "node:path";
+import { chmodSync, existsSync, mkdirSync, renameSync, writeFileSync } from "node:fs";
+import { dirname, join, resolve } from "node:path";
 
 export class Folder {
   readonly root: string;
@@ -10,7 +10,7 @@ export class Folder {
 
   /** 0700: it holds keys and a token. Idempotent. */
   create(): void {
-    mkdirSync(this.root, { recursive: true, mode: 0o700 });
+    makeFolders(resolve(this.root));
     chmodSync(this.root, 0o700);
     for (const part of ["ca", "certs", "boxes", "run", "logs"])
       mkdirSync(join(this.root, part), { recursive: true, mode: 0o700 });
@@ -71,4 +71,15 @@ export class Folder {
 export function writePrivate(path: string, text: string): void {
   writeFileSync(`${path}.new`, text, { mode: 0o600 });
   renameSync(`${path}.new`, path);
+}
+
+/** Node's own `recursive` never returns where no folder can be made (/proc). */
+function makeFolders(path: string): void {
+  if (existsSync(path)) return;
+  makeFolders(dirname(path));
+  try {
+    mkdirSync(path, { mode: 0o700 });
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== "EEXIST") throw error;
+  }
 }
