@@ -122,6 +122,8 @@ describe("locks over HTTP", () => {
     for (const body of [{ ttlMs: 1 }, { kind: "rw" }, { slots: 0 }, { waitMs: -1 }, { owner: "x".repeat(300) }]) {
       expect(await acquire("/l/x", body)).toMatchObject({ json: { code: "INVALID", status: 400 } });
     }
+    const { json } = await acquire("/l/x", { ttl: 5000 });
+    expect(json).toMatchObject({ code: "INVALID", detail: expect.stringContaining('"ttl"') });
     for (const query of ["", "?lockId=xyz", "?lockId=a&lockId=b"]) {
       expect(await rig.ask("DELETE", `/api/v1/locks/l/x${query}`)).toMatchObject({ json: { code: "INVALID" } });
     }

@@ -13,7 +13,7 @@ import { addressBehind, queryText } from "./http-requests.ts";
 
 const prefix = "/api/v1/locks";
 const ttlMs = z.number().int().min(100).max(defaultLimits.lockTtlMsMax);
-const acquireBody = z.object({
+const acquireBody = z.strictObject({
   kind: z.enum(["mutex", "semaphore"]).default("mutex"),
   slots: z.number().int().min(1).max(defaultLimits.lockSlotsMax).default(1).describe("Holders of a semaphore."),
   ttlMs: ttlMs.default(30_000).describe("The lock ends so long after the last extension."),
@@ -26,7 +26,7 @@ const acquireBody = z.object({
     .describe("Time to queue for it; 0 refuses with LOCKED when held."),
   owner: z.string().max(256).default("").describe("Label for status."),
 });
-const extendBody = z.object({ lockId: z.string().max(128), ttlMs: ttlMs.default(30_000) });
+const extendBody = z.strictObject({ lockId: z.string().max(128), ttlMs: ttlMs.default(30_000) });
 
 export function lockRoutes(app: FastifyInstance, door: Door): void {
   const url = `${prefix}/*`;

@@ -20,17 +20,17 @@ const listQuery = z.object({
   page: z.string().max(11_000).optional().describe("nextPage of the page before."),
   recursive: z.enum(["true", "false"]).optional().describe("The whole subtree."),
 });
-const twoPaths = z.object({
+const twoPaths = z.strictObject({
   from: path,
   to: path,
   replace: z.boolean().optional().describe("Replace a file at the target."),
 });
-const mkdirBody = z.object({
+const mkdirBody = z.strictObject({
   path,
   parents: z.boolean().optional().describe("Make missing parents; no error when it exists."),
 });
 const condition = z
-  .object({
+  .strictObject({
     ifMatch: z
       .string()
       .regex(/^[0-9a-f]{64}$/)
@@ -40,7 +40,7 @@ const condition = z
   })
   .optional();
 const operation = z.discriminatedUnion("op", [
-  z.object({
+  z.strictObject({
     op: z.literal("write"),
     path,
     content: z.base64(),
@@ -48,11 +48,11 @@ const operation = z.discriminatedUnion("op", [
     metadata: z.record(z.string(), z.string()).optional(),
     condition,
   }),
-  z.object({ op: z.literal("delete"), path, recursive: z.boolean().optional(), condition }),
-  z.object({ op: z.literal("mkdir"), path, parents: z.boolean().optional() }),
-  z.object({ op: z.literal("move"), from: path, to: path, replace: z.boolean().optional(), condition }),
-  z.object({ op: z.literal("copy"), from: path, to: path, replace: z.boolean().optional(), condition }),
-  z.object({
+  z.strictObject({ op: z.literal("delete"), path, recursive: z.boolean().optional(), condition }),
+  z.strictObject({ op: z.literal("mkdir"), path, parents: z.boolean().optional() }),
+  z.strictObject({ op: z.literal("move"), from: path, to: path, replace: z.boolean().optional(), condition }),
+  z.strictObject({ op: z.literal("copy"), from: path, to: path, replace: z.boolean().optional(), condition }),
+  z.strictObject({
     op: z.literal("metadata"),
     path,
     set: z.record(z.string(), z.string()).optional(),
@@ -60,8 +60,8 @@ const operation = z.discriminatedUnion("op", [
     condition,
   }),
 ]);
-const batchBody = z.object({ operations: z.array(operation).min(1).max(defaultLimits.batchOperationsMax) });
-const metadataBody = z.object({
+const batchBody = z.strictObject({ operations: z.array(operation).min(1).max(defaultLimits.batchOperationsMax) });
+const metadataBody = z.strictObject({
   set: z.record(z.string(), z.string()).optional(),
   remove: z.array(z.string()).max(64).optional(),
 });
