@@ -46,7 +46,7 @@ export interface DoorsNeeds {
   defer: (fn: () => void) => void;
   version: string;
   /** Real time unless given. */
-  clock?: Pick<Clock, "after">;
+  clock?: Clock;
 }
 
 /** The client listener with every door on it; the caller starts and stops it, `close` ends the HTTP side. */
@@ -57,7 +57,8 @@ export async function clientDoors(
   const { meter, authenticator, metrics, version, defer } = needs;
   const box = withPageTokens(needs.box);
   const grpcBox = meter?.(box, "grpc") ?? box;
-  const lockWaiters = new LockWaiters(box, needs.clock ?? systemClock);
+  const clock = needs.clock ?? systemClock;
+  const lockWaiters = new LockWaiters(box, clock);
   const http = await httpDoor({
     box: meter?.(box, "http") ?? box,
     authenticator,
@@ -71,8 +72,8 @@ export async function clientDoors(
   listener.grpc.addService(filesService, { ...filesDoor(grpcNeeds) });
   listener.grpc.addService(LocksService, { ...locksDoor(grpcNeeds) });
   listener.grpc.addService(AdminService, { ...adminDoor({ ...grpcNeeds, audit: needs.audit }) });
-  listener.onFrames(sessionProtocol, acceptSessions({ ...grpcNeeds, clock: systemClock }));
-  listener.onFrames(uploadsProtocol, acceptUploads({ box: grpcBox, authenticator, clock: systemClock }));
+  listener.onFrames(sessionProtocol, acceptSessions({ ...grpcNeeds, clock }));
+  listener.onFrames(uploadsProtocol, acceptUploads({ box: grpcBox, authenticator, clock }));
   const close = () => {
     lockWaiters.close();
     return http.close();

@@ -89,6 +89,11 @@ describe("a client's stream without gRPC", () => {
     expect(answers).toMatchObject([{ result: { $case: "failure", value: { code: "DENIED" } } }]);
   });
 
+  test("is refused when no greeting comes in time; asking whether anybody is there is none", async () => {
+    for (const parts of [[], [batchFrame(14, [], 0)]])
+      expect((await say(parts)).refusal).toBe("DEADLINE: the first frame did not come in time");
+  });
+
   test("begins with a greeting of a bounded size", async () => {
     expect((await say([batch(read(1, "/a"))])).refusal).toBe("INVALID: the first frame must be a greeting");
     expect(await say([greetingFrame("x".repeat(17_000))])).toEqual({ answers: [], refusal: "" });

@@ -7,15 +7,12 @@ import type { Clock } from "../base/clock.ts";
 import { isRefusal, messageOf, type Refusal, refuse } from "../base/errors.ts";
 import type { BoxApi, Caller } from "../box/api.ts";
 import { peerIdentity } from "../transport/credentials.ts";
-import { FrameSocket } from "../transport/frame-socket.ts";
+import { FrameSocket, firstFrameBytesMax } from "../transport/frame-socket.ts";
 import { grpcMessageBytesMax } from "../transport/ports.ts";
-import { greetingBytesMax, readGreeting, readRequests, responsesFrame } from "../transport/session-frames.ts";
+import { readGreeting, readRequests, responsesFrame } from "../transport/session-frames.ts";
 import type { Authenticator } from "./callers.ts";
 import type { LockWaiters } from "./lock-waiters.ts";
 import { type RequestStream, SessionDoor } from "./session-door.ts";
-
-/** Time from the TLS handshake to the greeting, ms. */
-const greetingMs = 5_000;
 
 export interface SessionSocketNeeds {
   box: BoxApi;
@@ -40,20 +37,15 @@ class SessionSocket extends EventEmitter implements RequestStream {
     super();
     this.#needs = needs;
     this.#identity = peerIdentity(socket);
-    const late = needs.clock.after(greetingMs, () => this.#refuse(refuse("DEADLINE", "no greeting in time")));
     this.#frames = new FrameSocket(
       socket,
-      { clock: needs.clock, role: "server", bytesMax: greetingBytesMax },
+      { clock: needs.clock, role: "server", bytesMax: firstFrameBytesMax, isFirstFrameTimed: true },
       {
         frame: (frame) => {
-          late.cancel();
           if (this.#isKnown) this.#receive(frame);
           else this.#greet(frame);
         },
-        over: () => {
-          late.cancel();
-          this.emit("cancelled");
-        },
+        over: () => this.emit("cancelled"),
         drained: () => this.emit("drain"),
       },
     );

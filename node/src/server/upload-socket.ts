@@ -6,13 +6,10 @@ import type { Clock } from "../base/clock.ts";
 import { isRefusal, messageOf, type Refusal, refuse } from "../base/errors.ts";
 import type { BoxApi, Caller, Upload } from "../box/api.ts";
 import { peerIdentity } from "../transport/credentials.ts";
-import { FrameSocket } from "../transport/frame-socket.ts";
-import { greetingBytesMax } from "../transport/session-frames.ts";
+import { FrameSocket, firstFrameBytesMax } from "../transport/frame-socket.ts";
 import { readUploadFrame, type UploadsFrame, uploadAnswer, uploadFrameBytesMax } from "../transport/upload-frames.ts";
 import { type Authenticator, ownOptions, refusedResponse } from "./callers.ts";
 
-/** Time from the TLS handshake to the first greeting, ms. */
-const greetingMs = 5_000;
 /** Bytes of frames that wait for the box; beyond, the caller is not read. */
 const waitingBytesMax = 1024 * 1024;
 
@@ -42,20 +39,10 @@ class UploadSocket {
   constructor(needs: UploadSocketNeeds, socket: TLSSocket) {
     this.#needs = needs;
     this.#identity = peerIdentity(socket);
-    const late = needs.clock.after(greetingMs, () => this.#refuse(refuse("DEADLINE", "no greeting in time")));
     this.#frames = new FrameSocket(
       socket,
-      { clock: needs.clock, role: "server", bytesMax: greetingBytesMax },
-      {
-        frame: (frame) => {
-          late.cancel();
-          this.#receive(frame);
-        },
-        over: () => {
-          late.cancel();
-          this.#end();
-        },
-      },
+      { clock: needs.clock, role: "server", bytesMax: firstFrameBytesMax, isFirstFrameTimed: true },
+      { frame: (frame) => this.#receive(frame), over: () => this.#end() },
     );
   }
 

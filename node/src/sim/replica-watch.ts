@@ -201,4 +201,11 @@ export class ReplicaWatch {
   durable(log: number, generation: number): ShadowLog | undefined {
     return this.#durable.get(`${log}/${generation}`);
   }
+
+  /** The entry is durable here: in its generation, or taken into the next one when that one ended without its quorum. */
+  keeps(log: number, generation: number, entry: { index: number; term: number }): boolean {
+    if (this.durable(log, generation)?.holds(entry.index, entry.term) === true) return true;
+    const ended = this.removed(log, generation)?.holds(entry.index, entry.term) === true;
+    return ended && (this.durable(log, generation + 1)?.holds(entry.index, entry.term) ?? false);
+  }
 }

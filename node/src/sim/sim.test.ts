@@ -28,6 +28,7 @@ test.each([
   [12010, "a hand-over is not held up by a plan of an older map"],
   [4277, "an idle group goes on with the members that were declared"],
   [5695, "a replacement goes on under a leader that did not know of it"],
+  [557, "a copy that a recovery took into the next generation is still a copy"],
   [6, "an answer that is remembered beyond its time tells of the past"],
   [10566, "who waits for an index that a snapshot brings reads no older one"],
 ])("seed %i: %s", async (seed) => {

@@ -183,14 +183,14 @@ export class World {
     for (const region of receipt.regions) {
       const box = this.box(region.slice("region-".length));
       if (box.wiped > 0 || box.watch.damaged || !box.up) continue;
-      const shadow = box.watch.durable(log, receipt.generation);
       const lacking = this.facts(log, receipt.generation)
         .chunksAt(receipt.index)
         .filter((one) => !box.holdsChunk(one));
       require(lacking.length === 0, () =>
         `a receipt of ${receipt.zone} at ${receipt.index} names ${box.name}, which lacks its chunks`);
-      require(shadow?.holds(receipt.index, term) === true, () => {
-        return `a receipt of ${receipt.zone} at ${receipt.index} names a copy on ${box.name}, which ends at ${shadow?.lastIndex}`;
+      require(box.watch.keeps(log, receipt.generation, { index: receipt.index, term }), () => {
+        const end = box.watch.durable(log, receipt.generation)?.lastIndex ?? 0;
+        return `a receipt of ${receipt.zone} at ${receipt.index} names a copy on ${box.name}, which ends at ${end}`;
       });
     }
   }

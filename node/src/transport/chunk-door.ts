@@ -2,10 +2,10 @@ import type { TLSSocket } from "node:tls";
 import type { Clock } from "../base/clock.ts";
 import { messageOf, NexusError, type Refusal, refuse } from "../base/errors.ts";
 import { failureOf } from "../base/failure.ts";
-import { type ChunkPut, chunkFrameBytesMax, doneFrame, handshakeBytesMax, readPut } from "./chunk-frames.ts";
+import { type ChunkPut, chunkFrameBytesMax, doneFrame, readPut } from "./chunk-frames.ts";
 import { peerIdentity } from "./credentials.ts";
 import { FrameBuffers } from "./frame-buffers.ts";
-import { FrameSocket } from "./frame-socket.ts";
+import { FrameSocket, firstFrameBytesMax } from "./frame-socket.ts";
 import { handshakeFrame, readHandshake } from "./frames.ts";
 import { checkCaller, handshakeOf, remoteOf } from "./handshake.ts";
 import type { BulkServer, Remote, SelfAddress } from "./ports.ts";
@@ -18,8 +18,6 @@ export interface ChunkDoorNeeds {
   server: Pick<BulkServer, "putChunk">;
 }
 
-/** Time from the TLS handshake to the first frame, ms. */
-const handshakeMs = 5_000;
 /** Chunks of one caller in memory here; beyond, it is not read. */
 const underWayMax = 16;
 /** Buffers that a connection keeps for its next chunks. */
@@ -42,19 +40,21 @@ class ChunkDoor {
   constructor(needs: ChunkDoorNeeds, socket: TLSSocket) {
     this.#needs = needs;
     this.#identity = peerIdentity(socket);
-    const { clock } = needs;
-    const late = clock.after(handshakeMs, () => this.#frames.refuse(refuse("DEADLINE", "no handshake in time")));
     this.#frames = new FrameSocket(
       socket,
-      { clock, role: "server", bytesMax: handshakeBytesMax, take: (bytes) => this.#buffers.take(bytes) },
+      {
+        clock: needs.clock,
+        role: "server",
+        bytesMax: firstFrameBytesMax,
+        isFirstFrameTimed: true,
+        take: (bytes) => this.#buffers.take(bytes),
+      },
       {
         frame: (frame) => {
-          late.cancel();
           if (this.#remote === undefined) this.#greet(frame);
           else this.#receive(this.#remote, frame);
         },
         over: () => {
-          late.cancel();
           this.#over = true;
         },
       },

@@ -11,9 +11,7 @@ import { type ChunkName, chunkBytesMax } from "./ports.ts";
 
 /** ALPN name. */
 export const chunksProtocol = "nexus-chunks/1";
-/** Largest first frame, which is a handshake. */
-export const handshakeBytesMax = 16 * 1024;
-/** Largest frame behind it: a chunk, and what names it. */
+/** Largest frame behind the handshake: a chunk, and what names it. */
 export const chunkFrameBytesMax = chunkBytesMax + 1024;
 
 const putField = 2;

@@ -2,8 +2,8 @@ import type { Clock, Timer } from "../base/clock.ts";
 import { type Refusal, refuse } from "../base/errors.ts";
 import { refusalOfFailure } from "../base/failure.ts";
 import { type BoxTarget, socketToBox } from "./channel.ts";
-import { chunksProtocol, handshakeBytesMax, putHead, readDone } from "./chunk-frames.ts";
-import { FrameSocket } from "./frame-socket.ts";
+import { chunksProtocol, putHead, readDone } from "./chunk-frames.ts";
+import { FrameSocket, firstFrameBytesMax } from "./frame-socket.ts";
 import { handshakeFrame, readHandshake } from "./frames.ts";
 import { checkAnswer, handshakeOf } from "./handshake.ts";
 import { type ChunkName, chunkBytesMax, type PeerAddress, type SelfAddress } from "./ports.ts";
@@ -47,7 +47,7 @@ export class ChunkLink {
     let isKnown = false;
     this.#frames = new FrameSocket(
       socket,
-      { clock: needs.clock, role: "caller", bytesMax: handshakeBytesMax },
+      { clock: needs.clock, role: "caller", bytesMax: firstFrameBytesMax },
       {
         frame: (frame) => {
           if (isKnown) return this.#receive(frame);

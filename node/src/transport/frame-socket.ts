@@ -4,7 +4,7 @@
 
 import type { TLSSocket } from "node:tls";
 import type { Clock, Timer } from "../base/clock.ts";
-import { messageOf, type Refusal } from "../base/errors.ts";
+import { messageOf, type Refusal, refuse } from "../base/errors.ts";
 import { FrameReader } from "./frame-reader.ts";
 import { batchFrame, readField } from "./frames.ts";
 import { grpcMessageBytesMax, type Service } from "./ports.ts";
@@ -29,6 +29,10 @@ const pulses: Record<Role, Pulse> = {
   server: { lookMs: 10_000, silentMs: 40_000 },
 };
 
+/** Whoever connects tells who it is in its first frame: its size, a token being no longer than gRPC takes, and its time, ms. */
+export const firstFrameBytesMax = 16 * 1024;
+const firstFrameMs = 5_000;
+
 /** A stream that is not read says so, so that the caller goes on waiting, ms. */
 const breathMs = 1_000;
 
@@ -44,6 +48,8 @@ export interface FrameSocketNeeds {
   bytesMax?: number;
   /** As FrameReader's; a fresh buffer unless given. */
   take?: (bytes: number) => Buffer;
+  /** The peer is refused when its first frame does not come in time. */
+  isFirstFrameTimed?: boolean;
 }
 
 export class FrameSocket implements PeerStream {
@@ -53,6 +59,7 @@ export class FrameSocket implements PeerStream {
   readonly #reader: FrameReader;
   readonly #isOver = (): boolean => this.#over || this.#refused;
   #timer: Timer | undefined;
+  #first: Timer | undefined;
   #heardMs: number;
   #over = false;
   /** The last word was said; what comes now is not heard. */
@@ -76,6 +83,10 @@ export class FrameSocket implements PeerStream {
     socket.on("error", (error) => this.#end(reasonOf(error)));
     socket.on("close", () => this.#end("closed by the peer"));
     this.#watch();
+    if (needs.isFirstFrameTimed) {
+      const refusal = refuse("DEADLINE", "the first frame did not come in time");
+      this.#first = needs.clock.after(firstFrameMs, () => this.refuse(refusal));
+    }
   }
 
   write(frame: Buffer, written?: () => void): boolean {
@@ -138,7 +149,10 @@ export class FrameSocket implements PeerStream {
     const field = frame[0]! >> 3;
     if (field === lifeField) this.#isAsked = this.#needs.role === "server";
     else if (field === refusalField) this.#close(Buffer.from(readField(frame, field) ?? []).toString());
-    else this.#events.frame(frame);
+    else {
+      this.#first?.cancel();
+      this.#events.frame(frame);
+    }
   }
 
   #watch(): void {
@@ -178,6 +192,7 @@ export class FrameSocket implements PeerStream {
   #rest(): void {
     this.#held = [];
     this.#timer?.cancel();
+    this.#first?.cancel();
     this.#breath?.cancel();
   }
 }

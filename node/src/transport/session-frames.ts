@@ -9,8 +9,6 @@ import { decodeMessage, encodeMessage } from "./wire-codec.ts";
 
 /** ALPN name. */
 export const sessionProtocol = "nexus-files/1";
-/** Largest first frame: a token is no longer than what gRPC takes as metadata. */
-export const greetingBytesMax = 16 * 1024;
 
 const greetingField = 1;
 const requestsField = 2;
