@@ -50,14 +50,21 @@ export function recoveredAfter(acknowledged: readonly Acknowledgement[], faultMs
   return first && first.atMs - faultMs;
 }
 
-/** Longest time without any acknowledgement between two moments. */
-export function longestGap(acknowledged: readonly Acknowledgement[], fromMs: number, toMs: number): number {
+/** A time without any acknowledgement: how long it was, and how long after the first moment it began, ms. */
+export interface Gap {
+  ms: number;
+  afterMs: number;
+}
+
+/** The longest between two moments. */
+export function longestGap(acknowledged: readonly Acknowledgement[], fromMs: number, toMs: number): Gap {
   let last = fromMs;
-  let longest = 0;
-  for (const { atMs } of acknowledged) {
-    if (atMs <= fromMs || atMs >= toMs) continue;
-    longest = Math.max(longest, atMs - last);
+  let longest: Gap = { ms: 0, afterMs: 0 };
+  const look = (atMs: number) => {
+    if (atMs - last > longest.ms) longest = { ms: atMs - last, afterMs: last - fromMs };
     last = atMs;
-  }
-  return Math.max(longest, toMs - last);
+  };
+  for (const { atMs } of acknowledged) if (atMs > fromMs && atMs < toMs) look(atMs);
+  look(toMs);
+  return longest;
 }

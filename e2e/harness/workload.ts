@@ -70,8 +70,9 @@ export class Workload {
     return recoveredAfter(this.acknowledged, faultMs);
   }
 
+  /** Of times without any acknowledgement between two moments, ms. */
   longestGap(fromMs: number, toMs: number): number {
-    return longestGap(this.acknowledged, fromMs, toMs);
+    return longestGap(this.acknowledged, fromMs, toMs).ms;
   }
 
   /** Paths of acknowledged writes that are gone or other than written; empty when all is well. */

@@ -3,7 +3,14 @@
 import type { Random } from "@nexus-federation/node/base/clock.ts";
 import { NexusError } from "@nexus-federation/node/base/errors.ts";
 import type { NexusClient } from "@nexus-federation/node/client/client.ts";
-import { type Acknowledgement, longestGap, outcomeOf, Refusals, recoveredAfter } from "../../harness/answers.ts";
+import {
+  type Acknowledgement,
+  type Gap,
+  longestGap,
+  outcomeOf,
+  Refusals,
+  recoveredAfter,
+} from "../../harness/answers.ts";
 import { History, type Outcome } from "../../harness/history.ts";
 import { wrongByBoth } from "../../harness/porcupine.ts";
 import { pause } from "../../harness/run.ts";
@@ -136,7 +143,7 @@ export class Load {
     return recoveredAfter(this.#acknowledged, faultMs);
   }
 
-  longestGap(fromMs: number, toMs: number): number {
+  longestGap(fromMs: number, toMs: number): Gap {
     return longestGap(this.#acknowledged, fromMs, toMs);
   }
 
