@@ -34,9 +34,9 @@ export class RawNode {
   readonly #quietCommits: boolean;
   readonly #ticks: TickCount;
   /** What #ticks said when the core's own clock stood where it stands. */
-  #at: number;
-  /** Ticks after #at that only count; -1: to be looked at, something was stepped since. */
-  #spare = -1;
+  #clockTick: number;
+  /** Ticks after #clockTick that only count; -1: to be looked at, something was stepped since. */
+  #ticksToSpare = -1;
   #softState: SoftState;
   #hardState: HardState;
   /** Without asynchronous storage writes: what `advance` tells the core. */
@@ -50,7 +50,7 @@ export class RawNode {
     this.#async = settings.asyncStorageWrites;
     this.#quietCommits = settings.quietCommits;
     this.#ticks = settings.ticks;
-    this.#at = settings.ticks.value;
+    this.#clockTick = settings.ticks.value;
     this.#softState = this.raft.softState();
     this.#hardState = this.raft.hardState();
   }
@@ -61,18 +61,18 @@ export class RawNode {
    */
   get isDue(): boolean {
     const { value } = this.#ticks;
-    if (value <= this.#at + this.#spare) return false;
+    if (value <= this.#clockTick + this.#ticksToSpare) return false;
     this.#catchUp(value - 1);
-    this.#spare = this.raft.ticksToSpare();
-    return value > this.#at + this.#spare;
+    this.#ticksToSpare = this.raft.ticksToSpare();
+    return value > this.#clockTick + this.#ticksToSpare;
   }
 
   /** One tick, which is the one that the host's count stands at. */
   tick(): void {
     this.#catchUp(this.#ticks.value - 1);
     this.raft.tick();
-    this.#at = Math.max(this.#at, this.#ticks.value);
-    this.#spare = -1;
+    this.#clockTick = Math.max(this.#clockTick, this.#ticks.value);
+    this.#ticksToSpare = -1;
   }
 
   /** The tick that the host's count stands at does not count. */
@@ -83,8 +83,8 @@ export class RawNode {
 
   /** No tick until now that was not yet told counts: the replica was at rest. */
   forgiveTicks(): void {
-    this.#at = this.#ticks.value;
-    this.#spare = -1;
+    this.#clockTick = this.#ticks.value;
+    this.#ticksToSpare = -1;
   }
 
   /** A leader speaks to its followers now. */
@@ -93,15 +93,15 @@ export class RawNode {
   }
 
   #catchUp(until: number): void {
-    if (until <= this.#at) return;
-    this.raft.skipTicks(until - this.#at);
-    this.#at = until;
+    if (until <= this.#clockTick) return;
+    this.raft.skipTicks(until - this.#clockTick);
+    this.#clockTick = until;
   }
 
   /** Something happens to the core: its clock is brought forward first, and what is due is no longer known. */
   #touch(): void {
     this.#catchUp(this.#ticks.value);
-    this.#spare = -1;
+    this.#ticksToSpare = -1;
   }
 
   /** Takes a message from another replica or from the local threads. */

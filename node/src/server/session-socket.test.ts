@@ -9,8 +9,8 @@ import { noOptions } from "../box/ask.ts";
 import { NexusClient } from "../client/client.ts";
 import { Authority } from "../transport/authority.ts";
 import { socketToFederation } from "../transport/channel.ts";
-import { FrameReader } from "../transport/frame-reader.ts";
-import { batchFrame, readField } from "../transport/frames.ts";
+import { batchFrame } from "../transport/frames.ts";
+import { type Heard, say as sayTo } from "../transport/said.fixture.ts";
 import { greetingFrame, readResponses, requestsFrame, sessionProtocol } from "../transport/session-frames.ts";
 import { DoorRig, tokens } from "./testing/rig.ts";
 
@@ -34,30 +34,11 @@ const read = (id: number, path: string): Request => ({
 const batch = (...requests: Request[]) => requestsFrame(RequestFrame.encode({ requests }).finish());
 const greeting = greetingFrame(tokens.all);
 
-interface Heard {
-  answers: Response[];
-  /** The last word of the box. */
-  refusal: string;
-}
-
 /** Sends bytes and hears until so many answers came, or the box closes. */
-function say(parts: Uint8Array[], answersWanted = Number.POSITIVE_INFINITY): Promise<Heard> {
-  const heard: Heard = { answers: [], refusal: "" };
-  return rig.drive(
-    new Promise((resolve) => {
-      const socket = socketToFederation({ trust, federation: "fed", endpoint: rig.endpoint() }, [sessionProtocol]);
-      const reader = new FrameReader(1 << 24, (frame) => {
-        heard.answers.push(...(readResponses(frame)?.responses ?? []));
-        heard.refusal += Buffer.from(readField(frame, 15) ?? []);
-        if (heard.answers.length >= answersWanted) socket.destroy();
-      });
-      socket.on("data", (bytes: Buffer) => reader.push(bytes, () => false));
-      socket.on("error", () => {});
-      socket.on("close", () => resolve(heard));
-      for (const part of parts) socket.write(part);
-      if (answersWanted === 0) socket.end();
-    }),
-  );
+function say(parts: Uint8Array[], wanted?: number): Promise<Heard<Response>> {
+  const socket = socketToFederation({ trust, federation: "fed", endpoint: rig.endpoint() }, [sessionProtocol]);
+  const answersOf = (frame: Buffer) => readResponses(frame)?.responses ?? [];
+  return rig.drive(sayTo(socket, parts, { answersOf, wanted }));
 }
 
 async function stillServes(): Promise<void> {

@@ -7,8 +7,8 @@ import { NexusClient } from "../client/client.ts";
 import { write } from "../client/operations.ts";
 import { Authority } from "../transport/authority.ts";
 import { socketToFederation } from "../transport/channel.ts";
-import { FrameReader } from "../transport/frame-reader.ts";
-import { batchFrame, readField } from "../transport/frames.ts";
+import { batchFrame } from "../transport/frames.ts";
+import { type Heard, say as sayTo } from "../transport/said.fixture.ts";
 import {
   readUploadFrame,
   uploadData,
@@ -49,31 +49,14 @@ const file = (path: string, ...parts: string[]) => [
   uploadEnd,
 ];
 
-interface Heard {
-  answers: Response[];
-  /** The last word of the box. */
-  refusal: string;
-}
-
 /** Sends bytes and hears until so many answers came, or the box closes. */
-function say(parts: Uint8Array[], answersWanted = Number.POSITIVE_INFINITY): Promise<Heard> {
-  const heard: Heard = { answers: [], refusal: "" };
-  return rig.drive(
-    new Promise((resolve) => {
-      const socket = socketToFederation({ trust, federation: "fed", endpoint: rig.endpoint() }, [uploadsProtocol]);
-      const reader = new FrameReader(1 << 24, (bytes) => {
-        const frame = readUploadFrame(bytes);
-        if (frame?.kind === "answer") heard.answers.push(frame.response);
-        heard.refusal += Buffer.from(readField(bytes, 15) ?? []);
-        if (heard.answers.length >= answersWanted) socket.destroy();
-      });
-      socket.on("data", (bytes: Buffer) => reader.push(bytes, () => false));
-      socket.on("error", () => {});
-      socket.on("close", () => resolve(heard));
-      for (const part of parts) socket.write(part);
-      if (answersWanted === 0) socket.end();
-    }),
-  );
+function say(parts: Uint8Array[], wanted?: number): Promise<Heard<Response>> {
+  const socket = socketToFederation({ trust, federation: "fed", endpoint: rig.endpoint() }, [uploadsProtocol]);
+  const answersOf = (bytes: Buffer) => {
+    const frame = readUploadFrame(bytes);
+    return frame?.kind === "answer" ? [frame.response] : [];
+  };
+  return rig.drive(sayTo(socket, parts, { answersOf, wanted }));
 }
 
 const contentOf = async (path: string) => String((await rig.drive(client.get(path))).content);

@@ -12,12 +12,12 @@ import { ChunkLink } from "./chunk-link.ts";
 import { LinkLog, ServeLog } from "./compliance.fixture.ts";
 import { boxCredentials, peerSettings, selfOf, until } from "./federation.fixture.ts";
 import { FrameBuffers } from "./frame-buffers.ts";
-import { FrameReader } from "./frame-reader.ts";
-import { batchFrame, handshakeFrame, readField, readHandshake } from "./frames.ts";
+import { batchFrame, handshakeFrame, readHandshake } from "./frames.ts";
 import { handshakeOf } from "./handshake.ts";
 import { Listener } from "./listener.ts";
 import { TlsNetwork } from "./network.ts";
 import type { ChunkName } from "./ports.ts";
+import { say as sayTo } from "./said.fixture.ts";
 import { systemClock, systemRandom } from "./system-clock.ts";
 
 // Chunks that travel to another box as frames, over real TLS.
@@ -174,23 +174,16 @@ test("a peer that owes an answer for too long is given up", async () => {
 });
 
 /** What the door says to these bytes, until it closes or has answered so many puts. */
-function say(parts: readonly Uint8Array[], answersWanted = Number.POSITIVE_INFINITY) {
-  const heard = { greeted: false, answers: [] as number[], refusal: "" };
-  return new Promise<typeof heard>((resolve) => {
-    const socket = socketToBox(target, [chunksProtocol]);
-    const reader = new FrameReader(1 << 24, (frame) => {
-      heard.greeted ||= readHandshake(frame) !== undefined;
-      const done = readDone(frame);
-      if (done !== undefined) heard.answers.push(done.id);
-      heard.refusal += Buffer.from(readField(frame, 15) ?? []);
-      if (heard.answers.length >= answersWanted) socket.destroy();
-    });
-    socket.on("data", (bytes: Buffer) => reader.push(bytes, () => false));
-    socket.on("error", () => {});
-    socket.on("close", () => resolve(heard));
-    for (const part of parts) socket.write(part);
-    if (answersWanted === 0) socket.end();
-  });
+async function say(parts: readonly Uint8Array[], wanted?: number) {
+  let greeted = false;
+  const answersOf = (frame: Buffer) => {
+    greeted ||= readHandshake(frame) !== undefined;
+    const done = readDone(frame);
+    return done === undefined ? [] : [done.id];
+  };
+  const socket = socketToBox(target, [chunksProtocol]);
+  const heard = await sayTo(socket, parts, { answersOf, wanted });
+  return { greeted, ...heard };
 }
 const greeting = handshakeFrame(handshakeOf(selfOf("a"), peer));
 const data = Buffer.alloc(100, 5);
