@@ -3,6 +3,7 @@ import type { Clock, Timer } from "../base/clock.ts";
 import { type Refusal, refuse } from "../base/errors.ts";
 import { readable } from "../base/readable.ts";
 import { Silence } from "../base/silence.ts";
+import { TurnoverMap } from "../base/turnover-map.ts";
 import { messageBytesMax, type PeerNetwork, type Session } from "../transport/ports.ts";
 import { areYouThere } from "../transport/question.ts";
 import { refusal } from "../zones/answers.ts";
@@ -15,13 +16,14 @@ const sweepMs = 20;
 const pendingMax = 20_000;
 
 interface Pending {
+  id: number;
   deadlineMs: number;
   done: (outcome: ForwardOutcome) => void;
 }
 
 /** What one box owes. */
 interface Owed {
-  pending: Map<number, Pending>;
+  pending: TurnoverMap<number, Pending>;
   silence: Silence;
 }
 
@@ -78,7 +80,7 @@ export class ForwardLinks implements Forward {
     if (!this.isUp(box) || !network.send("forward", box, bytes)) {
       return done({ kind: "unsent", reason: `box ${box} is not connected` });
     }
-    pending.set(id, { deadlineMs: clock.now() + timeoutMs, done });
+    pending.set(id, { id, deadlineMs: clock.now() + timeoutMs, done });
     this.#count++;
     silence.sent();
     this.#sweeper ??= clock.after(sweepMs, () => this.#sweep());
@@ -92,7 +94,7 @@ export class ForwardLinks implements Forward {
     let owed = this.#owed.get(box);
     if (owed === undefined) {
       const { network, clock } = this.#needs;
-      const pending = new Map<number, Pending>();
+      const pending = new TurnoverMap<number, Pending>();
       const silence = new Silence(clock, {
         owes: () => pending.size > 0,
         ask: (question) => void network.send("forward", box, RequestFrame.encode(areYouThere(question)).finish()),
@@ -112,7 +114,7 @@ export class ForwardLinks implements Forward {
     this.#break(owed.pending, `the stream to ${box} broke: ${reason}`);
   }
 
-  #break(pending: Map<number, Pending>, reason: string): void {
+  #break(pending: TurnoverMap<number, Pending>, reason: string): void {
     const broken = [...pending.values()];
     pending.clear();
     this.#count -= broken.length;
@@ -139,9 +141,9 @@ export class ForwardLinks implements Forward {
   #sweep(): void {
     const now = this.#needs.clock.now();
     for (const [box, { pending }] of this.#owed) {
-      for (const [id, { deadlineMs, done }] of pending) {
-        if (deadlineMs > now) continue;
-        pending.delete(id);
+      const late = [...pending.values()].filter(({ deadlineMs }) => deadlineMs <= now);
+      for (const { id, done } of late) {
+        if (!pending.delete(id)) continue;
         this.#count--;
         done({ kind: "broken", reason: `box ${box} did not answer in time` });
       }

@@ -6,6 +6,7 @@ import { type Request, RequestFrame, type Response, ResponseFrame } from "@nexus
 import type { Clock } from "../base/clock.ts";
 import { messageOf, NexusError } from "../base/errors.ts";
 import { Silence } from "../base/silence.ts";
+import { TurnoverMap } from "../base/turnover-map.ts";
 import { grpcMessageBytesMax } from "../transport/ports.ts";
 import { areYouThere } from "../transport/question.ts";
 import { decodeMessage, encodeMessage } from "../transport/wire-codec.ts";
@@ -53,7 +54,7 @@ export class Session {
   /** Called once when the stream ended for whatever reason. */
   onClosed: (reason: NexusError) => void = () => {};
   #stream: SessionStream | undefined;
-  #pending = new Map<number, Pending>();
+  #pending = new TurnoverMap<number, Pending>();
   #queue: Request[] = [];
   #queueBytes = 0;
   #scheduled = false;

@@ -1,5 +1,6 @@
 import type { Command, Reply } from "@nexus-federation/proto/command.ts";
 import { type Refusal, refuse } from "../base/errors.ts";
+import { TurnoverMap } from "../base/turnover-map.ts";
 import type { Outcome } from "./api.ts";
 
 export interface PendingProposal {
@@ -29,7 +30,7 @@ export interface PendingTotal {
  * their index: theirs, by term, or another's, and then also all later ones of older terms can never be applied.
  */
 export class PendingTable {
-  readonly #byIndex = new Map<number, PendingProposal>();
+  readonly #byIndex = new TurnoverMap<number, PendingProposal>();
   readonly #total: PendingTotal;
   /** No deadline is earlier than this. */
   #earliestMs = Number.POSITIVE_INFINITY;
