@@ -25,6 +25,8 @@ test.each([
   ["", "no operation came"],
   ["{", "batch: line 1: expected JSON"],
   ['{"op":"mkdir","path":"/a"}\n{"op":"mk"}', /^line 2/],
+  ['{"op":"write","path":"/a","metadata":{"__proto__":"x"}}', /^line 1\.metadata: "__proto__"/],
+  ['{"op":"metadata","path":"/a","set":{"__proto__":"x"}}', /^line 1\.set: "__proto__"/],
   ['[{"op":"write"}]', /^operations\[0\]\.path/],
   ['{"op":"write","path":"/a","ifMatch":"x"}', "expected an etag"],
 ])("%j is refused, saying where", (text, why) => {

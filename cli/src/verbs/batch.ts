@@ -44,7 +44,11 @@ const conditions = {
   fence: z.string().optional(),
   lockPath: path.optional(),
 };
-const metadata = z.record(z.string(), z.string());
+/** A record drops the key "__proto__" without a word. */
+const metadata = z
+  .unknown()
+  .refine((value) => !(value instanceof Object && Object.hasOwn(value, "__proto__")), '"__proto__" cannot be a key')
+  .pipe(z.record(z.string(), z.string()));
 const operation = z.discriminatedUnion("op", [
   z.strictObject({
     op: z.literal("write"),

@@ -118,6 +118,19 @@ describe("files through the client", () => {
     await expect(drive(client.stat("/c/d/c"))).rejects.toMatchObject({ code: "NOT_FOUND" });
   });
 
+  test("a metadata key __proto__ is refused in every way of writing it, not dropped", async () => {
+    const client = clientOf();
+    const metadata = Object.fromEntries([["__proto__", "x"]]);
+    const invalid = { code: "INVALID", message: expect.stringContaining("__proto__") };
+    await drive(client.put("/c/proto", "1"));
+
+    await expect(drive(client.put("/c/p", "1", { metadata }))).rejects.toMatchObject(invalid);
+    await expect(drive(client.upload("/c/p", [Buffer.alloc(9)], { metadata }))).rejects.toMatchObject(invalid);
+    await expect(drive(client.setMetadata("/c/proto", { set: metadata }))).rejects.toMatchObject(invalid);
+    const write = operations.write("/c/p", Buffer.from("1"), { metadata });
+    await expect(drive(client.batch([write]))).rejects.toMatchObject(invalid);
+  });
+
   test("a request that cannot be sent is refused at once by its own fault and ends no other call", async () => {
     const client = clientOf();
     const large = Array.from({ length: 300 }, (_, i) => operations.write(`/large/${i}`, Buffer.alloc(32 * 1024)));

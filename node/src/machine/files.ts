@@ -115,6 +115,7 @@ function labelProblem(
   let size = 0;
   for (const key in metadata) {
     if (key === "") return refuse("INVALID", "metadata: a key is not empty");
+    if (key === "__proto__") return refuse("INVALID", 'metadata: "__proto__" cannot be a key');
     size += utf8Size(key) + utf8Size(metadata[key]!);
   }
   return size > limits.metadataBytesMax

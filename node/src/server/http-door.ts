@@ -18,7 +18,7 @@ import { fileRoutes } from "./http-files.ts";
 import { lockRoutes } from "./http-locks.ts";
 import { answerUnrouted } from "./http-methods.ts";
 import { completed, type Document, templated } from "./http-openapi.ts";
-import { optionsOf } from "./http-requests.ts";
+import { optionsOf, queryProblem } from "./http-requests.ts";
 import { treeRoutes } from "./http-tree.ts";
 import { watchRoutes } from "./http-watch.ts";
 import type { LockWaiters } from "./lock-waiters.ts";
@@ -81,6 +81,11 @@ export async function httpDoor(
     const status = (error as { statusCode?: number }).statusCode ?? 500;
     if (status === 413)
       return sendProblem(reply, refuse("TOO_LARGE", `body: at most ${jsonBodyBytesMax} bytes of JSON`));
+    if ((error as { code?: string }).code === "FST_ERR_CTP_INVALID_JSON_BODY")
+      return sendProblem(
+        reply,
+        refuse("INVALID", "body: it is no JSON, or has a key __proto__ or constructor.prototype"),
+      );
     if (status < 500) return sendProblem(reply, refuse("INVALID", `request: ${messageOf(error)}`));
     return sendProblem(reply, refuse("INTERNAL", messageOf(error)));
   });
@@ -128,6 +133,8 @@ function guardedRoutes(scope: FastifyInstance, needs: HttpDoorNeeds): void {
     );
     if (isRefusal(caller)) return sendProblem(reply, caller);
     request.caller = caller;
+    const problem = queryProblem(request.raw.url ?? "");
+    if (problem) return sendProblem(reply, problem);
   });
   const door: Door = {
     box,

@@ -12,6 +12,7 @@ import {
   metadataOf,
   optionsOf,
   parseEtag,
+  queryProblem,
   rangeOf,
 } from "./http-requests.ts";
 
@@ -94,6 +95,14 @@ describe("headers", () => {
 
   test("metadata comes from its own headers only", () => {
     expect(metadataOf({ "nexus-meta-a": "1", "nexus-after": "2", host: "x" })).toEqual({ a: "1" });
+    expect(Object.keys(metadataOf({ "nexus-meta-__proto__": "1" }))).toEqual(["__proto__"]);
+  });
+
+  test("a query is percent-encoded UTF-8, or INVALID by the parameter's name", () => {
+    for (const good of ["/x", "/x?", "/x?a=%C3%A4&b=%2F%00&c", "/x?a=b+c&&="])
+      expect(queryProblem(good)).toBeUndefined();
+    for (const bad of ["/x?prefix=%ff", "/x?a=1&prefix=%", "/x?prefix=%zz", "/x?prefix=%ed%a0%80", "/x?prefix=\u00e4"])
+      expect(queryProblem(bad)).toMatchObject({ code: "INVALID", message: expect.stringContaining("prefix") });
   });
 
   test("an etag is found in any list, a weak one only where weak counts", () => {

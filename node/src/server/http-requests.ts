@@ -130,6 +130,22 @@ export function etagListed(header: string, etag: Uint8Array, weak: boolean): boo
   });
 }
 
+/** INVALID for a query that says nothing certain: parsers put a sign of replacement, or the percent signs, for bad bytes. */
+export function queryProblem(rawUrl: string): Refusal | undefined {
+  const at = rawUrl.indexOf("?");
+  if (at < 0) return undefined;
+  for (const part of rawUrl.slice(at + 1).split("&")) {
+    try {
+      if (/^[!-~]*$/.test(part) && decodeURIComponent(part) !== undefined) continue;
+    } catch {
+      // Said below.
+    }
+    const name = part.split("=", 1)[0]!.replaceAll(/[^\w.-]/g, "?");
+    return refuse("INVALID", `query parameter ${name.slice(0, 40)}: expected percent-encoded UTF-8`);
+  }
+  return undefined;
+}
+
 /** The first value of a query parameter, "" when it is absent. */
 export function queryText(request: { query: unknown }, name: string): string {
   const value = (request.query as Record<string, unknown>)[name];
@@ -159,13 +175,14 @@ export function rangeOf(header: string | undefined, size: number): ByteRange | "
   return last < first ? undefined : { offset: first, length: last - first + 1 };
 }
 
-/** `Nexus-Meta-<key>: value` headers as user metadata. */
+/** `Nexus-Meta-<key>: value` headers as user metadata, whatever the keys are: which of them may be, the zone says. */
 export function metadataOf(headers: IncomingHttpHeaders): Record<string, string> {
-  const metadata: Record<string, string> = {};
+  const pairs: [string, string][] = [];
   for (const [name, value] of Object.entries(headers)) {
-    if (name.startsWith("nexus-meta-") && typeof value === "string") metadata[name.slice("nexus-meta-".length)] = value;
+    if (name.startsWith("nexus-meta-") && typeof value === "string")
+      pairs.push([name.slice("nexus-meta-".length), value]);
   }
-  return metadata;
+  return Object.fromEntries(pairs);
 }
 
 function durationHeader(headers: IncomingHttpHeaders, name: string): number | undefined | Refusal {

@@ -50,6 +50,8 @@ describe("listing", () => {
       "?page=zzz",
       "?page=p1.%2F",
       "?page=p1.",
+      "?prefix=%ff",
+      "?prefix=%zz",
     ]) {
       expect(await rig.ask("GET", `/api/v1/list/list${query}`)).toMatchObject({
         json: { code: "INVALID", status: 400 },
@@ -75,6 +77,26 @@ describe("stat and metadata", () => {
     expect(await patch({ set: { a: "1" } }, { "if-match": `"${"0".repeat(64)}"` })).toMatchObject({ status: 412 });
     expect(await patch({ set: { a: 1 } })).toMatchObject({ json: { code: "INVALID" } });
     expect(await get("/meta/f")).toBe("x");
+  });
+});
+
+describe("a metadata key __proto__", () => {
+  test("is refused in headers and bodies, and nothing is changed", async () => {
+    await put("/proto/f", "x");
+    const headers = { "content-type": "application/json" };
+    const set = '{"set":{"__proto__":"x"}}';
+    const operations =
+      '{"operations":[{"op":"write","path":"/proto/b","content":"eA==","metadata":{"__proto__":"x"}}]}';
+
+    const answers = [
+      await rig.ask("PUT", "/api/v1/files/proto/h", { body: "x", headers: { "nexus-meta-__proto__": "x" } }),
+      await rig.ask("PATCH", "/api/v1/stat/proto/f", { body: set, headers }),
+      await rig.ask("POST", "/api/v1/batch", { body: operations, headers }),
+    ];
+
+    for (const { json } of answers)
+      expect(json).toMatchObject({ code: "INVALID", detail: expect.stringContaining("__proto__") });
+    expect(names(await rig.ask("GET", "/api/v1/list/proto"))).toEqual(["f"]);
   });
 });
 

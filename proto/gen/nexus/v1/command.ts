@@ -900,7 +900,11 @@ export const WriteFile: MessageFns<WriteFile> = {
 
             const entry7 = WriteFile_MetadataEntry.decode(reader, reader.uint32());
             if (entry7.value !== undefined) {
-              message.metadata[entry7.key] = entry7.value;
+              if (entry7.key !== "__proto__") message.metadata[entry7.key] = entry7.value;
+              else {
+                const own = { value: entry7.value, enumerable: true, configurable: true, writable: true };
+                globalThis.Object.defineProperty(message.metadata, entry7.key, own);
+              }
             }
             continue;
           }
@@ -1325,7 +1329,11 @@ export const SetMetadata: MessageFns<SetMetadata> = {
 
             const entry2 = SetMetadata_SetEntry.decode(reader, reader.uint32());
             if (entry2.value !== undefined) {
-              message.set[entry2.key] = entry2.value;
+              if (entry2.key !== "__proto__") message.set[entry2.key] = entry2.value;
+              else {
+                const own = { value: entry2.value, enumerable: true, configurable: true, writable: true };
+                globalThis.Object.defineProperty(message.set, entry2.key, own);
+              }
             }
             continue;
           }

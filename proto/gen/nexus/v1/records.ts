@@ -509,7 +509,11 @@ export const Failure: MessageFns<Failure> = {
 
             const entry7 = Failure_DetailsEntry.decode(reader, reader.uint32());
             if (entry7.value !== undefined) {
-              message.details[entry7.key] = entry7.value;
+              if (entry7.key !== "__proto__") message.details[entry7.key] = entry7.value;
+              else {
+                const own = { value: entry7.value, enumerable: true, configurable: true, writable: true };
+                globalThis.Object.defineProperty(message.details, entry7.key, own);
+              }
             }
             continue;
           }
@@ -794,7 +798,11 @@ export const FileInfo: MessageFns<FileInfo> = {
 
             const entry10 = FileInfo_MetadataEntry.decode(reader, reader.uint32());
             if (entry10.value !== undefined) {
-              message.metadata[entry10.key] = entry10.value;
+              if (entry10.key !== "__proto__") message.metadata[entry10.key] = entry10.value;
+              else {
+                const own = { value: entry10.value, enumerable: true, configurable: true, writable: true };
+                globalThis.Object.defineProperty(message.metadata, entry10.key, own);
+              }
             }
             continue;
           }
