@@ -58,7 +58,7 @@ test("a transfer that stood still for long loses its place to the next one when 
   if (isRefusal(still) || isRefusal(moving)) throw new Error("there is room for two");
 
   nowMs = 99;
-  moving.moved();
+  moving.moved(4096);
   expect(enter("early")).toMatchObject({ code: "OVERLOADED" });
   nowMs = 100;
   expect(isRefusal(enter("late"))).toBe(false);
@@ -70,4 +70,24 @@ test("a transfer that stood still for long loses its place to the next one when 
   moving.leave();
   moving.leave();
   expect(admission.load.transfers).toBe(1);
+});
+
+test("a byte now and then keeps no place that others want, the same bytes in time do", () => {
+  let nowMs = 0;
+  const limits = { ...defaultBoxLimits, transfersMax: 2, transferStillMs: 1_000 };
+  const admission = new Admission(limits, { now: () => nowMs });
+  const ended: string[] = [];
+  const enter = (name: string) => admission.enterTransfer(() => ended.push(name));
+  const drop = enter("drop");
+  const slow = enter("slow");
+  if (isRefusal(drop) || isRefusal(slow)) throw new Error("there is room for two");
+
+  for (; nowMs < 1_000; nowMs += 10) {
+    drop.moved(1);
+    slow.moved(50);
+  }
+
+  expect(isRefusal(enter("next"))).toBe(false);
+  expect(ended).toEqual(["drop"]);
+  expect(enter("another")).toMatchObject({ code: "OVERLOADED" });
 });

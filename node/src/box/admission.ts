@@ -18,16 +18,22 @@ export interface Load {
   refused: number;
 }
 
+/** Bytes that count as a step of a transfer; fewer since the last step is standing still: a byte a minute holds no place. */
+const stepBytes = 4096;
+
 /** The place of an upload or a download. */
 export interface Transfer {
-  /** Some of it came, or was taken. */
-  moved(): void;
+  /** So many bytes of it came, or were taken. */
+  moved(bytes: number): void;
   /** Idempotent. */
   leave(): void;
 }
 
 interface HeldPlace {
+  /** When it made its last step. */
   movedMs: number;
+  /** Since then. */
+  bytes: number;
   end(): void;
 }
 
@@ -93,15 +99,18 @@ export class Admission {
     this.#changed++;
   }
 
-  /** `end` is called when the transfer has stood still for long and another one wants its place. */
+  /** `end` is called when the transfer has (nearly) stood still for long and another one wants its place. */
   enterTransfer(end: () => void): Transfer | Refusal {
     const { transfersMax } = this.#limits;
     if (this.#transfers.size >= transfersMax && !this.#endStalled())
       return this.#refuse(`${transfersMax} uploads and downloads`);
-    const held: HeldPlace = { movedMs: this.#clock.now(), end };
+    const held: HeldPlace = { movedMs: this.#clock.now(), bytes: 0, end };
     this.#transfers.add(held);
     return {
-      moved: () => {
+      moved: (bytes) => {
+        held.bytes += bytes;
+        if (held.bytes < stepBytes) return;
+        held.bytes = 0;
         held.movedMs = this.#clock.now();
       },
       leave: () => void this.#transfers.delete(held),

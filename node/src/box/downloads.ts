@@ -47,9 +47,10 @@ export async function* downloadFile(
   if (isRefusal(transfer)) return yield { head: refusal(transfer), data: Buffer.alloc(0) };
   try {
     for await (const frame of framesOf(needs, { request, caller, signal })) {
-      transfer.moved();
+      transfer.moved(frame.data.length);
       yield frame;
-      if (isEnded) throw new NexusError("DEADLINE", "the download stood still, and others wanted its place");
+      if (isEnded)
+        throw new NexusError("DEADLINE", "the download stood still or nearly so, and others wanted its place");
     }
   } finally {
     transfer.leave();

@@ -16,7 +16,7 @@ export interface BoxLimits {
   fileBytesMax: number;
   /** Uploads and downloads under way at once; above it OVERLOADED. */
   transfersMax: number;
-  /** An upload or download that stood still for so long loses its place to the next one when there is none left, ms. */
+  /** An upload or download that stood still, or moved less than 4 KiB, for so long loses its place to the next one when there is none left, ms. */
   transferStillMs: number;
 }
 

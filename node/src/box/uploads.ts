@@ -67,7 +67,9 @@ export class UploadSession implements Upload {
     this.#caller = caller;
     this.#options = header.options ?? noOptions;
     this.#whole = needs.hashing.running();
-    this.#transfer = needs.admission.enterTransfer(() => this.#giveUp("it stood still, and others wanted its place"));
+    this.#transfer = needs.admission.enterTransfer(() =>
+      this.#giveUp("it stood still or nearly so, and others wanted its place"),
+    );
     this.#failed = isRefusal(this.#transfer) ? this.#transfer : undefined;
     this.#failed ??= optionsRefusal(this.#options);
     if (header.write === undefined)
@@ -75,7 +77,7 @@ export class UploadSession implements Upload {
   }
 
   async write(data: Uint8Array): Promise<Refusal | undefined> {
-    if (!isRefusal(this.#transfer)) this.#transfer.moved();
+    if (!isRefusal(this.#transfer)) this.#transfer.moved(data.length);
     let at = 0;
     while (at < data.length && this.#failed === undefined) {
       at += this.#take(data.subarray(at));
