@@ -46,11 +46,30 @@ test.each([
   { words: ["raft", "members", "nozone"], code: 1, says: "NOT_FOUND" },
   { words: ["box", "nonsense"], code: 2, says: "unknown command" },
   { words: ["apply", "-f", "/no/such.yaml"], code: 2, says: "no such file" },
+  { words: ["mkdir", "/cli/no/parent"], code: 1, says: "mkdir -p" },
+  { words: ["ls", "/cli/bytes"], code: 1, says: "nexus stat tells" },
+  { words: ["put", "/cli/m", "--meta", "__proto__=x"], code: 1, says: '"__proto__" cannot be a key' },
   { words: ["logs", "nobody"], code: 1, says: "NOT_FOUND" },
 ])("nexus $words ends with $code and says $says", async ({ words, code, says }) => {
   const ran = await federation.nexus(words, { input: "x" });
   expect(ran.stderr).toContain(says);
   expect(ran.code).toBe(code);
+});
+
+test("get --json has the content in its object: text, or base64 for bytes that are none, and names -o for a large file", async () => {
+  await federation.ok(["put", "/cli/text"], { input: "grüße\n" });
+  await federation.ok(["put", "/cli/raw"], { input: Buffer.from([0, 255]) });
+  await federation.ok(["put", "/cli/large"], { input: Buffer.alloc(4 * 1024 * 1024 + 1) });
+  const text = await federation.ok(["get", "/cli/text", "--json"]);
+  const raw = await federation.ok(["get", "/cli/raw", "--json"]);
+  const large = await federation.nexus(["get", "/cli/large", "--json"]);
+
+  expect(JSON.parse(text.stdout)).toMatchObject({ content: "grüße\n", file: { path: "/cli/text" }, receipt: {} });
+  expect(JSON.parse(raw.stdout)).toMatchObject({ base64: "AP8=", file: { size: 2 } });
+  expect(large.code).toBe(1);
+  expect(JSON.parse(large.stdout)).toMatchObject({
+    error: { code: "TOO_LARGE", message: expect.stringContaining("-o") },
+  });
 });
 
 test("a refusal with --json is an object with its code", async () => {

@@ -2,7 +2,7 @@ import { mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "n
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { systemSentence } from "./tools.ts";
+import { adviceOf, systemSentence } from "./tools.ts";
 import { readFiles } from "./verbs/runtime.ts";
 
 let dir: string;
@@ -44,4 +44,11 @@ test("a resource file that cannot be read is named with the reason", async () =>
   await expect(readFiles([join(dir, "absent.yaml")])).rejects.toThrow(
     `${join(dir, "absent.yaml")}: no such file or folder`,
   );
+});
+
+test("advice names the verbs and options that help", () => {
+  expect(adviceOf("WRONG_TYPE", "get")).toMatch(/nexus stat .*ls, get -r/);
+  expect(adviceOf("NO_ZONE", "put")).toContain("nexus zone ls");
+  expect(adviceOf("NOT_FOUND", "mkdir")).toContain("mkdir -p");
+  expect(adviceOf("NOT_FOUND", "get")).toContain("nexus ls");
 });

@@ -25,11 +25,14 @@ export interface GlobalOptions {
 
 export class Tools {
   readonly options: GlobalOptions;
+  /** As it is called: "put". */
+  readonly verbName: string;
   #client: NexusClient | undefined;
   #settings: ClientSettings | undefined;
 
   constructor(command: Command) {
     this.options = command.optsWithGlobals();
+    this.verbName = command.name();
   }
 
   get json(): boolean {
@@ -115,7 +118,8 @@ export function report(tools: Tools, error: unknown): number {
   if (error instanceof NexusError) {
     if (tools.json) printError(error.code, error.message, error.refusal);
     process.stderr.write(`nexus: ${error.code}: ${oneLine(error.message)}\n`);
-    if (!tools.json && !(error instanceof LocalError)) process.stderr.write(`       ${adviceOf(error)}\n`);
+    if (!tools.json && !(error instanceof LocalError))
+      process.stderr.write(`       ${adviceOf(error.code, tools.verbName)}\n`);
     return 1;
   }
   const isMistake = error instanceof TypeError || error instanceof ReferenceError;
@@ -127,10 +131,14 @@ export function report(tools: Tools, error: unknown): number {
 }
 
 /** Advice of the code, in the words of the command line where it has an option for it. */
-function adviceOf({ code }: NexusError): string {
+export function adviceOf(code: ErrorCode, verbName: string): string {
+  if (code === "NOT_FOUND" && verbName === "mkdir") return "Make its parents too with mkdir -p.";
   const here: Partial<Record<ErrorCode, string>> = {
+    NO_ZONE: "See the paths that have a zone with nexus zone ls; nexus apply -f adds a ConsensusZone.",
+    NOT_FOUND: "List the parent to see what is there: nexus ls.",
+    WRONG_TYPE: "nexus stat tells what it is; a folder is for ls, get -r, put -r and rm -r, a file for get and put.",
     LOCKED: "Wait for it with --wait 30s, or try later.",
-    ALREADY_EXISTS: "Use another path, or -f (mv, cp) to replace a file.",
+    ALREADY_EXISTS: "Use another path (a / at its end goes into a folder), or -f (mv, cp) to replace a file by a file.",
     NOT_EMPTY: "Empty it first, or delete recursively with rm -r.",
     DEADLINE: "Retry, with more time (--timeout 30s) if needed.",
     ZONE_UNAVAILABLE: "Retry, or see nexus status and nexus doctor.",

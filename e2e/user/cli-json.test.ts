@@ -25,6 +25,7 @@ const calls = (files: { zone: string; backup: string; copy: string }): Record<st
   put: ["put", "/j/a", "README.md"],
   "put,-r": ["put", "-r", "/j/tree", "examples/gitops"],
   get: ["get", "/j/a", "-o", files.copy],
+  "get,content": ["get", "/j/a"],
   "get,-r": ["get", "-r", "/j/tree", "-o", `${files.copy}.d`],
   ls: ["ls", "/j"],
   stat: ["stat", "/j/a"],

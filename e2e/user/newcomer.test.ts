@@ -146,12 +146,15 @@ test("a backup goes through a pipe into a restore", async () => {
   await until("the copy serves", async () => (await federation.ok(["get", "/copied/x"])).stdout === "through");
 });
 
-test("data is deleted from elsewhere only when the federation is named", async () => {
+test("a federation is stopped, and deleted, from elsewhere only when it is named", async () => {
   const cwd = join(federation.root, "elsewhere");
   mkdirSync(cwd);
+  const stopped = await finish(spawnNexus(["down"], { cwd, env: federation.env }));
   const ran = await finish(spawnNexus(["down", "--delete-data"], { cwd, env: federation.env }));
   const up = await finish(spawnNexus(["up"], { cwd, env: federation.env }));
 
+  expect(stopped).toMatchObject({ code: 2, stderr: expect.stringContaining("--dir or --context") });
+  expect((await federation.status()).supervisor).toBeGreaterThan(0);
   expect(ran).toMatchObject({ code: 2, stderr: expect.stringContaining("--dir") });
   expect(up).toMatchObject({ code: 2, stderr: expect.stringContaining("give -f FILE") });
   expect(existsSync(federation.folder.desired)).toBe(true);

@@ -1,9 +1,11 @@
 // put, get, ls, stat, rm, mkdir, mv, cp: files as people expect them, stdin and stdout included.
+import { isUtf8 } from "node:buffer";
 import { once } from "node:events";
 import { createReadStream, statSync } from "node:fs";
 import { basename, join, resolve } from "node:path";
 import { parseFence } from "@nexus-federation/node/base/fence.ts";
 import { jsonFile, jsonReceipt } from "@nexus-federation/node/base/json.ts";
+import { LocalError } from "@nexus-federation/operator/backends/local/local-error.ts";
 import type { FileInfo } from "@nexus-federation/proto/records.ts";
 import { type Command, Option } from "commander";
 import { parseCount, parseDuration, UsageError } from "../durations.ts";
@@ -12,6 +14,9 @@ import { fileTable, oneLine } from "../show.ts";
 import { receiptLine, type Tools, verb } from "../tools.ts";
 import { folderPath, intoFolder } from "../tree-path.ts";
 import { getFolder, putFile, putFolder, saveAs } from "./trees.ts";
+
+/** Largest content that `get --json` puts into its object, bytes. */
+const jsonContentBytesMax = 4 * 1024 * 1024;
 
 interface WriteFlags {
   ifMatch?: string;
@@ -60,7 +65,9 @@ export function fileVerbs(program: Command): void {
     .option("--meta <key=value...>", "user metadata")
     .action(verb(put));
   readFlags(program.command("get <path>"))
-    .description("write a file's content to stdout or --output; -r copies a subtree into a folder")
+    .description(
+      "write a file's content to stdout or --output; -r copies a subtree into a folder; with --json and no --output content of at most 4 MiB is in the object: as text, or else as base64",
+    )
     .option(
       "-o, --output <file>",
       "local file (a folder takes it under its name); with -r a folder (default: one of its name, here)",
@@ -129,6 +136,11 @@ async function get(tools: Tools, path: string, flags: ReadFlags): Promise<void> 
     return getFolder(tools, { path: folderPath(path), root: flags.output ?? name, options: readOptions(flags) });
   const output = flags.output === undefined ? undefined : fileAt(flags.output, name);
   const found = await tools.client.download(path, { ...readOptions(flags), onProgress: undefined });
+  if (tools.json && output === undefined) {
+    tools.print("", { ...(await contentJson(path, found)), receipt: jsonReceipt(found.receipt) });
+    if (flags.receipt) process.stderr.write(`${receiptLine(found.receipt)}\n`);
+    return;
+  }
   const progress = new Progress(path, found.info.size);
   let moved = 0;
   async function* parts() {
@@ -148,6 +160,19 @@ async function get(tools: Tools, path: string, flags: ReadFlags): Promise<void> 
     });
   }
   if (flags.receipt) process.stderr.write(`${receiptLine(found.receipt)}\n`);
+}
+
+/** The file with its content: as text where it is UTF-8, else as base64. */
+async function contentJson(path: string, { info, data }: { info: FileInfo; data: AsyncIterable<Uint8Array> }) {
+  if (info.size > jsonContentBytesMax) {
+    const text = `${path}: ${info.size} bytes; --json holds at most ${jsonContentBytesMax} of content: give -o FILE`;
+    throw new LocalError("TOO_LARGE", text);
+  }
+  const parts: Uint8Array[] = [];
+  for await (const part of data) parts.push(part);
+  const content = Buffer.concat(parts);
+  const file = jsonFile(info);
+  return isUtf8(content) ? { file, content: content.toString("utf8") } : { file, base64: content.toString("base64") };
 }
 
 /** A folder takes the file under its own name, as cp does. */
@@ -255,11 +280,10 @@ function fenceOf(given: string | undefined): string | undefined {
 }
 
 function metadataOf(pairs: string[] | undefined): Record<string, string> {
-  const metadata: Record<string, string> = {};
-  for (const pair of pairs ?? []) {
+  const split = (pair: string) => {
     const at = pair.indexOf("=");
     if (at <= 0) throw new UsageError(`--meta: expected key=value, got "${pair}"`);
-    metadata[pair.slice(0, at)] = pair.slice(at + 1);
-  }
-  return metadata;
+    return [pair.slice(0, at), pair.slice(at + 1)] as const;
+  };
+  return Object.fromEntries((pairs ?? []).map(split));
 }

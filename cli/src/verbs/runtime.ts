@@ -78,7 +78,7 @@ export function runtimeVerbs(program: Command): void {
   }
   program
     .command("down")
-    .description("stop the federation's processes")
+    .description("stop the processes of the federation here (or above), or of the one that --dir or --context names")
     .option("--delete-data", "and delete its folder, data included")
     .action(verb(down));
   program
@@ -210,12 +210,12 @@ function refused(tools: Tools, faults: LoadFault[]): number {
 }
 
 async function down(tools: Tools, flags: { deleteData?: boolean }): Promise<void> {
-  const folder = runningFolder(tools);
   const deleteData = flags.deleteData ?? false;
-  if (deleteData && !isNamed(tools)) {
-    const text = `down --delete-data: no federation lies in this folder; to delete ${folder.root} say so with --dir`;
-    throw new UsageError(text);
+  if (!isNamed(tools, deleteData)) {
+    const call = deleteData ? "down --delete-data" : "down";
+    throw new UsageError(`${call}: no federation lies in this folder or above; name one with --dir or --context`);
   }
+  const folder = runningFolder(tools);
   try {
     await callStarted(folder, { verb: "down", deleteData });
   } catch (error) {
@@ -247,9 +247,10 @@ async function callStarted(folder: Folder, request: { verb: "down"; deleteData: 
   }
 }
 
-/** It is meant beyond doubt: named, or lying in this folder or above. */
-function isNamed({ options }: Tools): boolean {
-  return options.dir !== undefined || options.context !== undefined || folderAbove(process.cwd()) !== undefined;
+/** It is meant beyond doubt: named (to delete it, in this very call), or lying in this folder or above. */
+function isNamed({ options }: Tools, here: boolean): boolean {
+  if (options.dir !== undefined || options.context !== undefined) return true;
+  return (!here && !!process.env["NEXUS_CONTEXT"]) || folderAbove(process.cwd()) !== undefined;
 }
 
 /** Nobody supervises the folder; what a killed supervisor left in it is ended here. */

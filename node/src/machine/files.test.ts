@@ -136,6 +136,36 @@ describe("files", () => {
     expect(text(rig, "/b/g")).toBe("1");
   });
 
+  it("an occupied target is told what would help: replace by its like, or a path below a directory", () => {
+    const rig = new Rig();
+    rig.put("/f", "1");
+    rig.put("/g", "2");
+    rig.put("/d/x", "3");
+    const said = (operation: ReturnType<typeof rename> | ReturnType<typeof copy>) => {
+      const { result } = rig.run(operation);
+      return result?.$case === "failure" ? result.value.message : result?.$case;
+    };
+
+    expect(said(rename("/f", "/g"))).toBe('a file stands at "/g"; say replace to put it aside');
+    for (const move of [rename, copy]) {
+      expect(said(move("/f", "/d"))).toBe(
+        'a directory stands at "/d"; a file cannot take its place, but may go below it: "/d/f"',
+      );
+    }
+    expect(said(rename("/d", "/f"))).toBe('a file stands at "/f"; a directory cannot take its place');
+  });
+
+  it("a metadata key that objects cannot hold as others is refused, not dropped", () => {
+    const rig = new Rig();
+    rig.put("/a", "1");
+    const metadata = Object.fromEntries([["__proto__", "x"]]);
+    const set = { path: "/a", set: metadata, remove: [], contentType: "", condition: undefined };
+
+    expect(codeOf(rig.put("/b", "1", { metadata }))).toBe("INVALID");
+    expect(codeOf(rig.run({ $case: "setMetadata", value: set }))).toBe("INVALID");
+    expect(rig.machine.stat("/a")).toMatchObject({ metadata: {} });
+  });
+
   it("a copy is a file of its own; a directory is not copied", () => {
     const rig = new Rig();
     rig.put("/a", "1", { metadata: { k: "v" } });

@@ -109,10 +109,19 @@ function findEnds(state: MachineState, operation: Move, verb: string): Ends | Re
   if (failed) return failed;
   if (!source) return notFound(from);
   if (source.entry.type === "mount") return wrongType(from, source.entry, "file or directory");
-  if (target && from !== to && !operation.replace) {
-    return refuse("ALREADY_EXISTS", `a ${target.entry.type} stands at ${show(to)}; say replace to put it aside`);
-  }
+  if (target && from !== to && !operation.replace) return occupied(source, target);
   return { source, target };
+}
+
+/** Says replace only where it would help. */
+function occupied(source: Place, { entry, path }: Place): Refusal {
+  const way =
+    entry.type === source.entry.type
+      ? "say replace to put it aside"
+      : entry.type === "directory"
+        ? `a ${source.entry.type} cannot take its place, but may go below it: ${show(`${path}/${nameOf(source.path)}`)}`
+        : `a ${source.entry.type} cannot take its place`;
+  return refuse("ALREADY_EXISTS", `a ${entry.type} stands at ${show(path)}; ${way}`);
 }
 
 function checkEnds(
