@@ -2,7 +2,7 @@ import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { Federation } from "./harness/federation.ts";
-import { finish, isAlive, until } from "./harness/run.ts";
+import { finish, isAlive, shell, until } from "./harness/run.ts";
 
 let federation: Federation;
 beforeAll(async () => {
@@ -70,6 +70,13 @@ test("get --json has the content in its object: text, or base64 for bytes that a
   expect(JSON.parse(large.stdout)).toMatchObject({
     error: { code: "TOO_LARGE", message: expect.stringContaining("-o") },
   });
+});
+
+test.runIf(existsSync("/dev/full"))("output that finds no room is a failure, however short it is", async () => {
+  for (const words of ["context ls", "context ls --json", "completion bash"]) {
+    const ran = await shell(`./nexus ${words} > /dev/full`, { env: federation.env });
+    expect(ran, words).toMatchObject({ code: 1, stderr: expect.stringContaining("ENOSPC") });
+  }
 });
 
 test("a refusal with --json is an object with its code", async () => {

@@ -104,7 +104,8 @@ export function verb(act: (tools: Tools, ...args: never[]) => Promise<unknown>) 
     }
     tools.close();
     process.exitCode = code;
-    process.stdout.write("", () => process.exit(code));
+    // What could not be written is told, and ends the process, by the output's own listener (runCommandLine).
+    process.stdout.write("", (fault) => (fault ? setImmediate(() => process.exit(code || 1)) : process.exit(code)));
   };
 }
 
