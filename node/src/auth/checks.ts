@@ -112,10 +112,15 @@ export function covers(prefix: string, path: string): boolean {
 export function isNormal(path: string): boolean {
   if (path === "/") return true;
   if (!path.startsWith("/")) return false;
-  return path
-    .slice(1)
-    .split("/")
-    .every((segment) => segment !== "" && segment !== "." && segment !== "..");
+  // Asked of every request: without a list of the segments.
+  for (let start = 1, end = 0; end < path.length; start = end + 1) {
+    const slash = path.indexOf("/", start);
+    end = slash < 0 ? path.length : slash;
+    const length = end - start;
+    if (length === 0) return false;
+    if (length <= 2 && path[start] === "." && path[end - 1] === ".") return false;
+  }
+  return true;
 }
 
 function unauthenticated(message: string): Refusal {

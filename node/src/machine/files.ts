@@ -45,7 +45,8 @@ export function writeFile(state: MachineState, operation: WriteFile): Done | Ref
   const found = findDirectory(state, parentPath);
   if (found && "code" in found) return found;
   const name = binaryText(nameOf(path));
-  const bytes = found && state.overlay.get(found.prefix + name);
+  const foundKey = found && found.prefix + name;
+  const bytes = foundKey === undefined ? undefined : state.overlay.get(foundKey);
   const before = bytes && decodeEntry(bytes);
   if (before && before.type !== "file") return wrongType(path, before, "file");
   const failed = checkCondition(state, operation.condition, { path, entry: before });
@@ -62,7 +63,7 @@ export function writeFile(state: MachineState, operation: WriteFile): Done | Ref
   entry.beside = !entry.chunked && entry.size > 0 && entry.size <= besideBytesMax;
   const lost = storeContent(state, operation, { entry, before });
   if (lost) return lost;
-  const stored = state.putEntry(parent.prefix + name, entry, entry.beside ? operation.content : undefined);
+  const stored = state.putEntry(foundKey ?? parent.prefix + name, entry, entry.beside ? operation.content : undefined);
   state.emit(before ? "modified" : "created", path, stored);
   return { path, entry, bytes: stored, existed: before !== undefined };
 }

@@ -134,11 +134,11 @@ export class Overlay {
   drain(): StateWrite[] {
     assert(!this.#open, "nothing is drained inside a transaction");
     const tables: StateWrite[][] = [];
-    for (const [key, value] of this.#writes) {
+    this.#writes.forEach((value, key) => {
       const table = key.charCodeAt(0);
       tables[table] ??= [];
       tables[table].push({ key, value: value ?? undefined });
-    }
+    });
     const out = tables.flat();
     for (const cut of this.#cuts) out.push(cut);
     this.#writes = new Map();

@@ -27,6 +27,8 @@ const defaultRocksSettings: RocksSettings = {
 const checksumBytes = 4;
 /** Keys and sealed values up to this size are laid out in the same place again and again. */
 const scratchBytes = 64 * 1024;
+/** Views of the scratches up to this length are made once each: a view costs as much as what it is made for. */
+const viewedBytes = 1024;
 const noOptions = {};
 /** Scans up to this many rows are read at once; longer ones page by page over a RocksDB snapshot. */
 const rowsAtOnce = 256;
@@ -44,6 +46,8 @@ export class RocksStore implements DurableStore {
   /** Stands at the start of the scratch. */
   #scratchPrefix: StateKey = "";
   readonly #valueScratch = Buffer.allocUnsafeSlow(scratchBytes);
+  readonly #keyViews: (Buffer | undefined)[] = new Array(viewedBytes).fill(undefined);
+  readonly #valueViews: (Buffer | undefined)[] = new Array(viewedBytes).fill(undefined);
 
   private constructor(db: RocksLevel, folder: string, settings: RocksSettings) {
     this.#db = db;
@@ -197,14 +201,15 @@ export class RocksStore implements DurableStore {
       this.#scratchPrefix = prefix;
     }
     this.#keyScratch.write(key, prefix.length, "latin1");
-    return this.#keyScratch.subarray(0, length);
+    return viewOf(this.#keyScratch, this.#keyViews, length);
   }
 
   /** The value followed by its checksum. */
   #sealed(value: Uint8Array): Buffer {
     const { length } = value;
     const size = length + checksumBytes;
-    const out = size <= this.#valueScratch.length ? this.#valueScratch.subarray(0, size) : Buffer.allocUnsafe(size);
+    const isLarge = size > this.#valueScratch.length;
+    const out = isLarge ? Buffer.allocUnsafe(size) : viewOf(this.#valueScratch, this.#valueViews, size);
     out.set(value, 0);
     const sum = crc32(value);
     out[length] = sum;
@@ -245,6 +250,17 @@ export class RocksStore implements DurableStore {
     this.#db.detachResource(this.#batch);
     await this.#db.close();
   }
+}
+
+/** The first `length` bytes of a scratch. */
+function viewOf(scratch: Buffer, views: (Buffer | undefined)[], length: number): Buffer {
+  if (length >= viewedBytes) return scratch.subarray(0, length);
+  let view = views[length];
+  if (view === undefined) {
+    view = scratch.subarray(0, length);
+    views[length] = view;
+  }
+  return view;
 }
 
 /** Undefined for a range that is empty by itself. */

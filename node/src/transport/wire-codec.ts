@@ -126,6 +126,7 @@ interface Decoder<T> {
 }
 
 const writer = new WireWriter();
+const latin1 = Buffer.prototype.latin1Slice;
 
 /** The message's bytes after `head`, if one is given. */
 export function encodeMessage<T>(type: Encoder<T>, message: T, head?: Uint8Array): Buffer {
@@ -182,17 +183,14 @@ class WireReader extends BinaryReader {
       this.pos = before;
       return super.string(strict);
     }
-    let text = "";
     for (let i = start; i < end; i++) {
-      const byte = this.buf[i]!;
-      if (byte >= 0x80) {
+      if (this.buf[i]! >= 0x80) {
         this.pos = before;
         return super.string(strict);
       }
-      text += String.fromCharCode(byte);
     }
     this.pos = end;
-    return text;
+    return start === end ? "" : latin1.call(this.buf, start, end);
   }
 }
 

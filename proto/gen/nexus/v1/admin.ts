@@ -26,6 +26,8 @@ import { BoxRecord, Failure, RecoveryRecord, RuleMap, ZoneRule } from "./records
 
 export const protobufPackage = "nexus.v1";
 
+const noBytes = Buffer.alloc(0);
+
 export const protobufFileName = "nexus/v1/admin.proto";
 
 export interface AdminReply {
@@ -359,7 +361,7 @@ export const StatusRequest: MessageFns<StatusRequest> = {
 function createBaseStatusReply(): StatusReply {
   return {
     box: "",
-    incarnation: Buffer.alloc(0),
+    incarnation: noBytes,
     region: "",
     state: "",
     epoch: 0,
@@ -905,7 +907,7 @@ function createBaseMemberStatus(): MemberStatus {
     state: "",
     active: false,
     replica: 0,
-    incarnation: Buffer.alloc(0),
+    incarnation: noBytes,
     caughtUp: false,
   };
 }
@@ -1098,7 +1100,7 @@ export const IdentifyRequest: MessageFns<IdentifyRequest> = {
 };
 
 function createBaseIdentifyReply(): IdentifyReply {
-  return { box: "", incarnation: Buffer.alloc(0), state: "", role: "", federationUid: "", failure: undefined };
+  return { box: "", incarnation: noBytes, state: "", role: "", federationUid: "", failure: undefined };
 }
 
 export const IdentifyReply: MessageFns<IdentifyReply> = {
@@ -1392,7 +1394,7 @@ export const RegisterBoxRequest: MessageFns<RegisterBoxRequest> = {
 };
 
 function createBaseRemoveBoxRequest(): RemoveBoxRequest {
-  return { box: "", incarnation: Buffer.alloc(0), mayReturn: false };
+  return { box: "", incarnation: noBytes, mayReturn: false };
 }
 
 export const RemoveBoxRequest: MessageFns<RemoveBoxRequest> = {
@@ -2145,7 +2147,7 @@ function createBaseBackupHeader(): BackupHeader {
     generation: 0,
     index: 0,
     format: 0,
-    digest: Buffer.alloc(0),
+    digest: noBytes,
     newZone: "",
     rule: undefined,
     members: [],
@@ -2272,7 +2274,7 @@ export const BackupHeader: MessageFns<BackupHeader> = {
 };
 
 function createBaseBackupFrame(): BackupFrame {
-  return { header: undefined, data: Buffer.alloc(0), last: false, digest: Buffer.alloc(0), failure: undefined };
+  return { header: undefined, data: noBytes, last: false, digest: noBytes, failure: undefined };
 }
 
 export const BackupFrame: MessageFns<BackupFrame> = {

@@ -20,6 +20,8 @@ import {
 
 export const protobufPackage = "nexus.v1";
 
+const noBytes = Buffer.alloc(0);
+
 export const protobufFileName = "nexus/v1/command.proto";
 
 /** What stands in a zone's log and what its state machine applies. Paths are zone paths. */
@@ -331,7 +333,7 @@ export interface SystemReply {
 }
 
 function createBaseCommand(): Command {
-  return { requestId: Buffer.alloc(0), requestTimeMs: 0, principal: "", logTimeMs: 0, operation: undefined };
+  return { requestId: noBytes, requestTimeMs: 0, principal: "", logTimeMs: 0, operation: undefined };
 }
 
 export const Command: MessageFns<Command> = {
@@ -668,7 +670,7 @@ export const Operation: MessageFns<Operation> = {
 
 function createBasePrecondition(): Precondition {
   return {
-    ifMatch: Buffer.alloc(0),
+    ifMatch: noBytes,
     ifNoneMatch: false,
     ifRevision: undefined,
     fenceCounter: 0,
@@ -789,10 +791,10 @@ export const Precondition: MessageFns<Precondition> = {
 function createBaseWriteFile(): WriteFile {
   return {
     path: "",
-    content: Buffer.alloc(0),
+    content: noBytes,
     chunks: [],
     size: 0,
-    etag: Buffer.alloc(0),
+    etag: noBytes,
     contentType: "",
     metadata: {},
     condition: undefined,
@@ -1579,7 +1581,7 @@ export const AcquireLock: MessageFns<AcquireLock> = {
 };
 
 function createBaseExtendLock(): ExtendLock {
-  return { path: "", lockId: Buffer.alloc(0), ttlMs: 0 };
+  return { path: "", lockId: noBytes, ttlMs: 0 };
 }
 
 export const ExtendLock: MessageFns<ExtendLock> = {
@@ -1647,7 +1649,7 @@ export const ExtendLock: MessageFns<ExtendLock> = {
 };
 
 function createBaseReleaseLock(): ReleaseLock {
-  return { path: "", lockId: Buffer.alloc(0) };
+  return { path: "", lockId: noBytes };
 }
 
 export const ReleaseLock: MessageFns<ReleaseLock> = {
@@ -1704,7 +1706,7 @@ export const ReleaseLock: MessageFns<ReleaseLock> = {
 };
 
 function createBaseExpireLock(): ExpireLock {
-  return { path: "", lockId: Buffer.alloc(0), extendSeq: 0 };
+  return { path: "", lockId: noBytes, extendSeq: 0 };
 }
 
 export const ExpireLock: MessageFns<ExpireLock> = {
@@ -1772,7 +1774,7 @@ export const ExpireLock: MessageFns<ExpireLock> = {
 };
 
 function createBaseCancelWait(): CancelWait {
-  return { path: "", waiterId: Buffer.alloc(0) };
+  return { path: "", waiterId: noBytes };
 }
 
 export const CancelWait: MessageFns<CancelWait> = {
@@ -2794,7 +2796,7 @@ export const RecordMembers: MessageFns<RecordMembers> = {
 };
 
 function createBaseRemoveBox(): RemoveBox {
-  return { name: "", incarnation: Buffer.alloc(0), mayReturn: false };
+  return { name: "", incarnation: noBytes, mayReturn: false };
 }
 
 export const RemoveBox: MessageFns<RemoveBox> = {
@@ -3272,7 +3274,7 @@ export const Empty: MessageFns<Empty> = {
 };
 
 function createBaseLockWaiting(): LockWaiting {
-  return { waiterId: Buffer.alloc(0), position: 0 };
+  return { waiterId: noBytes, position: 0 };
 }
 
 export const LockWaiting: MessageFns<LockWaiting> = {

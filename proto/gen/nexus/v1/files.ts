@@ -30,6 +30,8 @@ import { Request, RequestFrame, RequestOptions, Response, ResponseFrame, Session
 
 export const protobufPackage = "nexus.v1";
 
+const noBytes = Buffer.alloc(0);
+
 export const protobufFileName = "nexus/v1/files.proto";
 
 export interface UploadFrame {
@@ -86,7 +88,7 @@ export interface WatchFrame {
 }
 
 function createBaseUploadFrame(): UploadFrame {
-  return { header: undefined, data: Buffer.alloc(0) };
+  return { header: undefined, data: noBytes };
 }
 
 export const UploadFrame: MessageFns<UploadFrame> = {
@@ -211,7 +213,7 @@ export const UploadHeader: MessageFns<UploadHeader> = {
 };
 
 function createBaseUploadsFrame(): UploadsFrame {
-  return { greeting: undefined, header: undefined, data: Buffer.alloc(0), end: undefined, answer: undefined };
+  return { greeting: undefined, header: undefined, data: noBytes, end: undefined, answer: undefined };
 }
 
 export const UploadsFrame: MessageFns<UploadsFrame> = {
@@ -426,7 +428,7 @@ export const DownloadRequest: MessageFns<DownloadRequest> = {
 };
 
 function createBaseDownloadFrame(): DownloadFrame {
-  return { head: undefined, data: Buffer.alloc(0) };
+  return { head: undefined, data: noBytes };
 }
 
 export const DownloadFrame: MessageFns<DownloadFrame> = {

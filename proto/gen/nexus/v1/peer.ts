@@ -28,6 +28,8 @@ import { RequestFrame, ResponseFrame } from "./request.ts";
 
 export const protobufPackage = "nexus.v1";
 
+const noBytes = Buffer.alloc(0);
+
 export const protobufFileName = "nexus/v1/peer.proto";
 
 /**
@@ -125,9 +127,9 @@ function createBaseHandshake(): Handshake {
   return {
     federation: "",
     box: "",
-    incarnation: Buffer.alloc(0),
+    incarnation: noBytes,
     toBox: "",
-    toIncarnation: Buffer.alloc(0),
+    toIncarnation: noBytes,
     featureLevel: 0,
     version: "",
   };
@@ -538,7 +540,7 @@ export const SnapshotHeader: MessageFns<SnapshotHeader> = {
 };
 
 function createBaseSnapshotFrame(): SnapshotFrame {
-  return { header: undefined, data: Buffer.alloc(0), last: false, digest: Buffer.alloc(0) };
+  return { header: undefined, data: noBytes, last: false, digest: noBytes };
 }
 
 export const SnapshotFrame: MessageFns<SnapshotFrame> = {
@@ -663,7 +665,7 @@ export const SnapshotDone: MessageFns<SnapshotDone> = {
 };
 
 function createBaseChunkFrame(): ChunkFrame {
-  return { address: Buffer.alloc(0), log: 0, data: Buffer.alloc(0), last: false, size: 0, failure: undefined };
+  return { address: noBytes, log: 0, data: noBytes, last: false, size: 0, failure: undefined };
 }
 
 export const ChunkFrame: MessageFns<ChunkFrame> = {
@@ -810,7 +812,7 @@ export const ChunkDone: MessageFns<ChunkDone> = {
 };
 
 function createBaseChunkRequest(): ChunkRequest {
-  return { address: Buffer.alloc(0), log: 0 };
+  return { address: noBytes, log: 0 };
 }
 
 export const ChunkRequest: MessageFns<ChunkRequest> = {
@@ -867,7 +869,7 @@ export const ChunkRequest: MessageFns<ChunkRequest> = {
 };
 
 function createBaseChunkPut(): ChunkPut {
-  return { id: 0, log: 0, address: Buffer.alloc(0), data: Buffer.alloc(0) };
+  return { id: 0, log: 0, address: noBytes, data: noBytes };
 }
 
 export const ChunkPut: MessageFns<ChunkPut> = {

@@ -10,6 +10,8 @@ import { LogMember, RecoveryRecord } from "./records.ts";
 
 export const protobufPackage = "nexus.v1";
 
+const noBytes = Buffer.alloc(0);
+
 export const protobufFileName = "nexus/v1/raft.proto";
 
 /** Wire form of the raft core's messages, batched for all groups of a pair of boxes. */
@@ -212,7 +214,7 @@ export interface HostRecords {
 }
 
 function createBaseRaftEntry(): RaftEntry {
-  return { term: 0, index: 0, epoch: 0, type: 0, data: Buffer.alloc(0) };
+  return { term: 0, index: 0, epoch: 0, type: 0, data: noBytes };
 }
 
 export const RaftEntry: MessageFns<RaftEntry> = {
@@ -302,7 +304,7 @@ export const RaftEntry: MessageFns<RaftEntry> = {
 };
 
 function createBaseRaftSnapshotMeta(): RaftSnapshotMeta {
-  return { index: 0, term: 0, epoch: 0, conf: Buffer.alloc(0), generation: 0 };
+  return { index: 0, term: 0, epoch: 0, conf: noBytes, generation: 0 };
 }
 
 export const RaftSnapshotMeta: MessageFns<RaftSnapshotMeta> = {
@@ -405,7 +407,7 @@ function createBaseRaftMessage(): RaftMessage {
     entries: [],
     reject: false,
     rejectHint: 0,
-    context: Buffer.alloc(0),
+    context: noBytes,
     snapshot: undefined,
     vote: 0,
     epoch: 0,
@@ -689,7 +691,7 @@ export const PeerBatch: MessageFns<PeerBatch> = {
 };
 
 function createBaseWitnessRequest(): WitnessRequest {
-  return { sequence: 0, log: 0, generation: 0, incarnation: Buffer.alloc(0), op: undefined };
+  return { sequence: 0, log: 0, generation: 0, incarnation: noBytes, op: undefined };
 }
 
 export const WitnessRequest: MessageFns<WitnessRequest> = {
@@ -906,7 +908,7 @@ export const WitnessForget: MessageFns<WitnessForget> = {
 };
 
 function createBaseWitnessVote(): WitnessVote {
-  return { term: 0, candidate: Buffer.alloc(0), lastTerm: 0, lastEpoch: 0, pre: false };
+  return { term: 0, candidate: noBytes, lastTerm: 0, lastEpoch: 0, pre: false };
 }
 
 export const WitnessVote: MessageFns<WitnessVote> = {
@@ -996,7 +998,7 @@ export const WitnessVote: MessageFns<WitnessVote> = {
 };
 
 function createBaseWitnessEngage(): WitnessEngage {
-  return { term: 0, leader: Buffer.alloc(0), epoch: 0 };
+  return { term: 0, leader: noBytes, epoch: 0 };
 }
 
 export const WitnessEngage: MessageFns<WitnessEngage> = {
@@ -1110,7 +1112,7 @@ export const WitnessPing: MessageFns<WitnessPing> = {
 };
 
 function createBaseWitnessReply(): WitnessReply {
-  return { sequence: 0, term: 0, ok: false, epoch: 0, incarnation: Buffer.alloc(0), error: "" };
+  return { sequence: 0, term: 0, ok: false, epoch: 0, incarnation: noBytes, error: "" };
 }
 
 export const WitnessReply: MessageFns<WitnessReply> = {
@@ -1668,7 +1670,7 @@ export const MembershipTarget: MessageFns<MembershipTarget> = {
 };
 
 function createBaseDeclaredReplica(): DeclaredReplica {
-  return { box: "", role: "", incarnation: Buffer.alloc(0) };
+  return { box: "", role: "", incarnation: noBytes };
 }
 
 export const DeclaredReplica: MessageFns<DeclaredReplica> = {

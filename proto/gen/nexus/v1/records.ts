@@ -9,6 +9,8 @@ import { BinaryReader, BinaryWriter } from "@bufbuild/protobuf/wire";
 
 export const protobufPackage = "nexus.v1";
 
+const noBytes = Buffer.alloc(0);
+
 export const protobufFileName = "nexus/v1/records.proto";
 
 /** What every answer guarantees (docs/concepts/receipts.md). */
@@ -244,7 +246,7 @@ function createBaseReceipt(): Receipt {
     degraded: false,
     fence: "",
     logTimeMs: 0,
-    token: Buffer.alloc(0),
+    token: noBytes,
   };
 }
 
@@ -588,7 +590,7 @@ export const Failure_DetailsEntry: MessageFns<Failure_DetailsEntry> = {
 };
 
 function createBaseChunkRef(): ChunkRef {
-  return { address: Buffer.alloc(0), size: 0 };
+  return { address: noBytes, size: 0 };
 }
 
 export const ChunkRef: MessageFns<ChunkRef> = {
@@ -650,7 +652,7 @@ function createBaseFileInfo(): FileInfo {
     path: "",
     type: "",
     revision: 0,
-    etag: Buffer.alloc(0),
+    etag: noBytes,
     size: 0,
     createdMs: 0,
     modifiedMs: 0,
@@ -901,7 +903,7 @@ export const FileInfo_MetadataEntry: MessageFns<FileInfo_MetadataEntry> = {
 };
 
 function createBaseReadResult(): ReadResult {
-  return { info: undefined, content: Buffer.alloc(0) };
+  return { info: undefined, content: noBytes };
 }
 
 export const ReadResult: MessageFns<ReadResult> = {
@@ -1015,7 +1017,7 @@ export const Listing: MessageFns<Listing> = {
 };
 
 function createBaseLockGrant(): LockGrant {
-  return { lockId: Buffer.alloc(0), counter: 0, generation: 0, ttlMs: 0, path: "", extendSeq: 0 };
+  return { lockId: noBytes, counter: 0, generation: 0, ttlMs: 0, path: "", extendSeq: 0 };
 }
 
 export const LockGrant: MessageFns<LockGrant> = {
@@ -1684,7 +1686,7 @@ export const RuleMap: MessageFns<RuleMap> = {
 function createBaseBoxRecord(): BoxRecord {
   return {
     name: "",
-    incarnation: Buffer.alloc(0),
+    incarnation: noBytes,
     region: "",
     role: "",
     peerEndpoint: "",
@@ -1814,7 +1816,7 @@ export const BoxRecord: MessageFns<BoxRecord> = {
 };
 
 function createBaseLogMember(): LogMember {
-  return { replica: 0, box: "", incarnation: Buffer.alloc(0), role: "" };
+  return { replica: 0, box: "", incarnation: noBytes, role: "" };
 }
 
 export const LogMember: MessageFns<LogMember> = {

@@ -24,6 +24,8 @@ import {
 
 export const protobufPackage = "nexus.v1";
 
+const noBytes = Buffer.alloc(0);
+
 export const protobufFileName = "nexus/v1/request.proto";
 
 /** The waist of a box: every door turns its calls into Request and Response; boxes forward the same messages. */
@@ -212,10 +214,10 @@ function createBaseRequestOptions(): RequestOptions {
     timeoutMs: 0,
     maxStalenessMs: undefined,
     minCopies: 0,
-    after: Buffer.alloc(0),
+    after: noBytes,
     readPreference: "",
     writeConcern: "",
-    requestId: Buffer.alloc(0),
+    requestId: noBytes,
     requestTimeMs: 0,
     epoch: 0,
     hops: [],
@@ -922,7 +924,7 @@ export const Hello: MessageFns<Hello> = {
 };
 
 function createBaseAdminCall(): AdminCall {
-  return { method: "", body: Buffer.alloc(0) };
+  return { method: "", body: noBytes };
 }
 
 export const AdminCall: MessageFns<AdminCall> = {
@@ -979,7 +981,7 @@ export const AdminCall: MessageFns<AdminCall> = {
 };
 
 function createBaseAdminAnswer(): AdminAnswer {
-  return { body: Buffer.alloc(0) };
+  return { body: noBytes };
 }
 
 export const AdminAnswer: MessageFns<AdminAnswer> = {
