@@ -15,6 +15,18 @@ export function whole<Value extends number | undefined>(name: string, value: Val
   throw new NexusError("INVALID", `${name}: a whole number, ${range}, is expected; ${value} came`);
 }
 
+/** The text as it is, or INVALID: a lone surrogate would be sent as another character, and something else be written. */
+export function text(name: string, value: string): string {
+  if (value.isWellFormed()) return value;
+  throw new NexusError("INVALID", `${name}: valid Unicode is expected; a lone surrogate came`);
+}
+
+/** Metadata as it is, or INVALID. */
+export function texts(metadata: Record<string, string>): Record<string, string> {
+  for (const key in metadata) text("metadata", key) && text("metadata", metadata[key]!);
+  return metadata;
+}
+
 /** A time in ms, rounded down, or INVALID. */
 export function time(name: string, value: number): number {
   if (Number.isFinite(value) && value > 0) return Math.max(1, Math.floor(Math.min(value, Number.MAX_SAFE_INTEGER)));

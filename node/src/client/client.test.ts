@@ -131,6 +131,23 @@ describe("files through the client", () => {
     await expect(drive(client.batch([write]))).rejects.toMatchObject(invalid);
   });
 
+  test("text with a lone surrogate is refused, not written as another", async () => {
+    const client = clientOf();
+    const bad = "/c/x\ud800";
+    const calls: (() => Promise<unknown>)[] = [
+      () => client.put(bad, "1"),
+      () => client.get(bad),
+      () => client.put("/c/x", "1", { metadata: { "k\ud800": "v" } }),
+      () => client.put("/c/x", "1", { contentType: "\udc00" }),
+      () => client.setMetadata("/c/x", { set: { k: "\udc00" } }),
+      () => client.upload(bad, [Buffer.alloc(9)]),
+      () => client.move("/c/x", bad),
+      () => client.acquire(bad),
+    ];
+
+    for (const call of calls) await expect(drive((async () => call())())).rejects.toMatchObject({ code: "INVALID" });
+  });
+
   test("a request that cannot be sent is refused at once by its own fault and ends no other call", async () => {
     const client = clientOf();
     const large = Array.from({ length: 300 }, (_, i) => operations.write(`/large/${i}`, Buffer.alloc(32 * 1024)));

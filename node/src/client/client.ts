@@ -12,7 +12,7 @@ import { NexusError } from "../base/errors.ts";
 import { parseFence, printFence } from "../base/fence.ts";
 import { systemClock, systemRandom } from "../transport/system-clock.ts";
 import { Caller, errorOf } from "./caller.ts";
-import { checkRead, checkWrite, givenPin, time, whole } from "./checks.ts";
+import { checkRead, checkWrite, givenPin, text, time, whole } from "./checks.ts";
 import { connector } from "./connect.ts";
 import { type ContentOptions, type Download, download, upload, type WatchBatch, watch } from "./content.ts";
 import { Lock, type LockHolder } from "./lock.ts";
@@ -265,6 +265,7 @@ export class NexusClient implements LockHolder {
   }
 
   async #call(op: Request["op"], options: RequestOptions, more: CallContext): Promise<Response> {
+    text("path", more.path ?? "");
     const response = await this.#caller.call({
       op,
       options,
@@ -280,6 +281,7 @@ export class NexusClient implements LockHolder {
 
   /** For streams: waits for a box inside the time of a call. */
   async #sessionFor(path: string, options: t.CallOptions): Promise<Session> {
+    text("path", path);
     const endMs = this.#clock.now() + (options.timeoutMs ?? this.settings.timeoutMs ?? defaultTimeoutMs);
     for (;;) {
       const open = this.#pool.sessionFor(path, options.zone);

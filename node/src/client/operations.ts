@@ -4,6 +4,7 @@ import { noBytes } from "../base/bytes.ts";
 import { NexusError } from "../base/errors.ts";
 import { parseFence } from "../base/fence.ts";
 import { defaultLimits } from "../machine/limits.ts";
+import { text, texts } from "./checks.ts";
 import type { PutOptions, WriteOptions } from "./types.ts";
 
 /** Content up to this travels in the log entry; larger content in chunks. */
@@ -17,13 +18,13 @@ export interface MetadataChange {
 
 export function write(path: string, content: Uint8Array, options: PutOptions = {}): Operation {
   const value = {
-    path,
+    path: text("path", path),
     content: content as Buffer,
     chunks: [],
     size: content.length,
     etag: noBytes as Buffer,
-    contentType: options.contentType ?? "",
-    metadata: options.metadata ?? {},
+    contentType: text("contentType", options.contentType ?? ""),
+    metadata: texts(options.metadata ?? {}),
     condition: condition(options),
     uploadIndex: 0,
   };
@@ -32,12 +33,15 @@ export function write(path: string, content: Uint8Array, options: PutOptions = {
 
 export function remove(path: string, options: WriteOptions & { recursive?: boolean } = {}): Operation {
   return {
-    op: { $case: "delete", value: { path, recursive: options.recursive ?? false, condition: condition(options) } },
+    op: {
+      $case: "delete",
+      value: { path: text("path", path), recursive: options.recursive ?? false, condition: condition(options) },
+    },
   };
 }
 
 export function mkdir(path: string, options: { parents?: boolean } = {}): Operation {
-  return { op: { $case: "mkdir", value: { path, parents: options.parents ?? false } } };
+  return { op: { $case: "mkdir", value: { path: text("path", path), parents: options.parents ?? false } } };
 }
 
 export function rename(
@@ -45,7 +49,10 @@ export function rename(
   options: WriteOptions & { replace?: boolean } = {},
 ): Operation {
   return {
-    op: { $case: "rename", value: { ...paths, condition: condition(options), replace: options.replace ?? false } },
+    op: {
+      $case: "rename",
+      value: { ...checked(paths), condition: condition(options), replace: options.replace ?? false },
+    },
   };
 }
 
@@ -54,19 +61,26 @@ export function copy(
   options: WriteOptions & { replace?: boolean } = {},
 ): Operation {
   return {
-    op: { $case: "copy", value: { ...paths, condition: condition(options), replace: options.replace ?? false } },
+    op: {
+      $case: "copy",
+      value: { ...checked(paths), condition: condition(options), replace: options.replace ?? false },
+    },
   };
 }
 
 export function setMetadata(path: string, change: MetadataChange, options: WriteOptions = {}): Operation {
   const value = {
-    path,
-    set: change.set ?? {},
+    path: text("path", path),
+    set: texts(change.set ?? {}),
     remove: change.remove ?? [],
     condition: condition(options),
-    contentType: change.contentType ?? "",
+    contentType: text("contentType", change.contentType ?? ""),
   };
   return { op: { $case: "setMetadata", value } };
+}
+
+function checked({ from, to }: { from: string; to: string }): { from: string; to: string } {
+  return { from: text("from", from), to: text("to", to) };
 }
 
 /** Path that an operation is routed by. */
