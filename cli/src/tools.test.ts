@@ -51,4 +51,6 @@ test("advice names the verbs and options that help", () => {
   expect(adviceOf("NO_ZONE", "put")).toContain("nexus zone ls");
   expect(adviceOf("NOT_FOUND", "mkdir")).toContain("mkdir -p");
   expect(adviceOf("NOT_FOUND", "get")).toContain("nexus ls");
+  expect(adviceOf("ALREADY_EXISTS", "mv")).toContain("-f");
+  expect(adviceOf("ALREADY_EXISTS", "restore")).not.toMatch(/path|-f/);
 });

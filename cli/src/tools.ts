@@ -131,15 +131,27 @@ export function report(tools: Tools, error: unknown): number {
   return 1;
 }
 
+const occupied = "Use another path (a / at its end goes into a folder), or -f to replace a file by a file.";
+/** Where a code means one thing only. */
+const verbAdvice: Partial<Record<string, Partial<Record<ErrorCode, string>>>> = {
+  mkdir: {
+    NOT_FOUND: "Make its parents too with mkdir -p.",
+    ALREADY_EXISTS: "Use another path; mkdir -p takes a directory that is there.",
+  },
+  mv: { ALREADY_EXISTS: occupied },
+  cp: { ALREADY_EXISTS: occupied },
+  restore: { ALREADY_EXISTS: "Restore it under another name." },
+};
+
 /** Advice of the code, in the words of the command line where it has an option for it. */
 export function adviceOf(code: ErrorCode, verbName: string): string {
-  if (code === "NOT_FOUND" && verbName === "mkdir") return "Make its parents too with mkdir -p.";
+  const ofVerb = verbAdvice[verbName]?.[code];
+  if (ofVerb !== undefined) return ofVerb;
   const here: Partial<Record<ErrorCode, string>> = {
     NO_ZONE: "See the paths that have a zone with nexus zone ls; nexus apply -f adds a ConsensusZone.",
     NOT_FOUND: "List the parent to see what is there: nexus ls.",
     WRONG_TYPE: "nexus stat tells what it is; a folder is for ls, get -r, put -r and rm -r, a file for get and put.",
     LOCKED: "Wait for it with --wait 30s, or try later.",
-    ALREADY_EXISTS: "Use another path (a / at its end goes into a folder), or -f (mv, cp) to replace a file by a file.",
     NOT_EMPTY: "Empty it first, or delete recursively with rm -r.",
     DEADLINE: "Retry, with more time (--timeout 30s) if needed.",
     ZONE_UNAVAILABLE: "Retry, or see nexus status and nexus doctor.",
