@@ -99,7 +99,7 @@ function groupStatuses(needs: StatusNeeds): GroupStatus[] {
 
 function groupStatus(needs: StatusNeeds, view: GroupView): GroupStatus {
   const reader = needs.states.reader(view.log);
-  const staleness = view.isLeader ? 0 : needs.groups.stalenessMs(view.log);
+  const staleness = view.isLeader ? 0 : needs.groups.stalenessMs(view.log, "report");
   return {
     log: view.log,
     zone: view.zone,

@@ -27,9 +27,10 @@ export interface Groups {
 
   /**
    * Staleness of this replica in ms by its last confirmed probe of the leader, 0 on a leader with a confirmed read
-   * point, Infinity when never confirmed. Probing starts at the first call and stops when nobody asks any more.
+   * point, Infinity when never confirmed. Probing starts at the first call and stops when nobody asks any more. A `report` (status, metrics) is told what is proven already, which is
+   * renewed twice a minute and keeps no group awake.
    */
-  stalenessMs(log: number): number;
+  stalenessMs(log: number, asks?: "read" | "report"): number;
 
   /** Calls back once this replica has applied `index` of that generation (used by `after` tokens). */
   whenApplied(log: number, index: number, done: (refusal: Refusal | undefined) => void, timeoutMs: number): void;

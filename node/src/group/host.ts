@@ -306,9 +306,10 @@ export class GroupHost implements Groups {
     this.#core.turns.mark(replica);
   }
 
-  stalenessMs(log: number): number {
+  stalenessMs(log: number, asks: "read" | "report" = "read"): number {
     const replica = this.#core.replicas.get(log);
-    return replica === undefined || replica.mute ? Number.POSITIVE_INFINITY : this.#probes.stalenessMs(replica);
+    if (replica === undefined || replica.mute) return Number.POSITIVE_INFINITY;
+    return asks === "read" ? this.#probes.stalenessMs(replica) : this.#probes.reportedMs(replica);
   }
 
   whenApplied(log: number, index: number, done: (refusal: Refusal | undefined) => void, timeoutMs: number): void {

@@ -1,9 +1,16 @@
 import type { HostCore } from "./core.ts";
 import type { Replica } from "./replica.ts";
 
+/** A report has a replica that nobody reads from asked again after this time, ms, ... */
+const reportMs = 30_000;
+/** ... and so many of them in a second at most: each wakes a group that may be at rest. */
+const reportsPerSecondMax = 32;
+
 interface Probe {
-  /** When somebody last asked. */
+  /** When a read last asked: probes follow each other for a while. */
   askedMs: number;
+  /** When a report last asked. */
+  reportedMs: number;
   /** Everything committed before this moment is applied here; -Infinity before the first answer. */
   freshMs: number;
   /** When the probe under way began; undefined when none is. */
@@ -18,31 +25,62 @@ interface Probe {
 export class Probes {
   readonly #core: HostCore;
   readonly #probes = new Map<Replica, Probe>();
+  /** Probes begun for reports in the second that began at `sinceMs`. */
+  readonly #reports = { sinceMs: Number.NEGATIVE_INFINITY, count: 0 };
 
   constructor(core: HostCore) {
     this.#core = core;
   }
 
+  /** For a read. Who has asked is kept informed for a while: the next one need not wait. */
   stalenessMs(replica: Replica): number {
     const now = this.#core.needs.clock.now();
-    let probe = this.#probes.get(replica);
-    if (probe === undefined) {
-      const never = Number.NEGATIVE_INFINITY;
-      probe = { askedMs: now, freshMs: never, startedMs: undefined, lastMs: never };
-      this.#probes.set(replica, probe);
+    const probe = this.#of(replica);
+    if (now - probe.askedMs > this.#core.settings.probeIdleMs && probe.startedMs === undefined) {
       this.#ask(replica, probe, now);
     }
     probe.askedMs = now;
-    // Alone, nobody else can have committed anything.
-    if (replica.ready && replica.config.voters.length === 1 && replica.config.votersOutgoing.length === 0) return 0;
-    return now - probe.freshMs;
+    return boundOf(replica, probe, now);
+  }
+
+  /**
+   * For a status or a metric, which asks about all replicas again and again: what is proven already. It is renewed twice a
+   * minute, or a thousand groups would never come to rest for being looked at.
+   */
+  reportedMs(replica: Replica): number {
+    const now = this.#core.needs.clock.now();
+    const probe = this.#of(replica);
+    probe.reportedMs = now;
+    if (probe.startedMs === undefined && now - probe.lastMs >= reportMs && this.#mayReport(now)) {
+      this.#ask(replica, probe, now);
+    }
+    return boundOf(replica, probe, now);
+  }
+
+  #mayReport(nowMs: number): boolean {
+    const reports = this.#reports;
+    if (nowMs - reports.sinceMs >= 1_000) {
+      reports.sinceMs = nowMs;
+      reports.count = 0;
+    }
+    return ++reports.count <= reportsPerSecondMax;
+  }
+
+  #of(replica: Replica): Probe {
+    const known = this.#probes.get(replica);
+    if (known !== undefined) return known;
+    const never = Number.NEGATIVE_INFINITY;
+    const probe = { askedMs: never, reportedMs: never, freshMs: never, startedMs: undefined, lastMs: never };
+    this.#probes.set(replica, probe);
+    return probe;
   }
 
   tick(nowMs: number): void {
     const { probeMs, probeIdleMs } = this.#core.settings;
     for (const [replica, probe] of this.#probes) {
-      if (nowMs - probe.askedMs > probeIdleMs) this.#probes.delete(replica);
-      else if (probe.startedMs === undefined && nowMs - probe.lastMs >= probeMs) this.#ask(replica, probe, nowMs);
+      if (nowMs - probe.askedMs <= probeIdleMs) {
+        if (probe.startedMs === undefined && nowMs - probe.lastMs >= probeMs) this.#ask(replica, probe, nowMs);
+      } else if (nowMs - probe.reportedMs > 2 * reportMs) this.#probes.delete(replica);
     }
   }
 
@@ -60,4 +98,10 @@ export class Probes {
     this.#core.attended.add(replica);
     this.#core.turns.mark(replica);
   }
+}
+
+function boundOf({ ready, config }: Replica, { freshMs }: Probe, nowMs: number): number {
+  // Alone, nobody else can have committed anything.
+  if (ready && config.voters.length === 1 && config.votersOutgoing.length === 0) return 0;
+  return nowMs - freshMs;
 }

@@ -41,6 +41,25 @@ describe("an idle group", () => {
     expect(cluster.leader()!.view()!.term).toBe(term);
   });
 
+  test("stays at rest while a status asks each second how stale it is, which is proven anew twice a minute", async () => {
+    const { cluster, messages } = await idle(["a", "b", "c"]);
+    const leader = await cluster.elected();
+    const follower = ["a", "b", "c"].map((name) => cluster.box(name)).find((box) => box !== leader)!;
+    const proven: number[] = [];
+    let restless = 0;
+    messages();
+
+    for (let second = 0; second < 120; second++) {
+      proven.push(follower.host.stalenessMs(1, "report"));
+      await cluster.run(1_000);
+      if (messages() > 0) restless++;
+    }
+
+    expect(proven.slice(1)).not.toContain(Number.POSITIVE_INFINITY);
+    expect(Math.max(...proven.slice(1))).toBeLessThan(32_000);
+    expect(restless).toBeLessThanOrEqual(6);
+  });
+
   test("is no longer SOLO: whoever leads alone rests only when its peer counts again", async () => {
     const { cluster, messages } = await idle(["a", "b", "w"]);
     const leader = await cluster.elected();
