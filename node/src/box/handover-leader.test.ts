@@ -15,6 +15,7 @@ function needsOf(ask: HandoverNeeds["ask"], box: { pendingEpoch: () => number; l
   const system = {
     ruleMap: () => ({ epoch: 1, rules: [all] }),
     pendingMap: () => ({ epoch: box.pendingEpoch(), rules: [all, deep] }),
+    pendingEpoch: box.pendingEpoch,
     logOfZone: () => undefined,
     returning: () => undefined,
   };

@@ -1,8 +1,6 @@
 import type { Operation } from "@nexus-federation/proto/command.ts";
 import type { ZoneRule } from "@nexus-federation/proto/records.ts";
-import { isRefusal } from "../base/errors.ts";
-import { parsePattern } from "../tree/pattern.ts";
-import { exclusionsOf } from "../tree/rules.ts";
+import { type Bounds, boundsOf } from "../tree/rules.ts";
 
 /** One command of a hand-over in one zone. Repeating it changes nothing. */
 export interface HandoverStep {
@@ -12,11 +10,7 @@ export interface HandoverStep {
   cause: string;
 }
 
-interface Holding {
-  pattern: string;
-  exclusions: string[];
-}
-const nothing: Holding = { pattern: "", exclusions: [] };
+const nothing: Bounds = { pattern: "", exclusions: [] };
 
 /**
  * What must be done, in this order, so that no path is ever served by two zones: first those that lose give up, then
@@ -25,10 +19,11 @@ const nothing: Holding = { pattern: "", exclusions: [] };
 export function planHandover(active: readonly ZoneRule[], next: readonly ZoneRule[], epoch: number): HandoverStep[] {
   const lose: HandoverStep[] = [];
   const gain: HandoverStep[] = [];
-  const binds = zonesByPattern(next);
+  const [held, wanted] = [boundsOf(active), boundsOf(next)];
+  const binds = new Map([...wanted].map(([zone, { pattern }]) => [pattern, zone]));
   for (const zone of zonesOf(active, next)) {
-    const before = holdingOf(zone, active);
-    const after = holdingOf(zone, next);
+    const before = held.get(zone) ?? nothing;
+    const after = wanted.get(zone) ?? nothing;
     if (after.pattern === "") {
       if (before.pattern !== "") lose.push(ownStep(zone, nothing, epoch));
       continue;
@@ -51,9 +46,10 @@ export function planHandover(active: readonly ZoneRule[], next: readonly ZoneRul
 export function planReturn(active: readonly ZoneRule[], next: readonly ZoneRule[], epoch: number): HandoverStep[] {
   const lose: HandoverStep[] = [];
   const gain: HandoverStep[] = [];
+  const [held, wanted] = [boundsOf(active), boundsOf(next)];
   for (const zone of zonesOf(active, next)) {
-    const before = holdingOf(zone, active);
-    const after = holdingOf(zone, next);
+    const before = held.get(zone) ?? nothing;
+    const after = wanted.get(zone) ?? nothing;
     if (sameHolding(before, after)) continue;
     if (before.pattern !== "" && after.pattern === before.pattern) {
       for (const pattern of before.exclusions)
@@ -66,8 +62,9 @@ export function planReturn(active: readonly ZoneRule[], next: readonly ZoneRule[
 
 function policySteps(active: readonly ZoneRule[], next: readonly ZoneRule[], epoch: number): HandoverStep[] {
   const steps: HandoverStep[] = [];
+  const former = new Map(active.map((rule) => [rule.zone, rule]));
   for (const rule of next) {
-    const before = active.find((one) => one.zone === rule.zone);
+    const before = former.get(rule.zone);
     const same =
       before?.mode === rule.mode && before.locks === rule.locks && before.copiesDeclared === rule.copiesDeclared;
     if (!same) steps.push(policyStep(rule, epoch));
@@ -79,23 +76,11 @@ function zonesOf(...maps: (readonly ZoneRule[])[]): string[] {
   return [...new Set(maps.flatMap((rules) => rules.map((rule) => rule.zone)))];
 }
 
-function holdingOf(zone: string, rules: readonly ZoneRule[]): Holding {
-  const rule = rules.find((one) => one.zone === zone);
-  if (rule === undefined || rule.state === "detached" || rule.pattern === "") return nothing;
-  const pattern = parsePattern(rule.pattern);
-  return { pattern: isRefusal(pattern) ? rule.pattern : pattern.text, exclusions: exclusionsOf(rule, rules) };
-}
-
-/** Who binds what, by the patterns' normal spelling. */
-function zonesByPattern(rules: readonly ZoneRule[]): Map<string, string> {
-  return new Map(rules.map(({ zone }) => [holdingOf(zone, rules).pattern, zone]));
-}
-
-function sameHolding(a: Holding, b: Holding): boolean {
+function sameHolding(a: Bounds, b: Bounds): boolean {
   return a.pattern === b.pattern && a.exclusions.join("\n") === b.exclusions.join("\n");
 }
 
-function ownStep(zone: string, { pattern, exclusions }: Holding, epoch: number): HandoverStep {
+function ownStep(zone: string, { pattern, exclusions }: Bounds, epoch: number): HandoverStep {
   return { zone, cause: zone, operation: { op: { $case: "own", value: { pattern, exclusions, epoch } } } };
 }
 function cedeStep(zone: string, pattern: string, epoch: number): HandoverStep {

@@ -147,7 +147,7 @@ export class Handover {
   #inOtherHands({ epoch }: RuleMap): Refusal | undefined {
     const { groups, source } = this.#needs;
     const leads = groups.view(systemLog)?.isLeader === true;
-    if (leads && source.system()?.pendingMap()?.epoch === epoch) return undefined;
+    if (leads && source.system()?.pendingEpoch() === epoch) return undefined;
     return refuse("NO_LEADER", `map ${epoch} is in other hands: this box does not lead the system zone any more`);
   }
 

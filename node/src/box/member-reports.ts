@@ -1,8 +1,9 @@
 import { type Clock, every, type Timer } from "../base/clock.ts";
 import { isRefusal } from "../base/errors.ts";
-import type { Groups } from "../group/api.ts";
+import type { Groups, GroupView } from "../group/api.ts";
 import { systemLog } from "../tree/system-zone.ts";
 import type { Ask } from "./ask.ts";
+import type { SystemSource } from "./ports.ts";
 import { systemCommand } from "./system-client.ts";
 
 /** How often logs that changed are looked at, ms. */
@@ -16,11 +17,11 @@ export class MemberReports {
   readonly #changed = new Set<number>();
   /** Config index last recorded by this box, per log. */
   readonly #recorded = new Map<number, number>();
-  readonly #needs: { groups: Groups; ask: Ask; clock: Clock };
+  readonly #needs: { groups: Groups; ask: Ask; clock: Clock; source: SystemSource };
   #underWay = 0;
   #timer: Timer | undefined;
 
-  constructor(needs: { groups: Groups; ask: Ask; clock: Clock }) {
+  constructor(needs: { groups: Groups; ask: Ask; clock: Clock; source: SystemSource }) {
     this.#needs = needs;
     needs.groups.onApplied((log) => this.#note(log));
     needs.groups.onLeadership((log, view) => {
@@ -47,13 +48,29 @@ export class MemberReports {
       if (!view?.isLeader || view.config.configIndex <= (this.#recorded.get(log) ?? -1)) continue;
       if (view.config.votersOutgoing.length > 0) continue;
       const { configIndex, members, banned } = view.config;
+      if (this.#isKnown(view)) {
+        this.#recorded.set(log, configIndex);
+        continue;
+      }
       this.#underWay++;
       const value = { log, members, configIndex, generation: view.generation, banned };
       systemCommand(this.#needs.ask, { $case: "recordMembers", value }).then((reply) => {
         this.#underWay--;
-        if (!isRefusal(reply)) this.#recorded.set(log, configIndex);
-        else this.#changed.add(log);
+        if (isRefusal(reply)) {
+          this.#changed.add(log);
+          return;
+        }
+        this.#recorded.set(log, configIndex);
+        // Others may wait for this one's place.
+        this.#look();
       });
     }
+  }
+
+  /** A box that leads hundreds of logs anew need not repeat what the system zone has, if it can see that. */
+  #isKnown({ log, generation, config }: GroupView): boolean {
+    const known = this.#needs.source.system()?.log(log);
+    if (known === undefined) return false;
+    return known.generation === generation ? known.configIndex >= config.configIndex : known.generation > generation;
   }
 }

@@ -103,7 +103,7 @@ export class BoxNode {
     const { blobs: store, collection: settings = defaultCollection } = needs;
     this.#collection = store && new ChunkCollection({ ...needs, store, pins, ask, settings });
     this.#handover = new Handover({ ask, source: states, groups, clock, log: needs.log });
-    this.#reports = new MemberReports({ groups, ask, clock });
+    this.#reports = new MemberReports({ groups, ask, clock, source: states });
     this.#destroyed = new DestroyedZones({ ask, forward, groups, clock, source: states, self: identity.box });
     const shared = { ...needs, ask, directory, states, source: states, forward, handover: this.#handover };
     const destroyed = this.#destroyed;

@@ -57,12 +57,17 @@ export interface SystemReader {
   readonly federationUid: string;
   ruleMap(): RuleMap;
   pendingMap(): RuleMap | undefined;
+  /** Of the pending map, without reading its rules. */
+  pendingEpoch(): number | undefined;
   /** Why the pending map is only given back; undefined while it is to become the active one. */
   returning(): { code: string; reason: string; rule: string } | undefined;
   boxes(): BoxRecord[];
   /** In order of creation, destroyed ones included. */
   logs(): LogRecord[];
+  log(log: number): LogRecord | undefined;
   logOfZone(zone: string): LogRecord | undefined;
+  /** Index of the last entry that changed a map, a log or a box. */
+  readonly revision: number;
   disruption(): { box: string; holder: string; untilMs: number } | undefined;
 }
 

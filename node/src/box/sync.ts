@@ -12,6 +12,8 @@ import type { BoxLog, Forward, SystemSource } from "./ports.ts";
 const pollMs = 500;
 /** A poll that is not answered by then is given up, ms. */
 const pollTimeoutMs = 1_000;
+/** After reading the replica for news it is left alone for so long for each rule, ms: reading takes a tenth of that. */
+const restMsPerRule = 0.2;
 /** Polls on demand (a newer map was heard of) come no faster, ms. */
 const demandMs = 20;
 /** Time for the holders of the system zone to say what they have, before a path counts as one without a rule, ms. */
@@ -42,10 +44,15 @@ export class DirectorySync {
   #latest: { waiting: (() => void)[]; later: (() => void)[] } | undefined;
   #askedAt = Number.NEGATIVE_INFINITY;
   #stopped = false;
+  /** What the replica was when it was read last. */
+  #read = { revision: -1, configIndex: -1, generation: -1 };
+  #readMs = Number.NEGATIVE_INFINITY;
+  /** News that waits until the replica may be read again. */
+  #later: Timer | undefined;
 
   constructor(needs: SyncNeeds) {
     this.#needs = needs;
-    needs.source.onSystemChanged(() => this.#fromReplica());
+    needs.source.onSystemChanged(() => this.#fromReplicaSoon());
     needs.groups.onLeadership((log) => {
       if (log === systemLog) this.#fromReplica();
     });
@@ -57,6 +64,7 @@ export class DirectorySync {
   stop(): void {
     this.#stopped = true;
     this.#timer?.cancel();
+    this.#later?.cancel();
   }
 
   /** A newer map was heard of: ask for it, but not in a storm. */
@@ -107,12 +115,39 @@ export class DirectorySync {
     this.#timer = this.#needs.clock.after(pollMs, () => this.#tick());
   }
 
+  /** A thousand zones that are made one by one must not mean a thousand maps of a thousand zones. */
+  #fromReplicaSoon(): void {
+    const { clock, directory } = this.#needs;
+    if (this.#later !== undefined || this.#stopped) return;
+    const waitMs = Math.ceil(this.#readMs + directory.map.rules.length * restMsPerRule - clock.now());
+    if (waitMs <= 0) return this.#fromReplica();
+    this.#later = clock.after(waitMs, () => {
+      this.#later = undefined;
+      this.#fromReplica();
+    });
+  }
+
   /** Reads the replica only when it has news. */
   #fromReplica(): void {
-    const { source, groups, directory } = this.#needs;
-    if (replicaRevision(source, groups) <= directory.revision) return;
+    const { source, groups, directory, clock } = this.#needs;
+    if (replicaRevision(source, groups) <= directory.revision || !this.#isChanged()) return;
     const state = replicaState(source, groups);
+    this.#readMs = clock.now();
     if (state !== undefined) this.#install(state);
+  }
+
+  /** Most entries of the system zone change nothing that the directory shows. */
+  #isChanged(): boolean {
+    const { source, groups } = this.#needs;
+    const revision = source.system()?.revision;
+    const view = groups.view(systemLog);
+    if (revision === undefined || view === undefined) return true;
+    const { configIndex } = view.config;
+    const { generation } = view;
+    const read = this.#read;
+    if (read.revision === revision && read.configIndex === configIndex && read.generation === generation) return false;
+    this.#read = { revision, configIndex, generation };
+    return true;
   }
 
   #install(state: DirectoryState): void {

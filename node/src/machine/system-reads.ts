@@ -95,6 +95,11 @@ export class SystemReads {
     return bytes && RuleMap.decode(bytes);
   }
 
+  pendingEpoch(): number | undefined {
+    const bytes = this.#state.overlay.get(pendingMapKey);
+    return bytes && epochOf(bytes);
+  }
+
   /** Why the pending map is only given back from now on; undefined while it is to become the active one. */
   returning(): Returning | undefined {
     const bytes = this.#state.overlay.get(returningKey);
@@ -122,6 +127,11 @@ export class SystemReads {
     for (const { value } of this.#state.overlay.scan({ from: prefix, to: after(prefix) })) out.push(decode(value));
     return out;
   }
+}
+
+/** Of an encoded RuleMap: its first field, which is left out when it is 0. */
+function epochOf(bytes: Uint8Array): number {
+  return bytes[0] === 8 ? new ByteReader(bytes.subarray(1)).varint() : RuleMap.decode(bytes).epoch;
 }
 
 export function putLog(state: MachineState, log: LogRecord): void {

@@ -61,16 +61,41 @@ export function compileRules(rules: readonly ZoneRule[]): RuleTrie {
   return new RuleTrie(rules);
 }
 
-/** Patterns (normal spelling) of the rules that take paths away from `rule`, in specificity-independent text order. */
-export function exclusionsOf(rule: ZoneRule, rules: readonly ZoneRule[]): string[] {
-  const own = mustParse(rule.pattern);
-  const out: string[] = [];
-  for (const other of rules) {
-    if (other.state === "detached" || other.zone === rule.zone) continue;
-    const pattern = mustParse(other.pattern);
-    if (takesFrom(pattern, own)) out.push(pattern.text);
+/** What a rule binds. */
+export interface Bounds {
+  /** In normal spelling. */
+  pattern: string;
+  /** Patterns of other rules that take paths away from it, in text order. */
+  exclusions: string[];
+}
+
+/**
+ * Of every zone that a rule binds; detached rules bind nothing. A thousand zones side by side are told in one pass: only
+ * what begins with the same name can take from a pattern that begins with a name.
+ */
+export function boundsOf(rules: readonly ZoneRule[]): Map<string, Bounds> {
+  const bound: Bound[] = [];
+  const byName = new Map<PatternSegment | undefined, Bound[]>();
+  for (const rule of rules) {
+    if (rule.state === "detached" || rule.pattern === "") continue;
+    const one = { rule, pattern: mustParse(rule.pattern) };
+    bound.push(one);
+    const name = one.pattern.segments[0];
+    const alike = byName.get(name);
+    if (alike === undefined) byName.set(name, [one]);
+    else alike.push(one);
   }
-  return out.sort(compareText);
+  const out = new Map<string, Bounds>();
+  for (const { rule, pattern } of bound) {
+    const name = pattern.segments[0];
+    const others = typeof name === "string" ? (byName.get(name) ?? []) : bound;
+    const exclusions: string[] = [];
+    for (const other of others) {
+      if (other.rule.zone !== rule.zone && takesFrom(other.pattern, pattern)) exclusions.push(other.pattern.text);
+    }
+    if (!out.has(rule.zone)) out.set(rule.zone, { pattern: pattern.text, exclusions: exclusions.sort(compareText) });
+  }
+  return out;
 }
 
 /** The federation path of a zone path: the pattern's leading literals, then the zone path. */
