@@ -41,6 +41,18 @@ describe("an idle group", () => {
     expect(cluster.leader()!.view()!.term).toBe(term);
   });
 
+  test("comes to rest whenever it was woken: its beats may fall on any tick", async () => {
+    const { cluster, messages } = await idle(["a", "b", "w"]);
+    for (let phase = 0; phase < 10; phase++) {
+      await cluster.run(1_000 + phase * 10);
+      await cluster.put(`/at/${phase}`, "1");
+      await cluster.run(1_000);
+      messages();
+      await cluster.run(1_000);
+      expect([phase, messages()]).toEqual([phase, 0]);
+    }
+  });
+
   test("stays at rest while a status asks each second how stale it is, which is proven anew twice a minute", async () => {
     const { cluster, messages } = await idle(["a", "b", "c"]);
     const leader = await cluster.elected();

@@ -66,10 +66,12 @@ export class Ticker {
   }
 
   #tickAwake(replica: Replica, { tick, now }: { tick: number; now: number }): void {
-    if (replica.node.isDue) this.#tickOne(replica);
     const isLook = (tick + replica.log) % ticksPerLook === 0;
-    if (isLook || isAwaited(replica)) this.#hooks.ticked(replica, now);
+    // Before a beat of this tick, which may fall on every look: it would never find the group at rest.
     if (isLook) this.#look(replica);
+    if (replica.quiet) return;
+    if (replica.node.isDue) this.#tickOne(replica);
+    if (isLook || isAwaited(replica)) this.#hooks.ticked(replica, now);
   }
 
   #tickOne(replica: Replica): void {
