@@ -90,7 +90,7 @@ export const metricList = {
   staleness: gauge("nexus_staleness_seconds", {
     unit: "seconds",
     labels: zone,
-    help: "Upper bound of how far reads served here may be behind.",
+    help: "Upper bound of how far reads served here may be behind, as proven last: for a zone that nobody reads from here, twice a minute.",
   }),
   mode: gauge("nexus_zone_mode", {
     unit: "0 or 1",
