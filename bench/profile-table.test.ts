@@ -1,6 +1,6 @@
 import { expect, test } from "vitest";
 import type { Profile } from "./inspected.ts";
-import { costTable, partShares } from "./profile-table.ts";
+import { costTable, partShares, steady } from "./profile-table.ts";
 
 const frame = (functionName: string, url = "") => ({ functionName, url, lineNumber: 0 });
 const profile: Profile = {
@@ -22,6 +22,13 @@ test("the time of a library counts for the part of ours that called it, except t
     "garbage collection": 0.3,
     "store (RocksDB)": 0.4,
   });
+});
+
+test("a pause of the profiler counts no more than a few samples, wherever it fell", () => {
+  const paused = { ...profile, timeDeltas: [500, 400_000, 200, 300, 500] };
+
+  expect(steady(paused).timeDeltas).toEqual([500, 1000, 200, 300, 500]);
+  expect(partShares(steady(paused)).get("apply")).toBe(0.6);
 });
 
 test("the main thread's time is split by part, that of the other threads stands by itself", () => {

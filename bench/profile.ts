@@ -10,7 +10,7 @@ import { readFlags } from "../test/flags.ts";
 import { Inspected, type Profile } from "./inspected.ts";
 import { Ours } from "./ours.ts";
 import { type Measured, sleep } from "./processes.ts";
-import { costTable, hottest, partShares } from "./profile-table.ts";
+import { costTable, hottest, partShares, steady } from "./profile-table.ts";
 import { spent, threadTimes } from "./threads.ts";
 
 const { flags } = readFlags({
@@ -57,7 +57,7 @@ async function profileAll(ours: Ours): Promise<Map<string, Profile>> {
   const profiles = new Map<string, Profile>();
   for (const [name, pid] of processes(ours, load.pid)) {
     const inspected = await Inspected.open(pid);
-    const profile = await inspected.profile(ms);
+    const profile = steady(await inspected.profile(ms));
     await inspected.close();
     profiles.set(name, profile);
     const file = join(out, `${name}-${flags.mode}-${flags.clients}.cpuprofile`);
