@@ -77,6 +77,15 @@ const services: Definition[] = [...Object.values(FilesService), ...Object.values
 );
 
 describe("bad bytes on the gRPC doors", () => {
+  test("a text that is no UTF-8 ends its call: it would be another file's name", async () => {
+    const bent = Buffer.from(sample);
+    bent[bent.indexOf("file")] = 0xff;
+
+    const { code, answers } = await send(FilesService.call, [bent]);
+    expect([code, answers]).toEqual([grpc.status.INTERNAL, []]);
+    await stillServes();
+  });
+
   test("random bytes end their call and nothing else", async () => {
     const random = seededRandom(9);
     for (const method of services) {

@@ -75,6 +75,15 @@ describe("a client's stream without gRPC", () => {
       expect((await say(parts)).refusal).toBe("DEADLINE: the first frame did not come in time");
   });
 
+  test("is refused with a text that is no UTF-8, which would be another file's name", async () => {
+    const bent = Buffer.from(batch(read(15, "/ab")));
+    bent[bent.indexOf("b")] = 0xff;
+
+    const { answers, refusal } = await say([greeting, bent]);
+    expect([answers, refusal]).toEqual([[], expect.stringMatching(/^INVALID: .*not UTF-8/)]);
+    await stillServes();
+  });
+
   test("begins with a greeting of a bounded size", async () => {
     expect((await say([batch(read(1, "/a"))])).refusal).toBe("INVALID: the first frame must be a greeting");
     expect(await say([greetingFrame("x".repeat(17_000))])).toEqual({ answers: [], refusal: "" });

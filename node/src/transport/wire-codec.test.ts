@@ -84,3 +84,15 @@ test("a failed encoding leaves nothing behind for the next one", () => {
   const good = { ...bad, logTimeMs: 7 };
   expect(encodeMessage(Command, good).equals(Buffer.from(Command.encode(good).finish()))).toBe(true);
 });
+
+test("bytes that are no text are an error for every reader, and a text keeps its byte order mark", () => {
+  const named = (path: string) => ({ ...WriteFile.decode(Buffer.alloc(0)), path, contentType: path });
+  for (const read of [WriteFile.decode, (bytes: Buffer) => decodeMessage(WriteFile, bytes)]) {
+    for (const path of ["/ab", "/".padEnd(100, "b")]) {
+      const bent = encodeMessage(WriteFile, named(path));
+      bent[bent.indexOf("b")] = 0xff;
+      expect(() => read(bent)).toThrow("a text is not UTF-8");
+    }
+    expect(read(encodeMessage(WriteFile, named("\ufeff\u00e4")))).toEqual(named("\ufeff\u00e4"));
+  }
+});

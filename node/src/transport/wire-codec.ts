@@ -1,7 +1,19 @@
 // Writer and reader for generated messages on hot paths. The package's own writer makes an array a message level and
 // copies at each of them, and its reader makes a BigInt of every 64-bit field and then a string of that: together more
 // than the rest of a small put. Here a message is written once into one buffer that is kept, and numbers stay numbers.
-import { BinaryReader, BinaryWriter } from "@bufbuild/protobuf/wire";
+import { BinaryReader, BinaryWriter, configureTextEncoding, getTextEncoding } from "@bufbuild/protobuf/wire";
+
+// For every reader of this process, gRPC's too: bytes that are no text are an error instead of another text, which would be
+// written under a name that nobody said; and a text that begins with a byte order mark keeps it.
+const utf8 = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
+configureTextEncoding({ ...getTextEncoding(), decodeUtf8: textOf });
+function textOf(bytes: Uint8Array): string {
+  try {
+    return utf8.decode(bytes);
+  } catch {
+    throw new Error("a text is not UTF-8");
+  }
+}
 
 const firstBytes = 64 * 1024;
 /** A buffer that grew beyond this for one message is given back. */
