@@ -1,6 +1,7 @@
 // Members, modes and zones that change while clients write: what the specs ask for is reached step by step, and nothing
 // that was acknowledged is missing afterwards.
 import { describe, expect, inject, test } from "vitest";
+import { until } from "../cluster/programs.ts";
 import { furtherWrites, underLoad } from "./harness/scenario.ts";
 import { worldOf } from "./harness/world.ts";
 
@@ -90,7 +91,8 @@ describe.skipIf(context === undefined)("a federation whose members and modes cha
       await world.federation.run(["annotate", "box", "nexus-6", "federation.nexus.io/hibernate=yes"]);
       await world.federation.saying("box/nexus-6", "Available", /False Hibernated/);
       await furtherWrites(load);
-      expect((await world.cluster.get(world.federation.namespace, "pod/nexus-6-0")) === undefined).toBe(true);
+      const pod = () => world.cluster.get(world.federation.namespace, "pod/nexus-6-0");
+      await until("the end of its pod", async () => (await pod()) === undefined, { withinMs: 60_000, everyMs: 500 });
       await world.federation.run(["annotate", "box", "nexus-6", "federation.nexus.io/hibernate-"]);
       await world.federation.settled();
     });

@@ -2,6 +2,7 @@ import type { ZoneRule } from "@nexus-federation/proto/records.ts";
 import { systemLog } from "../tree/system-zone.ts";
 import { anyone, type DataBox } from "./data-box.ts";
 import { declared, recordOf, ruleFor } from "./founding.ts";
+import type { Life } from "./life.ts";
 import { QuorumLoss } from "./lost-quorum.ts";
 import type { Fault, PlannedFault } from "./plan.ts";
 import type { Process } from "./process.ts";
@@ -20,6 +21,8 @@ export class Faults {
   #revision = 1;
   /** A flipped or wiped disk whose data is not known to be back. */
   #lossy: Process | undefined;
+  /** Boxes that were asked to stop, each with the life that ends so. */
+  readonly #stops: { box: DataBox; life: Life }[] = [];
   /** Nothing new is done any more. */
   #over = false;
 
@@ -145,6 +148,7 @@ export class Faults {
   #drain(box: DataBox, ms: number): void {
     const { life, node } = box;
     if (node === undefined || !box.up) return;
+    this.#stops.push({ box, life });
     void node.drain(drainMs).then(() => {
       if (box.life !== life || !life.alive) return;
       box.crash("kill");
@@ -320,6 +324,11 @@ export class Faults {
       .box(via)
       .node?.box.admin.proposeMembership({ ...call, members }, anyone)
       .then(this.#told("members"));
+  }
+
+  /** Whoever was asked to stop has stopped and serves again. A stop may wait for a hand-over until after `heal`. */
+  get areStopsOver(): boolean {
+    return this.#stops.every(({ box, life }) => box.gone || (box.life !== life && box.up));
   }
 
   /** Everything works again: processes run, the network is calm, disks have room. What was damaged is repaired by itself. */

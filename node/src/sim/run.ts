@@ -77,6 +77,11 @@ async function play(world: World, history: History, plan: Plan): Promise<void> {
     () => "every client had its answer",
   );
   await world.until(
+    () => faults.areStopsOver,
+    recoveryMs,
+    () => `boxes that were asked to stop serve again\n${describe(world)}`,
+  );
+  await world.until(
     () => faults.quorum.isOver,
     recoveryMs,
     () => `the lost quorum is whole again\n${describe(world)}`,

@@ -29,6 +29,7 @@ test.each([
   [4277, "an idle group goes on with the members that were declared"],
   [5695, "a replacement goes on under a leader that did not know of it"],
   [557, "a copy that a recovery took into the next generation is still a copy"],
+  [1502442, "a graceful stop that outlasts the faults is one of them"],
   [6, "an answer that is remembered beyond its time tells of the past"],
   [10566, "who waits for an index that a snapshot brings reads no older one"],
 ])("seed %i: %s", async (seed) => {
