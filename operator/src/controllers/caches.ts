@@ -158,6 +158,11 @@ export class Caches {
     return this.#namespaces.get({ name: namespace })?.metadata.deletionTimestamp !== undefined;
   }
 
+  /** As far as the operator may know. */
+  uidOf(namespace: string): string | undefined {
+    return this.#namespaces.get({ name: namespace })?.metadata.uid;
+  }
+
   view(namespace: string): NamespaceView {
     const byName = (informer: Informer): Map<string, KubeObject> =>
       new Map(informer.list(namespace).map((object) => [object.metadata.name, object]));

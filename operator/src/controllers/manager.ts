@@ -51,6 +51,8 @@ const lookAgainMs = 10_000;
 interface Office {
   controller: FederationController;
   leadership: Leadership;
+  /** Uid of the namespace whose federation it knows; undefined while nobody has told. */
+  namespaceUid: string | undefined;
   /** The caches were seen to show what the server had when the office was taken, or later. */
   current: boolean;
 }
@@ -142,6 +144,13 @@ export class Manager {
   #takeOffice(namespace: string, leadership: Leadership): void {
     const federation = this.#federations.get(namespace);
     if (federation === undefined) return;
+    const controller = this.#controllerOf(namespace, leadership);
+    federation.office = { controller, leadership, namespaceUid: undefined, current: false };
+    this.#needs.log.info({ namespace, identity: this.#settings.identity }, "leads the federation");
+    this.#queue.add(namespace);
+  }
+
+  #controllerOf(namespace: string, leadership: Leadership): FederationController {
     const { client, applier, clock, random, events, log } = this.#needs;
     const { images, cluster, adminEndpoint } = this.#settings;
     const expecting = new ExpectingClient({
@@ -150,7 +159,7 @@ export class Manager {
       key: namespace,
       informerOf: (type) => this.#cachesOf(namespace)?.informerOf(type),
     });
-    const controller = new FederationController({
+    return new FederationController({
       namespace,
       client: expecting,
       applier: applier.through(expecting),
@@ -164,9 +173,22 @@ export class Manager {
       adminEndpoint,
       wake: () => this.#queue.add(namespace),
     });
-    federation.office = { controller, leadership, current: false };
-    log.info({ namespace, identity: this.#settings.identity }, "leads the federation");
-    this.#queue.add(namespace);
+  }
+
+  /**
+   * A namespace that ended and was made again under its name holds another federation, although this replica may have kept
+   * the lease: what is known of the former one (that it was started, its authority) must not be believed of it.
+   */
+  async #beginAnew(namespace: string, office: Office): Promise<void> {
+    office.controller.close();
+    await office.controller.idle();
+    this.#ledger.forget(namespace);
+    // Whoever left the office meanwhile closed what there was.
+    if (!office.leadership.held()) return;
+    office.controller = this.#controllerOf(namespace, office.leadership);
+    office.namespaceUid = undefined;
+    office.current = false;
+    this.#needs.log.info({ namespace }, "the namespace was made again: what was known of it is forgotten");
   }
 
   async #leaveOffice(namespace: string): Promise<void> {
@@ -184,6 +206,10 @@ export class Manager {
     const office = this.#federations.get(namespace)?.office;
     const isEnding = this.#cachesOf(namespace)?.isEnding(namespace) === true;
     if (isEnding || office === undefined || !office.leadership.held()) return this.#letGo(namespace);
+    const uid = this.#cachesOf(namespace)?.uidOf(namespace);
+    if (uid !== undefined && office.namespaceUid !== undefined && uid !== office.namespaceUid)
+      await this.#beginAnew(namespace, office);
+    office.namespaceUid = uid ?? office.namespaceUid;
     // A replica that waited in the wings may have missed everything: what it shows may have been undone long since.
     office.current ||= await this.#cachesOf(namespace)!.areCurrent(namespace, this.#needs.client);
     if (!office.current) return { kind: "retry", afterMs: catchUpMs, reason: "the caches are behind the server" };
